@@ -1,0 +1,35 @@
+"""Everything that a grader's machine needs, and nothing else.
+
+The map of the package:
+
+    __main__.py    the command line: classify, classify-csv, segment, download, list, grade, overlay
+    predict.py     the three prediction loops: read ahead -> forward -> write behind
+    images.py      find and read images, resize exactly as in training
+    tables.py      the csv files that graders hand in and expect back, written whole or not at all
+    landcover.py   the seven land-cover classes, their colours, overlays
+    networks/      every nn.Module that we ship
+    zoo.py         the checkpoints (zoo.json), verified loading; download.py fetches them
+    device.py      device, precision, memory format, batch size, out-of-memory retry
+    grade.py       a local autograder
+
+The rule: this package imports torch, numpy, Pillow, gdown, tqdm and the standard library only,
+keeps to the Python 3.8 language and to calls that exist since torch 1.12, and never imports
+`training`. Importing it does no work: torch is loaded when a network is.
+"""
+
+
+class UserError(Exception):
+    """Something that the user can mend.
+
+    The message is one line: what is wrong, where, and what to do. The command line prints it
+    after `error: ` and exits with status 2; anything else that is raised is a bug of ours.
+    """
+
+
+def __getattr__(name):
+    """Gives `inference.load` without importing torch for those who never call it (PEP 562)."""
+    if name == "load":
+        from inference.predict import load
+
+        return load
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,232 @@
+"""The command line of the graded path: `python3 -m inference COMMAND ...`.
+
+The graded scripts run this folder by its path, from any working folder. Whatever lies there
+(somebody else's `inference/`, a `torch.py`) must not be imported, so the first thing done is to
+put the repository, and not the working folder, on the module path.
+"""
+
+import os
+import sys
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_CWD = os.getcwd() if os.path.isdir(".") else ""
+# PYTHONPATH=":/somewhere", which `export PYTHONPATH=$PYTHONPATH:...` makes, means the cwd too.
+sys.path[:] = [_ROOT] + [p for p in sys.path[1:] if p not in ("", ".", _ROOT) and p != _CWD]
+
+import argparse  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+from inference import UserError  # noqa: E402
+
+
+def main(arguments=None) -> int:
+    """Runs one command.
+
+    Returns:
+        The exit status: 0; 1 when `grade` found what would cost points; 2 for an error that the
+        user can mend; 3 when images could not be read and `--fill` was not given.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python3 -m inference",
+        description="Classify and segment images, and grade the result as the course does.",
+        epilog="Each command explains what it reads and writes: COMMAND --help.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_classify(commands)
+    _add_classify_csv(commands)
+    _add_segment(commands)
+    _add_zoo(commands)
+    _add_grade(commands)
+    _add_overlay(commands)
+    return parser
+
+
+def _command(commands, name, run, description):
+    command = commands.add_parser(
+        name, help=description.split(". ")[0].split(": ")[0], description=description
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _add_classify(commands) -> None:
+    command = _command(
+        commands,
+        "classify",
+        lambda options: _predict("classify", options, options.img_dir, options.out_csv),
+        "Label every image of a folder. Reads IMG_DIR/*.png, *.jpg, ...; writes OUT_CSV with the "
+        "header filename,label and a row for every image, sorted by name.",
+    )
+    command.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")
+    command.add_argument("out_csv", type=Path, metavar="OUT_CSV", help="csv file to write")
+    _add_settings(command)
+
+
+def _add_classify_csv(commands) -> None:
+    command = _command(
+        commands,
+        "classify-csv",
+        lambda options: _predict(
+            "classify_csv", options, options.csv, options.img_dir, options.out_csv
+        ),
+        "Label the images that a csv lists. Reads the columns id and filename of CSV and the "
+        "images IMG_DIR/filename; writes OUT_CSV with the header id,filename,label and the same "
+        "rows in the same order.",
+    )
+    command.add_argument("csv", type=Path, metavar="CSV", help="csv file that lists the images")
+    command.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")
+    command.add_argument("out_csv", type=Path, metavar="OUT_CSV", help="csv file to write")
+    _add_settings(command)
+
+
+def _add_segment(commands) -> None:
+    command = _command(
+        commands,
+        "segment",
+        lambda options: _predict("segment", options, options.img_dir, options.out_dir),
+        "Map the land cover in satellite images. Reads IMG_DIR/xxxx_sat.jpg (or, where there is "
+        "no *_sat.* file, every image); writes OUT_DIR/xxxx_mask.png, RGB, of the same size.",
+    )
+    command.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")
+    command.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder for the masks")
+    _add_settings(command)
+
+
+def _add_settings(command) -> None:
+    command.add_argument("--model", metavar="NAME", help="checkpoint of the zoo; see `list`")
+    command.add_argument(
+        "--weights", type=Path, metavar="FILE", help="state dict to use in the model's place"
+    )
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
+    command.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="auto: a fast one where the zoo shows that it changes next to nothing, else fp32",
+    )
+    command.add_argument("--batch-size", type=_positive, metavar="N", help="images at a time")
+    command.add_argument(
+        "--fill",
+        action="store_true",
+        help="answer for an unreadable image too: class 0, a mask all Unknown; else its row says "
+        "-1, it has no mask, and the exit status is 3",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)
+
+
+def _predict(function: str, options, *places) -> int:
+    from inference import device
+
+    device.tune_allocator()
+    from inference import predict
+
+    settings = predict.Settings(
+        **{name: getattr(options, name) for name in predict.Settings._fields}
+    )
+    return 3 if getattr(predict, function)(*places, settings) else 0
+
+
+def _add_zoo(commands) -> None:
+    command = _command(
+        commands,
+        "download",
+        _download,
+        "Fetch and verify checkpoints. Reads inference/zoo.json, fetches what is missing in "
+        "weights/ (first from the url or folder in HW1_MIRROR, if set), and leaves alone what is "
+        "right. Without a NAME: every task's default.",
+    )
+    command.add_argument("names", nargs="*", metavar="NAME", help="checkpoint of the zoo")
+    _command(
+        commands,
+        "list",
+        _list,
+        "List the checkpoints of the zoo. Reads inference/zoo.json and weights/; writes nothing.",
+    )
+
+
+def _download(options) -> int:
+    from inference.download import download
+
+    download(options.names)
+    return 0
+
+
+def _list(options) -> int:
+    from inference import zoo
+
+    print(zoo.table())
+    return 0
+
+
+def _add_grade(commands) -> None:
+    command = _command(
+        commands,
+        "grade",
+        _grade,
+        "Do what a grader would do, on your own data. Reads DATA_DIR (hw1_data/ or one problem of "
+        "it), runs the scripts on its validation images without their labels, checks and scores "
+        "what they write, and prints a table; exits with 1 when something would cost points.",
+    )
+    command.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="hw1_data/ or a part")
+    command.add_argument(
+        "--limit-seconds", type=_positive, default=600, metavar="S", help="for each script (600)"
+    )
+
+
+def _grade(options) -> int:
+    from inference.grade import grade
+
+    return grade(options.data_dir, options.limit_seconds)
+
+
+def _add_overlay(commands) -> None:
+    command = _command(
+        commands,
+        "overlay",
+        _overlay,
+        "Draw a mask over its image. Reads IMAGE and MASK; writes a PNG in which every class "
+        "region is tinted and outlined in its colour.",
+    )
+    command.add_argument("image", type=Path, metavar="IMAGE", help="satellite image")
+    command.add_argument("mask", type=Path, metavar="MASK", help="mask in the classes' colours")
+    command.add_argument(
+        "-o", "--out", type=Path, metavar="OUT.png", help="default: <IMAGE's stem>_overlay.png"
+    )
+
+
+def _overlay(options) -> int:
+    from inference import landcover
+
+    landcover.write_overlay(options.image, options.mask, options.out)
+    return 0
+
+
+def _exit(status: int) -> None:
+    """Ends the process without tearing the interpreter down, which costs torch half a second."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, AttributeError):  # a closed pipe; no stream at all
+            pass
+    os._exit(status)
+
+
+if __name__ == "__main__":
+    try:
+        _exit(main())
+    except KeyboardInterrupt:
+        _exit(130)

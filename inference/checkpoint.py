@@ -1,0 +1,58 @@
+"""From a checkpoint's file to a bare state_dict, or one line that says what it holds."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import BinaryIO
+
+from inference import UserError
+
+_HOW = "a checkpoint is a bare state_dict: torch.save(model.state_dict(), FILE)"
+
+
+def state_dict(stream: BinaryIO, file: Path) -> dict:
+    """Unpacks a checkpoint on the CPU.
+
+    Args:
+        stream: the file, open at its beginning.
+        file: its name, for messages.
+
+    Returns:
+        tensors by name, in the precision in which they were saved.
+
+    Raises:
+        UserError: it is no checkpoint, or it holds more than tensors.
+    """
+    import torch
+
+    # Without weights_only a checkpoint may run any code; torch knows it since 1.13.
+    known = inspect.signature(torch.load).parameters
+    options = {"weights_only": True} if "weights_only" in known else {}
+    try:
+        found = torch.load(stream, map_location="cpu", **options)
+    except Exception as error:  # strange bytes make an unpickler raise nearly anything
+        raise UserError(f"{file} {_reason(stream, error)}; {_HOW}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{file} holds a {type(found).__name__}; {_HOW}")
+    strangers = [str(key) for key, value in found.items() if not torch.is_tensor(value)]
+    if strangers or not found:
+        listed = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
+        what = f"holds other things than tensors ({listed})" if found else "holds nothing"
+        raise UserError(f"{file} {what}; {_HOW}")
+    return found
+
+
+def _reason(stream: BinaryIO, error: Exception) -> str:
+    stream.seek(0)
+    head = stream.read(512)
+    if not head:
+        return "is empty"
+    if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
+        return "is a web page"
+    # torch names what it refuses: "... Unsupported global: GLOBAL numpy.core... was not ..."
+    refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if refused:
+        return f"holds objects beside tensors ({refused.group(1)})"
+    return f"is not a checkpoint ({type(error).__name__})"

@@ -1,0 +1,106 @@
+"""Google Drive: `gdrive:ID` by gdown, or by Drive's plain link where gdown cannot."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import threading
+import time
+
+from inference import UserError
+from inference.transfer import (
+    QUOTA,
+    Broken,
+    Failed,
+    Patience,
+    Sink,
+    from_http,
+    persist,
+)
+
+# confirm=t answers the question "too large for a virus scan, download anyway?" beforehand. gdown
+# 6 asks it again and knows the answer; the forms that 4.x knew are gone.
+LINK = "https://drive.google.com/uc?id={}&confirm=t"
+# gdown before 5.0 fails on the headers that Drive sends today (its issue 291), and a machine may
+# have no gdown at all: this is where Drive redirects to in the end.
+PLAIN_LINK = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
+
+
+def from_drive(url: str, sink: Sink, patience: Patience) -> None:
+    """Fetches from Google Drive a file that is shared with anyone who has the link."""
+    identifier = url[len("gdrive:") :]
+    if not re.fullmatch(r"[\w-]+", identifier):
+        raise Failed("no file ID (of a link .../file/d/ID/view it is the part after /d/)")
+    try:
+        persist(lambda: _by_gdown(identifier, sink, patience), sink, patience)
+    except Failed as first:
+        if str(first) == QUOTA:
+            raise
+        try:
+            from_http(PLAIN_LINK.format(identifier), sink, patience)
+        except Failed as second:
+            raise Failed(f"{first}; by plain link: {second}") from None
+
+
+class _Gate:
+    """What gdown writes to: the sink, until the gate is shut."""
+
+    def __init__(self, sink: Sink):
+        self.sink, self.lock, self.shut, self.last = sink, threading.Lock(), False, time.monotonic()
+
+    def write(self, block: bytes) -> None:
+        with self.lock:
+            if self.shut:
+                raise Broken("given up")
+            self.sink.write(block)
+            self.last = time.monotonic()
+
+    def flush(self) -> None:
+        pass
+
+
+def _by_gdown(identifier: str, sink: Sink, patience: Patience) -> None:
+    sink.restart()
+    try:
+        import gdown
+    except ImportError as error:
+        raise Failed(f"gdown cannot be imported ({error})") from None
+    gate, raised, said = _Gate(sink), [], io.StringIO()
+
+    def work() -> None:
+        try:
+            gdown.download(LINK.format(identifier), output=gate, quiet=True, use_cookies=False)
+        except Exception as error:  # whatever it is, it is said in one line
+            raised.append(error)
+
+    # gdown waits for ever on a stalled connection (until 6.0 it could not do otherwise) and prints
+    # what 4.x should raise, so it works in a thread that can be left behind, and is listened to.
+    worker = threading.Thread(target=work, daemon=True)
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            worker.start()
+            # It writes half a megabyte at a time, so a slow line looks like a stalled one for long.
+            while worker.is_alive() and time.monotonic() - gate.last < 2 * patience.timeout:
+                worker.join(0.05)
+    finally:
+        with gate.lock:
+            gate.shut = True
+    if worker.is_alive():
+        raise Broken(f"nothing came for {2 * patience.timeout:g} s")
+    if raised and isinstance(raised[0], (UserError, Failed)):
+        raise raised[0]
+    if raised or sink.size == 0:
+        error = raised[0] if raised else None
+        raise (Broken if sink.size else Failed)(_reason(error, said.getvalue()))
+    sink.expect_whole()
+
+
+def _reason(error: Exception | None, said: str) -> str:
+    text = " ".join(f"{error or ''} {said}".split())
+    if re.search("quota|too many users", text, re.IGNORECASE):
+        return QUOTA
+    if "public link" in text:
+        return "not shared with anyone who has the link, or fetched too often lately"
+    kind = f"{type(error).__name__}: " if error else ""
+    return f"gdown: {kind}{text[:150] or 'no file'}"

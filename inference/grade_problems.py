@@ -1,0 +1,200 @@
+"""The three problems as a grader has them: a hidden test, a script to run on it, and the truth.
+
+A hidden test is made of the user's own validation set. Images get new names in a shuffled order
+wherever the old ones could give the labels away.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from inference import UserError
+from inference.grade_checks import Loss, check_masks, read_labels
+from inference.images import list_images, size_of
+from inference.landcover import mask_name
+from inference.tables import write_table
+
+EVALUATOR = Path(__file__).resolve().parent.parent / "mean_iou_evaluate.py"
+
+
+class P1:
+    """Classification: a folder of images in, `filename,label` out."""
+
+    name, script, classes = "P1", "hw1_1.sh", 50
+    simple, strong = 0.75, 0.86  # the course's public baselines, accuracy
+
+    @staticmethod
+    def is_in(root: Path) -> bool:
+        return (root / "val_50").is_dir()
+
+    def __init__(self, root: Path):
+        self.root = root
+        images = _shuffled(list_images(root / "val_50"))
+        self.truth = [_label(path.name.split("_")[0], self.classes, path) for path in images]
+        self.images = {f"{i:04d}{path.suffix.lower()}": path for i, path in enumerate(images)}
+
+    def build(self, folder: Path) -> list[Path]:
+        """Writes the test into `folder` and gives the script's arguments."""
+        _copy(self.images, folder / "test")
+        return [folder / "test", folder / "output" / "pred.csv"]
+
+    def score(self, folder: Path) -> float:
+        """Checks what the script wrote and gives its accuracy; raises `Loss`."""
+        keys = [(name,) for name in self.images]
+        output = folder / "output" / "pred.csv"
+        labels = read_labels(output, ("filename", "label"), keys, self.classes, ordered=False)
+        return _accuracy(labels, self.truth)
+
+
+class P2:
+    """Office-Home: a csv and a folder of images in, `id,filename,label` out."""
+
+    name, script, classes = "P2", "hw1_2.sh", 65
+    simple, strong = 0.36, 0.40  # setting C, accuracy
+    header = ("id", "filename", "label")
+
+    @staticmethod
+    def is_in(root: Path) -> bool:
+        return (root / "office" / "val").is_dir() or (root / "office" / "val.csv").is_file()
+
+    def __init__(self, root: Path):
+        self.root = root
+        table = root / "office" / "val.csv"
+        rows = _shuffled(_rows(table, self.header))
+        self.truth = [_label(label, self.classes, table) for _, _, label in rows]
+        images = [root / "office" / "val" / name for _, name, _ in rows]
+        for image in images:
+            if not image.is_file():
+                raise UserError(f"no image {image}, which {table} names: complete the folder")
+        names = [f"{i:04d}{path.suffix.lower()}" for i, path in enumerate(images)]
+        self.images = dict(zip(names, images))
+        self.keys = [(row[0], name) for row, name in zip(rows, names)]
+
+    def build(self, folder: Path) -> list[Path]:
+        """Writes the test into `folder` and gives the script's arguments."""
+        _copy(self.images, folder / "test")
+        write_table(folder / "test.csv", self.header, [(*key, "None") for key in self.keys])
+        return [folder / "test.csv", folder / "test", folder / "output" / "output.csv"]
+
+    def score(self, folder: Path) -> float:
+        """Checks what the script wrote and gives its accuracy; raises `Loss`."""
+        output = folder / "output" / "output.csv"
+        labels = read_labels(output, self.header, self.keys, self.classes, ordered=True)
+        return _accuracy(labels, self.truth)
+
+
+class P3:
+    """Segmentation: a folder of satellite images in, a folder of masks out."""
+
+    name, script = "P3", "hw1_3.sh"
+    simple, strong = 0.69, 0.73  # mIoU
+
+    @staticmethod
+    def is_in(root: Path) -> bool:
+        return (root / "validation").is_dir()
+
+    def __init__(self, root: Path):
+        self.root = root
+        images = [path for path in list_images(root / "validation") if path.stem.endswith("_sat")]
+        if not images:
+            raise UserError(f"no xxxx_sat.jpg in {root / 'validation'}: put the images there")
+        self.images = {path.name: path for path in images}
+        self.masks = {mask_name(path.name): path.with_name(mask_name(path.name)) for path in images}
+        self.sizes = {name: size_of(path) for name, path in self.masks.items()}
+        for name, size in self.sizes.items():
+            if size is None:
+                raise UserError(f"cannot read {self.masks[name]}: every image needs its mask")
+
+    def build(self, folder: Path) -> list[Path]:
+        """Writes the test into `folder` and gives the script's arguments."""
+        _copy(self.images, folder / "test")
+        return [folder / "test", folder / "output"]
+
+    def score(self, folder: Path) -> float:
+        """Checks what the script wrote and gives its mIoU; raises `Loss`."""
+        check_masks(folder / "output", self.sizes)
+        _copy(self.masks, folder / "truth")  # only now: the script had no truth to look at
+        places = ["-g", str(folder / "truth"), "-p", str(folder / "output")]
+        done = subprocess.run(
+            [sys.executable, str(EVALUATOR), *places],
+            capture_output=True,
+            text=True,
+        )
+        found = re.search(r"^mean_iou: ([0-9.]+)$", done.stdout, re.MULTILINE)
+        if done.returncode or not found:  # nan too: a class that is nowhere has no IoU
+            last = (done.stderr.strip().splitlines() or ["mean_iou is no number"])[-1]
+            raise Loss("no score", f"{EVALUATOR.name}: {last}")
+        return float(found[1])
+
+
+def find_problems(data_dir: Path) -> list[P1 | P2 | P3]:
+    """Finds the problems of a data folder, which may be one problem's folder itself.
+
+    Raises:
+        UserError: there is none, or the truth of one cannot be read.
+    """
+    data_dir = Path(data_dir).resolve()
+    if not data_dir.is_dir():
+        raise UserError(f"no folder {data_dir}: give hw1_data/ or one problem's folder of it")
+    # the course's own names first, should a copy lie beside them
+    inside = sorted(data_dir.iterdir(), key=lambda path: (not path.name.endswith("_data"), path))
+    roots = [data_dir, *filter(Path.is_dir, inside)]
+    found = []
+    for problem in (P1, P2, P3):
+        root = next(filter(problem.is_in, roots), None)
+        if root is not None:
+            found.append(problem(root))
+    if not found:
+        raise UserError(
+            f"no validation set in {data_dir}: it should hold p1_data/val_50, "
+            "p2_data/office/val with val.csv, or p3_data/validation"
+        )
+    return found
+
+
+def is_sample_data(root: Path) -> bool:
+    """Whether a problem's folder was generated by `python -m training.sample_data`."""
+    return any((folder / "SAMPLE_DATA.json").is_file() for folder in (root, root.parent))
+
+
+def _shuffled(items: list) -> list:
+    return random.Random(0).sample(items, len(items))
+
+
+def _copy(files: dict[str, Path], folder: Path) -> None:
+    folder.mkdir()
+    for name, path in files.items():
+        shutil.copyfile(str(path), str(folder / name))
+
+
+def _label(text: str, classes: int, where: Path) -> int:
+    if not re.fullmatch("[0-9]+", text) or int(text) >= classes:
+        raise UserError(f"{where}: the class {text!r} is no number from 0 to {classes - 1}")
+    return int(text)
+
+
+def _accuracy(labels: list[int], truth: list[int]) -> float:
+    return sum(label == true for label, true in zip(labels, truth)) / len(truth)
+
+
+def _rows(table: Path, header: tuple) -> list[tuple]:
+    """Reads the columns of `header` from a csv with labels."""
+    try:
+        text = table.read_bytes().decode("utf-8-sig")
+        rows = [tuple(row[name] for name in header) for row in csv.DictReader(io.StringIO(text))]
+    except OSError as error:
+        raise UserError(f"cannot read {table}: {error.strerror}; P2 needs it") from error
+    except KeyError as error:
+        raise UserError(f"no column {error} in {table}: it needs id,filename,label") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} is no csv in UTF-8: {error}; save it as plain text") from error
+    if not rows or any(None in row for row in rows):
+        raise UserError(f"a row of {table} is incomplete, or there is none: mend it")
+    return rows

@@ -1,0 +1,63 @@
+"""Writing masks, behind the network's back."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Iterator, Sequence
+
+import numpy as np
+
+from inference import UserError, landcover
+from inference.files import write_whole
+
+
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    """Writes class indices, uint8 (H, W) in 0-6, as a truecolour PNG, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    write_whole(path, landcover.encode_png(landcover.to_colours(mask)))
+
+
+@contextmanager
+def write_behind() -> Iterator[Callable[[Path, np.ndarray], None]]:
+    """Gives a `write_mask` that returns at once; leaving the block waits for all of them.
+
+    At most 64 masks wait, so that a slow disk slows the network down instead of filling memory.
+
+    Raises:
+        UserError: one could not be written; it is raised by a later call or on leaving.
+    """
+    waiting: deque = deque()
+    with ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 2) - 1))) as pool:
+
+        def write(path: Path, mask: np.ndarray) -> None:
+            while len(waiting) >= 64:
+                waiting.popleft().result()
+            waiting.append(pool.submit(write_mask, path, mask))
+
+        try:
+            yield write
+            while waiting:
+                waiting.popleft().result()
+        finally:
+            for future in waiting:  # after a failure: what has not begun need not
+                future.cancel()
+
+
+def protect(paths: Sequence[Path], out: Path) -> None:
+    """Refuses to overwrite files of the input folder: truth masks lie beside the images there.
+
+    Raises:
+        UserError: `out` is the images' folder and holds a file that a mask would replace.
+    """
+    if out.exists() and out.resolve() == paths[0].parent.resolve():
+        for path in paths:
+            mask = out / landcover.mask_name(path.name)
+            if mask.exists():
+                raise UserError(f"{mask} is there already, beside its image: choose another folder")

@@ -1,0 +1,147 @@
+"""Every network that the project ships, by name.
+
+Classifiers map images (N, 3, H, W) to logits (N, classes); `features(images)` gives (N, D), the
+input of their last linear layer. Segmentation networks return {"out": logits (N, classes, H, W)}.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from inference import UserError
+from inference.networks.convnet import ConvNet, ReportNet
+from inference.networks.resnet import Bottleneck, resnet50, resnext101_64x4d
+from inference.networks.segmentation import (
+    deeplabv3_resnet50,
+    lraspp_mobilenet_v3_large,
+    vgg16_fcn32,
+)
+
+NETWORKS = {
+    "convnet": ConvNet,
+    "report_cnn": ReportNet,
+    "resnet50": resnet50,
+    "resnext101_64x4d": resnext101_64x4d,
+    "vgg16_fcn32": vgg16_fcn32,
+    "deeplabv3_resnet50": deeplabv3_resnet50,
+    "lraspp_mobilenet_v3_large": lraspp_mobilenet_v3_large,
+}
+
+
+def build(name: str, classes: int, **arguments: Any) -> nn.Module:
+    """Build a network with PyTorch's default initialisation, in train mode.
+
+    Args:
+        name: A key of `NETWORKS`.
+        classes: Number of logits an image, or a pixel.
+        **arguments: What the network takes besides; lists will do for tuples, as in JSON.
+
+    Raises:
+        UserError: For an unknown name, an unknown argument or a value that cannot be.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
+    known = [key for key in inspect.signature(NETWORKS[name]).parameters if key != "classes"]
+    for key in arguments:
+        if key not in known:
+            takes = ", ".join(known) or "no arguments"
+            raise UserError(f"network {name!r} has no argument {key!r}; it takes: {takes}")
+    if not isinstance(classes, int) or classes < 1:
+        raise UserError(f"network {name!r}: classes is {classes!r}, not a whole number from 1 up")
+    try:
+        return NETWORKS[name](classes, **arguments)
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        reason = str(error).split("\n")[0]
+        raise UserError(f"network {name!r} cannot be built with {given}: {reason}") from error
+
+
+def load_into(
+    name: str, classes: int, arguments: Mapping[str, Any], state_dict: Mapping[str, Tensor]
+) -> nn.Module:
+    """Build a network from stored weights, strictly: fp32, CPU, eval mode.
+
+    Args:
+        name: A key of `NETWORKS`.
+        classes: Number of logits an image, or a pixel.
+        arguments: What the network takes besides.
+        state_dict: Every weight and buffer by key, in any floating type. The network may share
+            memory with tensors that already are fp32.
+
+    Raises:
+        UserError: As `build` does, and when keys or shapes are not the network's own.
+    """
+    # Random numbers for 25-84 M weights that are overwritten at once would cost 0.2-0.7 s.
+    # Tensors on the meta device have shapes and no values; adopting the stored tensors in their
+    # place exists from torch 2.1.
+    adopt = "assign" in inspect.signature(nn.Module.load_state_dict).parameters
+    if adopt:
+        with torch.device("meta"):
+            network = build(name, classes, **arguments)
+    else:
+        network = build(name, classes, **arguments)
+    check_state(name, network.state_dict(), state_dict)
+    state = {
+        key: value.detach().to("cpu", torch.float32 if value.is_floating_point() else value.dtype)
+        for key, value in state_dict.items()
+    }
+    network.load_state_dict(state, **({"assign": True} if adopt else {}))
+    return network.eval()
+
+
+def check_state(name: str, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
+    """Compare keys and shapes.
+
+    Raises:
+        UserError: In one line, which counts the keys that are missing, unexpected or of another
+            shape, and names the first of each.
+    """
+    missing = [key for key in wanted if key not in given]
+    unexpected = [key for key in given if key not in wanted]
+    misshapen = [
+        f"{key} {tuple(given[key].shape)}, not {tuple(wanted[key].shape)}"
+        for key in wanted
+        if key in given and given[key].shape != wanted[key].shape
+    ]
+    faults = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+    found = [f"{len(keys)} {fault} ({keys[0]})" for fault, keys in faults.items() if keys]
+    if found:
+        raise UserError(
+            f"the weights do not fit network {name!r}: of {len(wanted)} keys {'; '.join(found)}"
+        )
+
+
+def initialise(network: nn.Module, zero_residual: bool = False) -> nn.Module:
+    """Draw starting weights in place, for training from scratch.
+
+    Convolutions: normal, variance 2 / fan-out (He, arXiv 1502.01852); linear layers: normal, sd
+    .01; BN: 1 and 0; every bias 0.
+
+    Args:
+        network: Any network of this package.
+        zero_residual: Start each residual branch of ResNet and ResNeXt at zero, by the scale of
+            its last BN (arXiv 1706.02677).
+
+    Returns:
+        The same network.
+    """
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, 0, 0.01)
+        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            nn.init.ones_(module.weight)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    if zero_residual:
+        for module in network.modules():
+            if isinstance(module, Bottleneck):
+                nn.init.zeros_(module.bn3.weight)
+    return network

@@ -1,0 +1,235 @@
+"""The local autograder, driven by small shell scripts that answer right, wrong or never.
+
+The validation "images" hold their own label as text (P1, P2) or are their own mask (P3), so that
+a few lines of bash can answer: nothing but the scripts would ever decode them.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from inference import landcover
+from inference.grade import grade
+
+ROOT = Path(__file__).resolve().parents[2]
+P1_ROWS = 'for f in "$1"/*; do echo "${f##*/},$(<"$f")"; done'
+P1_RIGHT = f'(echo filename,label; {P1_ROWS}) > "$2"'
+P2_ROWS = '{ read; while IFS=, read -r i f l; do echo "$i,$f,$(<"$2/$f")"; done; } < "$1"'
+P2_RIGHT = f'(echo id,filename,label; {P2_ROWS}) > "$3"'
+P3_RIGHT = 'for f in "$1"/*; do n=${f##*/}; cat "$f" > "$2/${n%_sat.jpg}_mask.png"; done'
+
+
+def write_p1(root, count=8):
+    folder = root / "val_50"
+    folder.mkdir(parents=True)
+    for i in range(count):
+        (folder / f"{i * 7 % 50}_{400 + i}.png").write_text(str(i * 7 % 50))
+    return root
+
+
+def write_p2(root, count=5):
+    folder = root / "office" / "val"
+    folder.mkdir(parents=True)
+    lines = ["id,filename,label"]
+    for i in range(count):
+        (folder / f"Alarm Clock{i}.jpg").write_text(str(i * 13))
+        lines.append(f"{10 + i},Alarm Clock{i}.jpg,{i * 13}")
+    (root / "office" / "val.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+def write_p3(root, count=3):
+    folder = root / "validation"
+    folder.mkdir(parents=True)
+    for i in range(count):
+        mask = (np.arange(14 * (20 + i)).reshape(14, -1) // 9 % 7).astype(np.uint8)
+        png = landcover.encode_png(landcover.to_colours(mask))
+        (folder / f"00{i}_mask.png").write_bytes(png)
+        (folder / f"00{i}_sat.jpg").write_bytes(png)
+    return root
+
+
+@pytest.fixture
+def data(tmp_path):
+    write_p1(tmp_path / "hw1_data" / "p1_data")
+    write_p2(tmp_path / "hw1_data" / "p2_data")
+    write_p3(tmp_path / "hw1_data" / "p3_data")
+    return tmp_path / "hw1_data"
+
+
+@pytest.fixture
+def scripts(tmp_path):
+    """A repository of right scripts, to be spoilt; its path has a space."""
+    folder = tmp_path / "my repository"
+    (folder / "weights").mkdir(parents=True)
+    (folder / "weights" / "p1.pth").write_text("weights")
+    for number, text in enumerate((P1_RIGHT, P2_RIGHT, P3_RIGHT), 1):
+        (folder / f"hw1_{number}.sh").write_text(f"# answers for {number}\n{text}\n")
+    return folder
+
+
+def graded(capsys, data, scripts, **options):
+    """The exit status, the cells of the table's last row, and the whole output."""
+    status = grade(data, scripts=scripts, **options)
+    output = capsys.readouterr().out
+    table = [line for line in output.splitlines() if re.match(r"P\d  ", line)]
+    return status, [re.split("  +", line) for line in table], output
+
+
+def test_right_answers_get_everything(data, scripts, capsys):
+    status, table, output = graded(capsys, data, scripts)
+    assert status == 0
+    assert [row[:3] + row[4:] for row in table] == [
+        ["P1", "8", "ok", "1.0000", "0.75", "0.86", "strong"],
+        ["P2", "5", "ok", "1.0000", "0.36", "0.40", "strong"],
+        ["P3", "3", "ok", "1.0000", "0.69", "0.73", "strong"],
+    ]
+    assert output.splitlines()[0].split() == (
+        "problem images format seconds (of 600) score simple strong verdict".split()
+    )
+    assert "network: " in output and "baselines: " in output
+    assert "sample" not in output and "warning" not in output
+
+
+@pytest.mark.parametrize(
+    ("wrong", "score", "verdict", "expected"),
+    [(1, "0.8750", "strong", 0), (2, "0.7500", "simple", 0), (3, "0.6250", "below simple", 1)],
+)
+def test_verdict_follows_the_baselines(data, scripts, capsys, wrong, score, verdict, expected):
+    # class 1 is in no name, so the first rows are wrong and nothing else is
+    spoil = f'sed \'2,{wrong + 1}s/,.*/,1/\' "$2.all" > "$2"; unlink "$2.all"'
+    (scripts / "hw1_1.sh").write_text(P1_RIGHT.replace('"$2"', '"$2.all"') + "\n" + spoil)
+    status, [row], _ = graded(capsys, data / "p1_data", scripts)
+    assert (status, row[2], row[4], row[7]) == (expected, "ok", score, verdict)
+
+
+@pytest.mark.parametrize(
+    ("number", "script", "reason"),
+    [
+        (1, "true", "P1: no pred.csv was written"),
+        (1, f'{P1_RIGHT}; echo >> "$2"', "P1: line 10 is empty"),
+        (2, f'(echo id,filename,label; ({P2_ROWS}) | sort -r) > "$3"', "is out of order: "),
+        (2, 'cat "$1" > "$3"', "has a label that is no whole number"),
+        (2, f'{P2_RIGHT}; sed -i "2s/,[0-9]*$/,65/" "$3"', "has a label outside 0-64"),
+        (3, "true", "P3: 3 of 3 masks are missing, 000_mask.png first"),
+        (3, f'{P3_RIGHT}; echo > "$2/log"', "P3: 1 files too many in the output folder, log"),
+        (3, f'{P3_RIGHT}; cat "$1/000_sat.jpg" > "$2/002_mask.png"', "is 20 x 14 pixels, its "),
+    ],
+)
+def test_wrong_format_is_named(data, scripts, capsys, number, script, reason):
+    (scripts / f"hw1_{number}.sh").write_text(script)
+    status, [row], output = graded(capsys, data / f"p{number}_data", scripts)
+    assert (status, row[2], row[4], row[7]) == (1, "wrong", "-", "format")
+    assert reason in output
+
+
+def test_class_that_is_nowhere_gives_no_score(tmp_path, scripts, capsys):
+    folder = tmp_path / "validation"
+    folder.mkdir()
+    for name in ("0_sat.jpg", "0_mask.png"):
+        water = landcover.to_colours(np.full((8, 8), 4, dtype=np.uint8))
+        (folder / name).write_bytes(landcover.encode_png(water))
+    status, [row], output = graded(capsys, tmp_path, scripts)
+    assert (status, row[2], row[7]) == (1, "ok", "no score")
+    assert "mean_iou_evaluate.py" in output
+
+
+def test_script_that_hangs_is_stopped(data, scripts, capsys):
+    (scripts / "hw1_1.sh").write_text("sleep 60")
+    status, [row], output = graded(capsys, data / "p1_data", scripts, limit_seconds=0.5)
+    assert (status, row[2], row[4], row[7]) == (1, "-", "-", "time")
+    assert "P1: stopped after 0.5 seconds" in output
+
+
+def test_failure_shows_the_last_words_and_the_others_go_on(data, scripts, capsys):
+    (scripts / "hw1_1.sh").write_text("for i in {1..20}; do echo line-$i >&2; done; exit 3")
+    (scripts / "hw1_2.sh").unlink()
+    status, table, output = graded(capsys, data, scripts)
+    assert status == 1
+    assert [row[7] for row in table] == ["failed", "failed", "strong"]
+    assert "P1: exit status 3" in output
+    assert "line-20\n" in output and "line-5\n" not in output
+    assert "there is no " in output and "hw1_2.sh" in output
+
+
+@pytest.mark.parametrize("place", ['"${0%/*}/weights/p1.pth"', '"${0%/*}/log"', '"$1/log"', "log"])
+def test_script_may_write_to_its_output_only(data, scripts, capsys, place):
+    (scripts / "hw1_1.sh").write_text(f"{P1_RIGHT}\necho more >> {place}")
+    status, [row], output = graded(capsys, data / "p1_data", scripts)
+    assert (status, row[4], row[7]) == (1, "1.0000", "format")
+    assert "changed meanwhile" in output
+
+
+def test_forbidden_word_and_needless_words_are_told(data, scripts, capsys):
+    (scripts / "hw1_1.sh").write_text(f"{P1_RIGHT}\necho done")
+    status, [row], output = graded(capsys, data / "p1_data", scripts)
+    assert (status, row[7]) == (0, "strong")
+    assert "P1: warning: it should print nothing on standard output, not 'done'" in output
+    (scripts / "hw1_1.sh").write_text(f"{P1_RIGHT}\ncd /")
+    status, [row], output = graded(capsys, data / "p1_data", scripts)
+    assert (status, row[4], row[7]) == (1, "1.0000", "format")
+    assert "P1: hw1_1.sh line 2 uses cd, which is forbidden" in output
+
+
+def test_script_that_imports_from_the_working_folder_fails(data, scripts, capsys):
+    (scripts / "hw1_1.sh").write_text("python3 -c 'import inference'")
+    status, [row], output = graded(capsys, data / "p1_data", scripts)
+    assert (status, row[7]) == (1, "failed")
+    assert "inference was imported from the working folder" in output
+
+
+def test_table_says_whether_the_network_was_cut(data, scripts, capsys, monkeypatch):
+    monkeypatch.setattr("inference.grade.network_cutter", lambda: [])
+    assert "network: NOT cut" in graded(capsys, data / "p1_data", scripts)[2]
+    monkeypatch.setattr("inference.grade.network_cutter", lambda: ["env"])
+    assert (
+        "network: cut while the scripts ran (env)" in graded(capsys, data / "p1_data", scripts)[2]
+    )
+
+
+def test_sample_data_is_said_to_be_sample_data(data, scripts, capsys, monkeypatch):
+    (data / "SAMPLE_DATA.json").write_text("{}")
+    monkeypatch.chdir(data)
+    for place in (data, data / "p2_data", Path("p2_data")):
+        assert "data: generated samples" in graded(capsys, place, scripts)[2]
+
+
+def test_interrupt_leaves_nothing_behind(data, scripts, tmp_path):
+    (scripts / "hw1_1.sh").write_text(f"sleep 60 & echo $! > {tmp_path}/pid; wait")
+    (tmp_path / "tmp").mkdir()
+    code = "import sys; from inference.grade import grade; grade(sys.argv[1], scripts=sys.argv[2])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(data), str(scripts)],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(500):
+        if (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().endswith("\n"):
+            break
+        time.sleep(0.02)
+    assert any((tmp_path / "tmp").iterdir())
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) != 0
+    assert not any((tmp_path / "tmp").iterdir())
+    assert has_ended(int((tmp_path / "pid").read_text()))
+
+
+def has_ended(pid):
+    """Whether a process is gone or a zombie, within a moment."""
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+            os.kill(pid, 0)
+        except (OSError, IndexError):
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,0 +1,83 @@
+"""The course's folders of labelled images."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from inference import UserError
+from inference.images import list_images
+
+
+class Labelled(NamedTuple):
+    """Images and their classes, int64 (N,)."""
+
+    paths: list[Path]
+    labels: np.ndarray
+
+
+def read(task: str, data: Path, part: str) -> Labelled:
+    """Lists a part of a problem's data.
+
+    Args:
+        task: p1 (names tell the class: `{class}_{id}.png`) or p2 (a csv does).
+        data: `hw1_data/p1_data` or `hw1_data/p2_data`.
+        part: train or val.
+
+    Raises:
+        UserError: the layout is not the course's.
+    """
+    if task == "p1":
+        return _from_names(data / f"{part}_50")
+    office = data / "office"
+    return _from_csv(office / f"{part}.csv", office / part)
+
+
+def _from_names(folder: Path) -> Labelled:
+    paths = list_images(folder)
+    matches = [re.fullmatch(r"(\d+)_\d+", path.stem) for path in paths]
+    for path, match in zip(paths, matches, strict=True):
+        if not match:
+            raise UserError(f"{path} has no class in its name: it should be like 12_345.png")
+    return Labelled(paths, np.array([int(match[1]) for match in matches]))
+
+
+def _from_csv(table: Path, folder: Path) -> Labelled:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as text:
+            rows = list(csv.DictReader(text))
+        labels = np.array([int(row["label"]) for row in rows])
+        return Labelled([folder / row["filename"] for row in rows], labels)
+    except OSError as error:
+        raise UserError(f"cannot read {table}: {error.strerror}; is --data right?") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{table} should have filename and a numeric label in each row") from error
+
+
+def check_classes(labels: np.ndarray, classes: int, where: Path) -> None:
+    """Makes sure that labels are within [0, classes) and that none is without an image.
+
+    Raises:
+        UserError: otherwise.
+    """
+    if labels.min() < 0 or labels.max() >= classes:
+        raise UserError(f"labels in {where} reach {labels.max()}, classes={classes} allows less")
+    missing = sorted(set(range(classes)) - set(labels.tolist()))
+    if missing:
+        raise UserError(f"no image of class {missing[0]} in {where} ({len(missing)} have none)")
+
+
+def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Splits indices into those to train on and those that choose the epoch, class by class."""
+    random = np.random.default_rng(seed)
+    held = [
+        random.permutation(np.flatnonzero(labels == label))[: max(1, round(share * count))]
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
+        if count > 1
+    ]
+    chosen = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen

@@ -1,0 +1,61 @@
+"""The classification recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training import recipe
+
+
+@dataclass(frozen=True)
+class Recipe(recipe.Recipe):
+    """A classifier's: what its images are and how they are varied; 0 leaves a variation out."""
+
+    size: int = 32  # side of the network's input, pixels
+    cache_size: int = 32  # side at which images are kept; larger when crops are drawn
+    shift: int = 0  # pixels
+    crop: float = 0.0  # smallest share of the area that a random crop keeps
+    degrees: float = 0.0  # largest rotation of a random crop
+    flip: float = 0.5  # chance of a mirror image
+    jitter: float = 0.0  # strength of brightness, contrast and saturation
+    cutmix: float = 0.0  # chance
+    label_smoothing: float = 0.0
+
+
+RECIPES = {
+    "p1-a": Recipe(
+        name="p1-a",
+        task="p1",
+        network="convnet",
+        classes=50,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        epochs=100,
+        batch_size=128,
+        lr=0.2,
+        warmup=0.2,
+        shift=4,
+        jitter=0.2,
+        cutmix=0.5,
+        label_smoothing=0.1,
+    ),
+    "p2-a": Recipe(
+        name="p2-a",
+        task="p2",
+        network="resnet50",
+        arguments={"head": [256, 128]},
+        classes=65,
+        epochs=200,
+        batch_size=64,
+        lr=0.1,
+        warmup=0.05,
+        held_out=0.05,
+        size=128,
+        cache_size=160,
+        crop=0.35,
+        degrees=15.0,
+        jitter=0.4,
+        cutmix=0.5,
+        label_smoothing=0.1,
+    ),
+}

@@ -1,0 +1,49 @@
+"""A classifier in training."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+from training import augment
+from training.fit import Task
+
+
+class Classification(Task):
+    """Cross-entropy on augmented images; the score is the accuracy on held-out ones."""
+
+    score_name = "accuracy"
+
+    def __init__(self, recipe):
+        super().__init__(recipe)
+        self.right = self.seen = 0
+
+    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Args: images uint8 (N, S, S, 3) at the cache's size; labels int64 (N,)."""
+        recipe = self.recipe
+        images = self.unit(images)
+        if recipe.crop:
+            area = (recipe.crop, 1.0)
+            images, _ = augment.crop(images, recipe.size, area, degrees=recipe.degrees)
+        if recipe.shift:
+            images = augment.shift(images, recipe.shift)
+        images = augment.flip(images, recipe.flip)
+        if recipe.jitter:
+            images = augment.jitter(images, *[recipe.jitter] * 3)
+        targets = F.one_hot(labels, recipe.classes).float()
+        if recipe.cutmix:
+            images, targets = augment.cutmix(images, targets, recipe.cutmix)
+        logits = self.network(self.normalise(images))
+        return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+
+    def measure(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """Args: as `loss`, but images at the network's size."""
+        logits = self.average(self.normalise(self.unit(images)))
+        self.right += int((logits.argmax(1) == labels).sum())
+        self.seen += len(labels)
+
+    def score(self) -> float:
+        """Accuracy in [0, 1]."""
+        accuracy = self.right / self.seen
+        self.right = self.seen = 0
+        return accuracy

@@ -1,0 +1,264 @@
+"""Training, whatever the task: the only file that knows Lightning's Trainer.
+
+    fit(task, train, held_out, out)
+
+trains `task.network`, keeps an exponential moving average (EMA) of its weights, validates that
+average on the held-out split after every epoch, and leaves in the folder `out`
+
+    last.ckpt      everything that the same command needs to go on from the last whole epoch
+    best.pth       bare fp32 state dict of the average at the best epoch
+    metrics.csv    what was logged, an epoch a row
+
+Every random draw is a function of (seed, epoch, step): the global generators are seeded anew
+before each step, and the order of the images for each epoch.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from inference import UserError
+from inference.device import fast_precisions
+from inference.networks import build, initialise
+from training.memory import Batches
+
+
+class Task(lightning.LightningModule):
+    """What the tasks share: the network, its average, the optimiser and its schedule.
+
+    A subclass gives `loss(*batch)` and `measure(*batch)`, and `score()` from what was measured.
+
+    Args:
+        recipe: a frozen dataclass; the fields used here are documented in the recipes.
+    """
+
+    score_name = "score"
+
+    def __init__(self, recipe):
+        super().__init__()
+        self.recipe = recipe
+        self.network = build(recipe.network, recipe.classes, **recipe.arguments)
+        initialise(self.network)
+        self.last_loss = None
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(recipe.mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(recipe.std).view(3, 1, 1), persistent=False)
+
+    def loss(self, *batch: torch.Tensor) -> torch.Tensor:
+        """Augments a uint8 batch and gives its mean loss."""
+        raise NotImplementedError
+
+    def measure(self, *batch: torch.Tensor) -> None:
+        """Takes a held-out batch into account, predicted by the average."""
+        raise NotImplementedError
+
+    def score(self) -> float:
+        """Gives the score of what was measured since the last call, higher is better."""
+        raise NotImplementedError
+
+    def unit(self, images: torch.Tensor) -> torch.Tensor:
+        """Turns uint8 (N, H, W, 3) into float (N, 3, H, W) in [0, 1], channels_last."""
+        return images.permute(0, 3, 1, 2).float().div_(255)
+
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
+        """Subtracts the recipe's mean and divides by its standard deviation."""
+        return images.sub(self.mean).div(self.std).contiguous(memory_format=torch.channels_last)
+
+    def on_train_batch_start(self, batch, step):
+        """Makes all draws of this step, dropout's included, a function of (seed, epoch, step)."""
+        place = (self.recipe.seed, self.current_epoch, step, self.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+
+    def training_step(self, batch, step):
+        """One step; a loss that is not finite ends the run."""
+        loss = self.loss(*batch)
+        self._check(self.last_loss)
+        self.last_loss = loss.detach()
+        self.log("loss", self.last_loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        return loss
+
+    def _check(self, loss):
+        # The loss of the step before: asking for this step's would stop the GPU's queue.
+        if loss is not None and not math.isfinite(loss.item()):
+            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
+            step = self.global_step
+            raise UserError(f"the loss is {loss.item()} at step {step}, rate {rate:.3g}: lower lr=")
+
+    def on_train_epoch_end(self):
+        """Checks the epoch's last loss, before anything of the epoch is kept."""
+        self._check(self.last_loss)
+        self.last_loss = None
+
+    def on_train_batch_end(self, *_):
+        """Moves the average: average <- decay * average + (1 - decay) * network."""
+        # A young average would be mostly its random start: the decay grows with the steps done.
+        decay = min(self.recipe.ema, (1 + self.global_step) / (10 + self.global_step))
+        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values())
+        floats = [(ours, theirs) for ours, theirs in pairs if ours.is_floating_point()]
+        torch._foreach_lerp_(*map(list, zip(*floats)), 1 - decay)  # one launch, not hundreds
+
+    def validation_step(self, batch, _):
+        """Measures the average."""
+        self.measure(*batch)
+
+    def on_validation_epoch_end(self):
+        """Logs the score of the epoch."""
+        self.log(self.score_name, self.score(), prog_bar=True)
+
+    def configure_optimizers(self):
+        """SGD or AdamW; weight decay on weights alone, not on norms and biases."""
+        recipe = self.recipe
+        weights = [p for p in self.network.parameters() if p.dim() > 1]
+        others = [p for p in self.network.parameters() if p.dim() <= 1]
+        groups = [
+            {"params": weights, "weight_decay": recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+        if recipe.optimizer == "sgd":
+            optimizer = torch.optim.SGD(groups, recipe.lr, momentum=0.9, nesterov=True)
+        else:
+            optimizer = torch.optim.AdamW(groups, recipe.lr)
+        steps = self.trainer.estimated_stepping_batches
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warm_cosine(step / steps, recipe.warmup)
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def warm_cosine(progress: float, warmup: float) -> float:
+    """Gives the factor on the rate: linear from 0 to 1, then half a cosine down to 0.
+
+    Args:
+        progress: share of all steps done, in [0, 1].
+        warmup: share of all steps that the rise takes.
+    """
+    if progress < warmup:
+        return progress / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+
+
+class _Keep(Callback):
+    """Keeps the run's files: whole or not at all, after every epoch."""
+
+    def __init__(self, out: Path, say: Callable[[str], None]):
+        self.out, self.say, self.best, self.best_epoch = out, say, -math.inf, -1
+
+    def state_dict(self) -> dict:
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def load_state_dict(self, state: dict) -> None:
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+    def on_train_epoch_end(self, trainer, task) -> None:
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        score = metrics[task.score_name]
+        if score > self.best:
+            self.best, self.best_epoch = score, trainer.current_epoch
+        temporary = self.out / ".last.ckpt.tmp"
+        trainer.save_checkpoint(temporary)  # on every rank: Lightning's own rule
+        if not trainer.is_global_zero:
+            return
+        if self.best_epoch == trainer.current_epoch:
+            _save(task.average, self.out / "best.pth")
+        _append(self.out / "metrics.csv", {"epoch": trainer.current_epoch, **metrics})
+        os.replace(temporary, self.out / "last.ckpt")
+        self.say(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: loss {metrics['loss']:.4f}, "
+            f"held-out {task.score_name} {score:.4f} (best {self.best:.4f})"
+        )
+
+
+def _save(network: nn.Module, file: Path) -> None:
+    temporary = file.with_name(f".{file.name}.tmp")
+    torch.save({k: v.float().cpu() if v.is_floating_point() else v.cpu()
+                for k, v in network.state_dict().items()}, temporary)  # fmt: skip
+    os.replace(temporary, file)
+
+
+def _append(file: Path, row: dict) -> None:
+    """Adds an epoch's row; rows of epochs that are done again after a resume are dropped."""
+    rows = []
+    if file.exists():
+        with file.open(newline="") as text:
+            rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
+    temporary = file.with_name(f".{file.name}.tmp")
+    with temporary.open("w", newline="") as text:
+        writer = csv.DictWriter(text, row, restval="", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows([*rows, row])
+    os.replace(temporary, file)
+
+
+class _Epochs(Callback):
+    """Tells the batches which epoch it is: their order depends on it."""
+
+    def __init__(self, train: Batches):
+        self.train = train
+
+    def on_train_epoch_start(self, trainer, task) -> None:
+        self.train.epoch = trainer.current_epoch
+        self.train.rank, self.train.world = trainer.global_rank, trainer.world_size
+
+
+def fit(
+    task: Task, train: Batches, held_out: Iterable, out: Path, say: Callable[[str], None] = print
+) -> dict:
+    """Trains, or goes on where a killed run stopped.
+
+    Args:
+        train: batches of uint8 images and what `task.loss` takes beside them.
+        held_out: the same for `task.measure`.
+        out: the run's folder; made if need be.
+
+    Returns:
+        `held_out` (best score) and `best_epoch` (from 0).
+
+    Raises:
+        UserError: the loss is not finite; the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
+    torch.set_float32_matmul_precision("high")
+    task.network.to(memory_format=torch.channels_last)
+    task.average.to(memory_format=torch.channels_last)
+    keep = _Keep(out, say)
+    trainer = lightning.Trainer(
+        max_epochs=task.recipe.epochs,
+        precision=_precision(task.recipe.precision),
+        callbacks=[_Epochs(train), keep],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+    )
+    last = out / "last.ckpt"
+    with warnings.catch_warnings():
+        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
+        warnings.filterwarnings("ignore", module="lightning")
+        trainer.fit(task, train, held_out, ckpt_path=last if last.exists() else None)
+    return {"held_out": keep.best, "best_epoch": keep.best_epoch}
+
+
+def _precision(wanted: str) -> str:
+    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
+    fast = wanted == "auto" and "bf16" in fast_precisions(device)
+    return "bf16-mixed" if fast or wanted == "bf16" else "32-true"

@@ -1,0 +1,172 @@
+"""From a run to a checkpoint that can be deployed, and its record in the zoo.
+
+    python -m training.publish runs/p1-a-s0 --name p1-a [--url gdrive:ID] [--default]
+    python -m training.publish p1-a --data hw1_data/p1_data
+
+The first form keeps convolution and linear weights in fp16 and norm layers in fp32, drops
+auxiliary heads, compares the file's predictions with the run's, and writes `weights/NAME.pth` and
+the record in `inference/zoo.json`. Both forms predict the validation set in the precisions that
+this machine is fast in, and record each one's score and how many of its labels (pixels) equal
+fp32's: `--precision auto` goes by that. The second form adds those of another machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import io
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from inference import UserError, device, files, zoo
+from inference.networks import load_into
+from training.recipe import recipe_of
+from training.run import record_of
+from training.score import Scored, score
+
+SAME = 0.998  # share of labels or pixels that rounding the weights to fp16 has to leave alone
+
+
+def main() -> int:
+    """Publishes; the exit status is 2 for an error that the user can mend."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", metavar="RUN", help="a run's folder, or the name of a checkpoint")
+    parser.add_argument("--name", help="what the zoo calls it (the recipe's name)")
+    parser.add_argument("--data", type=Path, help="with a validation set (the run's own data)")
+    parser.add_argument("--url", action="append", default=[], help="where it will be hosted")
+    parser.add_argument("--default", action="store_true", help="make it its task's default")
+    options = parser.parse_args()
+    try:
+        if (Path(options.run) / "result.json").exists():
+            publish(Path(options.run), options.name, options.data, options.url, options.default)
+        elif options.run in zoo.records():
+            rescore(zoo.record(options.run), options.data)
+        else:
+            raise UserError(f"{options.run} is neither a finished run nor a checkpoint of the zoo")
+        return 0
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def publish(run: Path, name: str | None, data: Path | None, urls: list[str], default: bool) -> None:
+    """Makes `weights/NAME.pth` of a run's `best.pth`, and its record.
+
+    Raises:
+        UserError: the data is missing, or rounding to fp16 changed the predictions.
+    """
+    result = json.loads((run / "result.json").read_text())
+    recipe = recipe_of(result["recipe"])
+    data = data or Path(result["data"])
+    record = record_of(recipe, name or recipe.name)
+    before = score(record, data, "fp32", "auto", run / "best.pth")
+    record, content = _deployable(record, run / "best.pth")
+    with tempfile.TemporaryDirectory() as scratch:
+        file = Path(scratch) / record.file
+        file.write_bytes(content)
+        after = score(record, data, "fp32", "auto", file)
+        same = _agreement(before, after)
+        if same < SAME:
+            raise UserError(f"in fp16 only {same:.2%} of {run}'s predictions stay: not published")
+        scores = _scores(record, data, after, file)
+    record = dataclasses.replace(
+        record, urls=urls, trained_on=_described(Path(result["data"])), scores=scores
+    )
+    files.write_whole(zoo.path(record), content)
+    zoo.add(record, default)
+    print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
+    _show(record)
+
+
+def rescore(record: zoo.Record, data: Path | None) -> None:
+    """Measures a published checkpoint's fast precisions on this machine too.
+
+    Raises:
+        UserError: no data given, or the file is not as published.
+    """
+    if data is None:
+        raise UserError("say which validation set to score on: --data hw1_data/p1_data")
+    zoo.check(record)
+    exact = score(record, data, "fp32", "auto", zoo.path(record))
+    scores = _scores(record, data, exact, zoo.path(record))
+    if (record.scores["data"], record.scores["images"]) == (scores["data"], scores["images"]):
+        scores["fast"] = {**record.scores["fast"], **scores["fast"]}
+    record = dataclasses.replace(record, scores=scores)
+    zoo.add(record)
+    _show(record)
+
+
+def _show(record: zoo.Record) -> None:
+    scores = record.scores
+    print(f"{record.name}: {scores['metric']} {scores['fp32']} on {scores['data']} in fp32")
+    for precision, fast in scores["fast"].items():
+        print(f"    {precision}: {fast['score']}, {fast['agreement']:.3%} as in fp32")
+
+
+def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
+    """Rounds a run's weights; gives the record with the file's size and hash, and the file."""
+    state = torch.load(weights, map_location="cpu", weights_only=True)
+    network = load_into(record.network, record.classes, record.arguments, state)
+    exact = {
+        f"{name}.{key}"
+        for name, module in network.named_modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase | nn.LayerNorm)
+        for key in module.state_dict()
+    }
+    rounded = {
+        key: value.half() if value.is_floating_point() and key not in exact else value
+        for key, value in state.items()
+        if not key.startswith("aux_classifier.")
+    }
+    for key, value in rounded.items():
+        if not torch.isfinite(value).all():
+            raise UserError(f"{weights}: {key} has values that fp16 cannot hold")
+    content = io.BytesIO()
+    torch.save(rounded, content)
+    data = content.getvalue()
+    arguments = {key: value for key, value in record.arguments.items() if key != "aux"}
+    digest = hashlib.sha256(data).hexdigest()
+    return dataclasses.replace(record, arguments=arguments, bytes=len(data), sha256=digest), data
+
+
+def _scores(record: zoo.Record, data: Path, exact: Scored, weights: Path) -> dict:
+    """Scores the precisions that this machine's devices are fast in, against fp32."""
+    fast = {}
+    for where in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        for precision in device.fast_precisions(torch.device(where)):
+            found = score(record, data, precision, where, weights)
+            fast[f"{where}-{precision}"] = {
+                "score": round(found.score, 6),
+                "agreement": round(_agreement(exact, found), 6),
+            }
+    return {
+        "data": f"validation set of {_described(data)}",
+        "images": exact.images,
+        "metric": "mIoU" if record.task == "p3" else "accuracy",
+        "fp32": round(exact.score, 6),
+        "fast": fast,
+    }
+
+
+def _agreement(one: Scored, other: Scored) -> float:
+    return float((one.predictions == other.predictions).mean())
+
+
+def _described(data: Path) -> str:
+    """Says what data is: generated data carries a note that it is."""
+    for folder in (data, data.resolve().parent):
+        if (folder / "SAMPLE_DATA.json").exists():
+            return "sample data"
+    return "course data"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,36 @@
+"""The segmentation recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from training import recipe
+
+
+@dataclass(frozen=True)
+class Recipe(recipe.Recipe):
+    """A segmentation network's: what its images are and how they are varied."""
+
+    crop: int = 512  # side of the crops that it is trained on, pixels
+    scale: tuple[float, float] = (0.5, 2.0)  # of a crop's side, relative to `crop`
+    jitter: float = 0.0  # strength of brightness, contrast and saturation
+    auxiliary: float = 0.0  # weight of the auxiliary head's loss, where the network has one
+
+
+RECIPES = {
+    "p3-lite": Recipe(
+        name="p3-lite",
+        task="p3",
+        network="lraspp_mobilenet_v3_large",
+        classes=7,
+        epochs=100,
+        batch_size=16,
+        optimizer="adamw",
+        lr=2e-3,
+        warmup=0.05,
+        weight_decay=0.05,
+        crop=384,
+        scale=(0.6, 1.33),
+        jitter=0.3,
+    ),
+}
