@@ -172,10 +172,7 @@ def report(counts: list[tuple[int, int, int]]) -> float:
 
 
 def read_masks(folder: str | os.PathLike) -> np.ndarray:
-    """Return the masks of a folder by file name: class indices, uint8 (n, height, width).
-
-    Values are 0-6, and 255 for red pixels, which have no class.
-    """
+    """Return a folder's masks by file name, uint8 (n, height, width): classes 0-6, red 255."""
     paths = [Path(folder, name) for name in find_masks(Path(folder)).values()]
     class_of_code = np.full(8, NO_CLASS, np.uint8)
     class_of_code[list(CODES)] = range(len(CODES))

@@ -4,13 +4,18 @@ The map of the package:
 
     __main__.py    the command line: classify, classify-csv, segment, download, list, grade, overlay
     predict.py     the three prediction loops: read ahead -> forward -> write behind
+    model.py       the same for Python: `inference.load("p1-a").predict(paths)`
     images.py      find and read images, resize exactly as in training
-    tables.py      the csv files that graders hand in and expect back, written whole or not at all
+    tables.py      the csv files that graders hand in and expect back
+    masks.py       masks written by threads; files.py: files that are there whole or not at all
     landcover.py   the seven land-cover classes, their colours, overlays
     networks/      every nn.Module that we ship
     zoo.py         the checkpoints (zoo.json), verified loading; download.py fetches them
-    device.py      device, precision, memory format, batch size, out-of-memory retry
+    device.py      device, precision, batch size, allocator
+    runner.py      a network at work: memory format, normalisation, out-of-memory retry
     grade.py       a local autograder
+    sharding.py    one job on several processes, as torchrun starts them
+    process.py     beginning and end of a command's process
 
 The rule: this package imports torch, numpy, Pillow, gdown, tqdm and the standard library only,
 keeps to the Python 3.8 language and to calls that exist since torch 1.12, and never imports
@@ -29,7 +34,7 @@ class UserError(Exception):
 def __getattr__(name):
     """Gives `inference.load` without importing torch for those who never call it (PEP 562)."""
     if name == "load":
-        from inference.predict import load
+        from inference.model import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,21 +2,39 @@
 
 The graded scripts run this folder by its path, from any working folder. Whatever lies there
 (somebody else's `inference/`, a `torch.py`) must not be imported, so the first thing done is to
-put the repository, and not the working folder, on the module path.
+put the repository first on the module path, and the working folder last.
 """
 
 import os
 import sys
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_CWD = os.getcwd() if os.path.isdir(".") else ""
-# PYTHONPATH=":/somewhere", which `export PYTHONPATH=$PYTHONPATH:...` makes, means the cwd too.
-sys.path[:] = [_ROOT] + [p for p in sys.path[1:] if p not in ("", ".", _ROOT) and p != _CWD]
+
+def _is_folder(path: str, folder: str) -> bool:
+    try:
+        return os.path.samefile(path or ".", folder)  # by inode: a cwd may be deleted, or a link
+    except OSError:
+        return False  # the standard library's zip, which seldom exists
+
+
+def _isolate() -> None:
+    """Puts the repository first on the module path and the working folder, if it is there, last.
+
+    PYTHONPATH=":/somewhere", which `export PYTHONPATH=$PYTHONPATH:...` makes, means the cwd too.
+    Last instead of nowhere: somebody may keep their packages in the folder that they stand in.
+    """
+    package = os.path.dirname(os.path.abspath(__file__))
+    root = os.path.dirname(package)
+    others = [p for p in sys.path if not _is_folder(p, package) and not _is_folder(p, root)]
+    sys.path[:] = [root, *sorted(others, key=lambda p: _is_folder(p, "."))]  # sorting is stable
+
+
+if __name__ == "__main__":
+    _isolate()
 
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import UserError  # noqa: E402
+from inference import UserError, process  # noqa: E402
 
 
 def main(arguments=None) -> int:
@@ -30,7 +48,7 @@ def main(arguments=None) -> int:
     try:
         return options.run(options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print("error:", *str(error).splitlines(), file=sys.stderr)
         return 2
 
 
@@ -50,10 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands, name, run, description):
+def _command(commands, name, run, description, **places):
+    """Adds a command; `places` are the files and folders that it is given, with their help."""
     command = commands.add_parser(
         name, help=description.split(". ")[0].split(": ")[0], description=description
     )
+    for place, text in places.items():
+        command.add_argument(place, type=Path, metavar=place.upper(), help=text)
     command.set_defaults(run=run)
     return command
 
@@ -65,9 +86,9 @@ def _add_classify(commands) -> None:
         lambda options: _predict("classify", options, options.img_dir, options.out_csv),
         "Label every image of a folder. Reads IMG_DIR/*.png, *.jpg, ...; writes OUT_CSV with the "
         "header filename,label and a row for every image, sorted by name.",
+        img_dir="folder of the images",
+        out_csv="csv file to write",
     )
-    command.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")
-    command.add_argument("out_csv", type=Path, metavar="OUT_CSV", help="csv file to write")
     _add_settings(command)
 
 
@@ -81,10 +102,10 @@ def _add_classify_csv(commands) -> None:
         "Label the images that a csv lists. Reads the columns id and filename of CSV and the "
         "images IMG_DIR/filename; writes OUT_CSV with the header id,filename,label and the same "
         "rows in the same order.",
+        csv="csv file that lists the images",
+        img_dir="folder of the images",
+        out_csv="csv file to write",
     )
-    command.add_argument("csv", type=Path, metavar="CSV", help="csv file that lists the images")
-    command.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")
-    command.add_argument("out_csv", type=Path, metavar="OUT_CSV", help="csv file to write")
     _add_settings(command)
 
 
@@ -95,9 +116,9 @@ def _add_segment(commands) -> None:
         lambda options: _predict("segment", options, options.img_dir, options.out_dir),
         "Map the land cover in satellite images. Reads IMG_DIR/xxxx_sat.jpg (or, where there is "
         "no *_sat.* file, every image); writes OUT_DIR/xxxx_mask.png, RGB, of the same size.",
+        img_dir="folder of the images",
+        out_dir="folder for the masks",
     )
-    command.add_argument("img_dir", type=Path, metavar="IMG_DIR", help="folder of the images")
-    command.add_argument("out_dir", type=Path, metavar="OUT_DIR", help="folder for the masks")
     _add_settings(command)
 
 
@@ -166,9 +187,9 @@ def _download(options) -> int:
 
 
 def _list(options) -> int:
-    from inference import zoo
+    from inference.listing import table
 
-    print(zoo.table())
+    print(table())
     return 0
 
 
@@ -180,8 +201,8 @@ def _add_grade(commands) -> None:
         "Do what a grader would do, on your own data. Reads DATA_DIR (hw1_data/ or one problem of "
         "it), runs the scripts on its validation images without their labels, checks and scores "
         "what they write, and prints a table; exits with 1 when something would cost points.",
+        data_dir="hw1_data/ or a part",
     )
-    command.add_argument("data_dir", type=Path, metavar="DATA_DIR", help="hw1_data/ or a part")
     command.add_argument(
         "--limit-seconds", type=_positive, default=600, metavar="S", help="for each script (600)"
     )
@@ -200,9 +221,9 @@ def _add_overlay(commands) -> None:
         _overlay,
         "Draw a mask over its image. Reads IMAGE and MASK; writes a PNG in which every class "
         "region is tinted and outlined in its colour.",
+        image="satellite image",
+        mask="mask in the classes' colours",
     )
-    command.add_argument("image", type=Path, metavar="IMAGE", help="satellite image")
-    command.add_argument("mask", type=Path, metavar="MASK", help="mask in the classes' colours")
     command.add_argument(
         "-o", "--out", type=Path, metavar="OUT.png", help="default: <IMAGE's stem>_overlay.png"
     )
@@ -215,18 +236,9 @@ def _overlay(options) -> int:
     return 0
 
 
-def _exit(status: int) -> None:
-    """Ends the process without tearing the interpreter down, which costs torch half a second."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (OSError, AttributeError):  # a closed pipe; no stream at all
-            pass
-    os._exit(status)
-
-
 if __name__ == "__main__":
+    process.open_streams()
     try:
-        _exit(main())
+        process.leave(main())
     except KeyboardInterrupt:
-        _exit(130)
+        process.leave(130)

@@ -51,8 +51,8 @@ def _reason(stream: BinaryIO, error: Exception) -> str:
         return "is empty"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html")):
         return "is a web page"
-    # torch names what it refuses: "... Unsupported global: GLOBAL numpy.core... was not ..."
-    refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+    # torch names what it refuses, as "GLOBAL numpy.core.multiarray.scalar was not ..." for example
+    refused = re.search(r"(?:GLOBAL|Unsupported class) ([\w.]+)", str(error))
     if refused:
         return f"holds objects beside tensors ({refused.group(1)})"
     return f"is not a checkpoint ({type(error).__name__})"

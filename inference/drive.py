@@ -7,6 +7,7 @@ import io
 import re
 import threading
 import time
+import warnings
 
 from inference import UserError
 from inference.transfer import (
@@ -22,8 +23,8 @@ from inference.transfer import (
 # confirm=t answers the question "too large for a virus scan, download anyway?" beforehand. gdown
 # 6 asks it again and knows the answer; the forms that 4.x knew are gone.
 LINK = "https://drive.google.com/uc?id={}&confirm=t"
-# gdown before 5.0 fails on the headers that Drive sends today (its issue 291), and a machine may
-# have no gdown at all: this is where Drive redirects to in the end.
+# gdown 4 fails on the headers that Drive has sent since 2024 (its issue 291), and a machine may
+# have no gdown at all. This is where Drive redirects to in the end.
 PLAIN_LINK = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 
 
@@ -66,7 +67,7 @@ def _by_gdown(identifier: str, sink: Sink, patience: Patience) -> None:
         import gdown
     except ImportError as error:
         raise Failed(f"gdown cannot be imported ({error})") from None
-    gate, raised, said = _Gate(sink), [], io.StringIO()
+    gate, raised = _Gate(sink), []
 
     def work() -> None:
         try:
@@ -74,26 +75,41 @@ def _by_gdown(identifier: str, sink: Sink, patience: Patience) -> None:
         except Exception as error:  # whatever it is, it is said in one line
             raised.append(error)
 
-    # gdown waits for ever on a stalled connection (until 6.0 it could not do otherwise) and prints
-    # what 4.x should raise, so it works in a thread that can be left behind, and is listened to.
+    # gdown waits for ever on a stalled connection (before 6 it could not do otherwise), so it
+    # works in a thread that can be left behind. It writes half a megabyte at a time: a slow line
+    # looks stalled for long.
     worker = threading.Thread(target=work, daemon=True)
+    said = _run(worker, gate, 2 * patience.timeout)
+    if raised and isinstance(raised[0], (UserError, Failed)):
+        raise raised[0]
+    if worker.is_alive() or raised or sink.size == 0:
+        reason = _reason(raised[0] if raised else None, said)
+        if worker.is_alive():
+            reason = f"nothing came for {2 * patience.timeout:g} s"
+        raise (Broken if sink.size else Failed)(reason)
+    sink.expect_whole()
+
+
+def _run(worker: threading.Thread, gate: _Gate, timeout: float) -> str:
+    """Runs a thread until it ends or writes nothing for `timeout` seconds, then shuts the gate.
+
+    Returns:
+        what was printed meanwhile, which is nobody's to see: gdown 4 prints what it should raise.
+    """
+    said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        with contextlib.ExitStack() as quiet:
+            quiet.enter_context(contextlib.redirect_stdout(said))
+            quiet.enter_context(contextlib.redirect_stderr(said))
+            quiet.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")  # about its own libraries
             worker.start()
-            # It writes half a megabyte at a time, so a slow line looks like a stalled one for long.
-            while worker.is_alive() and time.monotonic() - gate.last < 2 * patience.timeout:
+            while worker.is_alive() and time.monotonic() - gate.last < timeout:
                 worker.join(0.05)
     finally:
         with gate.lock:
             gate.shut = True
-    if worker.is_alive():
-        raise Broken(f"nothing came for {2 * patience.timeout:g} s")
-    if raised and isinstance(raised[0], (UserError, Failed)):
-        raise raised[0]
-    if raised or sink.size == 0:
-        error = raised[0] if raised else None
-        raise (Broken if sink.size else Failed)(_reason(error, said.getvalue()))
-    sink.expect_whole()
+    return said.getvalue()
 
 
 def _reason(error: Exception | None, said: str) -> str:

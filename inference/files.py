@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-import itertools
+import errno
 import os
+import stat
 from pathlib import Path
 
 from inference import UserError
 
-_serial = itertools.count()  # with the process id, a name that no other thread or process takes
+# What says that a file may be written, but not be replaced: a folder that is read-only, a file
+# that is a mount point.
+_IRREPLACEABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 
 
 def write_whole(path: Path | str, data: bytes) -> None:
     """Writes a file beside its place and renames it into place.
 
-    Folders that are missing are made. A pipe or a device (`/dev/stdout`), which cannot be
-    renamed over, is written to directly.
+    Folders that are missing are made. What cannot be replaced is written to directly: a pipe, a
+    device, `/dev/stdout`, a file in a folder that is read-only.
 
     Raises:
         UserError: it cannot be written (no permission, a full disk, a folder of that name);
             what was there before is untouched.
     """
-    target = Path(os.path.realpath(path))  # a link is followed, not replaced
-    if target.exists() and not target.is_file() and not target.is_dir():
-        target.write_bytes(data)
-        return
+    try:
+        if _is_stream(path):
+            with open(path, "ab") as stream:  # "wb" would empty the file that stdout appends to
+                stream.write(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)  # a link is followed, not replaced
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _replace(target: Path, data: bytes) -> None:
     temporary = _temporary(target.parent)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(data)
         os.replace(temporary, target)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
+            raise
+        target.write_bytes(data)
     finally:
         _remove(temporary)
 
@@ -45,9 +57,13 @@ def check_writable(path: Path | str) -> None:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise UserError(f"{path} is a folder: give the name of the file to write")
-    if target.exists() and not target.is_file():
+    if _is_stream(path):
         return
-    check_folder(target.parent)
+    try:
+        check_folder(target.parent)
+    except UserError:
+        if not _is_writable_file(target):
+            raise
 
 
 def check_folder(folder: Path | str) -> None:
@@ -56,6 +72,8 @@ def check_folder(folder: Path | str) -> None:
     Raises:
         UserError: it cannot.
     """
+    if os.path.isfile(folder):
+        raise UserError(f"{folder} is a file: give the name of a folder")
     temporary = _temporary(Path(folder))
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -66,9 +84,25 @@ def check_folder(folder: Path | str) -> None:
         _remove(temporary)
 
 
+def _is_stream(path: Path | str) -> bool:
+    """Whether `path` is a pipe or a device, or what the shell calls its streams."""
+    if str(path).startswith(("/dev/std", "/dev/fd/", "/proc/")):
+        return True  # though it may lead to a regular file, which the shell has open
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
+def _is_writable_file(path: Path) -> bool:
+    return path.is_file() and os.access(path, os.W_OK)
+
+
 def _temporary(folder: Path) -> Path:
-    # A short name of its own: the target's may already have the 255 bytes that a name can have.
-    return folder / f".{os.getpid()}-{next(_serial)}.tmp"
+    # Short, since the target's name may already have the 255 bytes that a name can have; random,
+    # since threads, processes and hosts may write into one folder.
+    return folder / f".{os.urandom(8).hex()}.tmp"
 
 
 def _remove(path: Path) -> None:

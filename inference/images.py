@@ -20,15 +20,16 @@ from inference import UserError, landcover
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
-# Pillow refuses large pictures as possible attacks; a satellite scene of 20,000 x 20,000 is none.
-Image.MAX_IMAGE_PIXELS = None
+# Pillow takes pictures from 13,000 x 13,000 for attacks and refuses twice as many pixels as it
+# is told. A satellite scene of 20,000 x 20,000 is none; a damaged header may well ask for more.
+Image.MAX_IMAGE_PIXELS = 2**29
 
 
 def list_images(folder: Path | str) -> list[Path]:
     """Lists the images of a folder, sorted by name.
 
     An image is a file with one of `EXTENSIONS`, in either case; hidden files, sub-folders and
-    everything else are ignored.
+    everything else are ignored. A link that leads nowhere is an image that cannot be read.
 
     Raises:
         UserError: there is no such folder, or no image in it.
@@ -45,7 +46,7 @@ def list_images(folder: Path | str) -> list[Path]:
         for entry in entries
         if entry.name.lower().endswith(EXTENSIONS)
         and not entry.name.startswith(".")
-        and entry.is_file()
+        and not entry.is_dir()
     ]
     if not names:
         raise UserError(f"no image in {folder}: it should hold files like 0000.png or 0000.jpg")
@@ -98,7 +99,7 @@ def read_pixels(path: Path | str, size: int | None = None) -> np.ndarray:
     """
     image = read_rgb(path)
     if size is not None and image.size != (size, size):
-        image = image.resize((size, size), Image.BILINEAR)
+        image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
@@ -112,7 +113,7 @@ def read_ahead(
 
     Args:
         read: makes an array of a path.
-        ahead: how many images may lie read and unused; memory is bounded by it.
+        ahead: how many images may lie read and unused, at least `chunk`; memory is bounded by it.
         chunk: images that one thread reads at a time; a thread's hand-over costs as much as
             decoding a 32 x 32 PNG.
     """
@@ -124,7 +125,8 @@ def read_ahead(
     pool = ThreadPoolExecutor(max(1, min(8, (os.cpu_count() or 2) - 1)))
     rest = iter(paths)
     chunks = iter(lambda: list(islice(rest, chunk)), [])
-    waiting = deque(pool.submit(read_chunk, part) for part in islice(chunks, ahead // chunk))
+    first = islice(chunks, max(1, ahead // chunk))
+    waiting = deque(pool.submit(read_chunk, part) for part in first)
 
     def results() -> Iterator:
         try:

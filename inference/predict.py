@@ -6,14 +6,18 @@ the labels and writes the csv, masks are written by whoever made them.
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Iterable, Iterator, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
-from inference import UserError, device, files, images, landcover, masks, tables, zoo
+from inference import UserError, device, files, images, landcover, masks, sharding, tables, zoo
+
+if TYPE_CHECKING:
+    from inference.runner import Runner
 
 UNREADABLE = -1
 MIN_SIDE = 32  # what five halvings leave a pixel of; smaller images are padded
@@ -51,7 +55,7 @@ def classify_csv(table: Path, folder: Path, out: Path, settings: Settings) -> in
     """Labels the images that a csv lists: `id,filename,label`, in the csv's order.
 
     Returns:
-        How many images could not be read and were not filled in.
+        How many rows have an image that could not be read and was not filled in.
 
     Raises:
         UserError: as `classify`; an unusable csv; none of its images in the folder.
@@ -59,7 +63,7 @@ def classify_csv(table: Path, folder: Path, out: Path, settings: Settings) -> in
     record = choose("p2", settings)
     listed = tables.read_rows(table)
     paths = [Path(folder) / row.filename for row in listed]
-    if not any(path.exists() for path in paths):
+    if not any(map(os.path.exists, paths)):
         raise UserError(f"none of the {len(paths)} images of {table} is in {folder}: wrong folder?")
     files.check_writable(out)
     found = labels(paths, record, settings)
@@ -90,14 +94,7 @@ def choose(task: str, settings: Settings) -> zoo.Record:
         UserError: no such name, one of the other kind, or no default's file is present.
     """
     if settings.model is None:
-        record = zoo.default(task, present=settings.weights is None)
-        if record.trained_on == "sample data" and settings.weights is None:
-            print(
-                f"note: {record.name} was trained on this repository's generated sample data, not "
-                "on the course's; see README.md for how to train and publish your own",
-                file=sys.stderr,
-            )
-        return record
+        return zoo.default(task, present=settings.weights is None)
     record = zoo.record(settings.model)
     if (record.task == "p3") != (task == "p3"):
         does = "segments" if record.task == "p3" else "classifies"
@@ -107,51 +104,93 @@ def choose(task: str, settings: Settings) -> zoo.Record:
 
 def labels(paths: Sequence[Path], record: zoo.Record, settings: Settings) -> list[int]:
     """Gives each image's class; of an unreadable one -1, or 0 when filling in."""
-    rank, world = device.rank_and_world()
+    rank, world = sharding.rank_and_world()
     mine = paths[rank::world]
-    size = record.size
-    # Some 50 MB at most; reading them all takes about as long as importing torch, meanwhile.
-    ahead = max(256, 50_000_000 // (3 * size**2))
-    read = images.read_ahead(mine, partial(images.read_pixels, size=size), ahead, chunk=16)
-    runner = _runner(record, settings)
+    pixels = _progress(read(mine, record), len(mine))
+    runner = load_runner(record, settings)
     found = np.full(len(mine), 0 if settings.fill else UNREADABLE)
-    for batch in _batches(enumerate(_progress(read, len(mine))), runner.batch_size):
-        if isinstance(batch[0][1], Exception):
-            _warn(mine[batch[0][0]], batch[0][1], "class 0" if settings.fill else "label -1")
-            continue
-        indices, pixels = zip(*batch)
-        found[list(indices)] = runner(np.stack(pixels)).cpu().numpy()
-    return _gather(found, len(paths), rank, world).tolist()
+    for index, label in forward(enumerate(pixels), runner, record):
+        if isinstance(label, Exception):
+            _warn(mine[index], label, "class 0" if settings.fill else "label -1")
+        else:
+            found[index] = label
+    return sharding.gather(found, len(paths), rank, world).tolist()
 
 
 def write_masks(paths: Sequence[Path], out: Path, record: zoo.Record, settings: Settings) -> int:
     """Segments images and writes their masks; gives how many could not be read and have none."""
-    rank, world = device.rank_and_world()
-    paths = paths[rank::world]
-    read = images.read_ahead(paths, images.read_pixels, ahead=16)
-    runner = _runner(record, settings)
+    rank, world = sharding.rank_and_world()
+    mine = paths[rank::world]
+    pixels = _progress(read(mine, record), len(mine))
+    runner = load_runner(record, settings)
     missing = 0
     with masks.write_behind() as write:
-        for batch in _batches(zip(paths, _progress(read, len(paths))), runner.batch_size):
-            if isinstance(batch[0][1], Exception):
-                missing += _without_mask(*batch[0], out, settings.fill)
-                continue
-            classes = _segmented(runner, np.stack([pixels for _, pixels in batch]))
-            for (path, _), mask in zip(batch, classes):
-                write(out / landcover.mask_name(path.name), mask)
+        for path, mask in forward(zip(mine, pixels), runner, record):
+            if isinstance(mask, Exception):
+                _warn(path, mask, "a mask all Unknown" if settings.fill else "no mask")
+                if not settings.fill:
+                    missing += 1
+                    continue
+                mask = np.full(images.size_of(path) or (512, 512), landcover.UNKNOWN, np.uint8)
+            write(out / landcover.mask_name(path.name), mask)
     return missing
 
 
-def _runner(record: zoo.Record, settings: Settings) -> device.Runner:
+def read(paths: Sequence[Path], record: zoo.Record) -> Iterator[np.ndarray | Exception]:
+    """Begins to read images as a record's network takes them: uint8 (H, W, 3) each, in order."""
+    if record.size is None:
+        return images.read_ahead(paths, images.read_pixels, ahead=16)
+    # Some 50 MB at most; reading them all takes about as long as importing torch, meanwhile.
+    ahead = 50_000_000 // (3 * record.size**2)
+    resized = partial(images.read_pixels, size=record.size)
+    return images.read_ahead(paths, resized, ahead, chunk=16)
+
+
+def load_runner(record: zoo.Record, settings: Settings) -> Runner:
+    """Loads a record's network and puts it where and how it will run.
+
+    Raises:
+        UserError: the checkpoint, the device or the precision will not do.
+    """
+    from inference.runner import Runner
+
     network = zoo.load(record, settings.weights)
     where = device.choose_device(settings.device)
     scores = None if settings.weights else record.scores
     precision = device.choose_precision(settings.precision, where, scores)
     sizes = device.BATCH_SIZES["cuda" if where.type == "cuda" else "cpu"]
     batch_size = settings.batch_size or sizes[record.task]
-    return device.Runner(
-        network, record.mean, record.std, where, precision, batch_size, flip=record.tta
-    )
+    if settings.model is None and settings.weights is None:
+        _note_origin(record)
+    return Runner(network, record.mean, record.std, where, precision, batch_size, flip=record.tta)
+
+
+def _note_origin(record: zoo.Record) -> None:
+    if record.trained_on == "sample data" and sharding.rank_and_world()[0] == 0:
+        print(
+            f"note: {record.name} was trained on this repository's generated sample data, not on "
+            "the course's; see README.md for how to train and publish your own",
+            file=sys.stderr,
+        )
+
+
+def forward(items: Iterable[tuple], runner: Runner, record: zoo.Record) -> Iterator[tuple]:
+    """Runs a network over (key, pixels) in batches; an exception among the pixels passes through.
+
+    Yields:
+        (key, class) or, of a segmentation network, (key, uint8 (H, W)), in the order of items.
+    """
+    least = MIN_SIDE if record.task == "p3" else 1
+    for batch in _batches(items, runner.batch_size):
+        if isinstance(batch[0][1], Exception):
+            yield batch[0]
+            continue
+        keys, pixels = zip(*batch)
+        height, width, _ = pixels[0].shape
+        below, right = max(0, least - height), max(0, least - width)
+        padded = np.pad(np.stack(pixels), ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+        classes = runner(padded).cpu().numpy()
+        yield from zip(keys, classes[:, :height, :width] if classes.ndim == 3 else classes)
 
 
 def _batches(items: Iterable[tuple], size: int) -> Iterator[list[tuple]]:
@@ -170,28 +209,16 @@ def _batches(items: Iterable[tuple], size: int) -> Iterator[list[tuple]]:
         yield batch
 
 
-def _segmented(runner: device.Runner, pixels: np.ndarray) -> np.ndarray:
-    """Segments (N, H, W, 3) into (N, H, W); what is too small for the network is padded."""
-    height, width = pixels.shape[1:3]
-    below, right = max(0, MIN_SIDE - height), max(0, MIN_SIDE - width)
-    if below or right:
-        pixels = np.pad(pixels, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
-    return runner(pixels)[:, :height, :width].cpu().numpy()
-
-
-def _without_mask(path: Path, error: Exception, out: Path, fill: bool) -> int:
-    """Answers for an unreadable image: all Unknown when filling in, else nothing (1 missing)."""
-    _warn(path, error, "a mask all Unknown" if fill else "no mask")
-    if fill:
-        mask = np.full(images.size_of(path) or (512, 512), landcover.UNKNOWN, np.uint8)
-        masks.write_mask(out / landcover.mask_name(path.name), mask)
-    return 0 if fill else 1
+def reason(error: Exception) -> str:
+    """Says in one line why an image could not be read."""
+    if type(error).__name__ == "UnidentifiedImageError":  # whose text repeats the path
+        return "not an image"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
 
 
 def _warn(path: Path, error: Exception, answer: str) -> None:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    reason = " ".join(reason.split()) or type(error).__name__
-    print(f"warning: cannot read {path}: {reason}; it gets {answer}", file=sys.stderr)
+    print(f"warning: cannot read {path}: {reason(error)}; it gets {answer}", file=sys.stderr)
 
 
 def _progress(items: Iterable, total: int) -> Iterable:
@@ -202,23 +229,7 @@ def _progress(items: Iterable, total: int) -> Iterable:
     return tqdm(items, total=total, unit="image", leave=False)
 
 
-def _gather(labels: np.ndarray, total: int, rank: int, world: int) -> np.ndarray:
-    """Brings the processes' labels together, (total,) on every one of them."""
-    if world == 1:
-        return labels
-    import torch.distributed as dist
-
-    dist.init_process_group("gloo")
-    parts: list = [None] * world
-    dist.all_gather_object(parts, labels)
-    dist.destroy_process_group()
-    whole = np.empty(total, labels.dtype)
-    for part in range(world):
-        whole[part::world] = parts[part]
-    return whole
-
-
 def _finish(out: Path, header: Sequence[str], rows: Iterable, labels: Sequence[int]) -> int:
-    if device.rank_and_world()[0] == 0:
+    if sharding.rank_and_world()[0] == 0:
         tables.write_table(out, header, rows)
     return sum(label == UNREADABLE for label in labels)

@@ -47,8 +47,10 @@ def read_rows(path: Path | str) -> list[Row]:
 
 def _column(name: str, header: list[str], path: Path | str) -> int:
     if name not in header:
-        found = ", ".join(header)[:100] or "nothing"
-        raise UserError(f"no column '{name}' in {path}: its first line has {found}")
+        found = ascii(", ".join(header)[:100]) if header else "nothing"  # garbage, perhaps
+        raise UserError(
+            f"no column '{name}' in {path}: its first line is {found}, not id,filename,label"
+        )
     return header.index(name)
 
 

@@ -29,9 +29,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from inference import UserError
+from inference import UserError, checkpoint
 from inference.device import fast_precisions
-from inference.networks import build, initialise
+from inference.networks import build, check_state, initialise
 from training.memory import Batches
 
 
@@ -50,7 +50,9 @@ class Task(lightning.LightningModule):
         super().__init__()
         self.recipe = recipe
         self.network = build(recipe.network, recipe.classes, **recipe.arguments)
-        initialise(self.network)
+        initialise(self.network, zero_residual=True)
+        if recipe.pretrained != "none":
+            _start_from(self.network, Path(recipe.pretrained))
         self.last_loss = None
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.register_buffer("mean", torch.tensor(recipe.mean).view(3, 1, 1), persistent=False)
@@ -105,9 +107,12 @@ class Task(lightning.LightningModule):
         """Moves the average: average <- decay * average + (1 - decay) * network."""
         # A young average would be mostly its random start: the decay grows with the steps done.
         decay = min(self.recipe.ema, (1 + self.global_step) / (10 + self.global_step))
-        pairs = zip(self.average.state_dict().values(), self.network.state_dict().values())
+        pairs = zip(
+            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
+        )
         floats = [(ours, theirs) for ours, theirs in pairs if ours.is_floating_point()]
-        torch._foreach_lerp_(*map(list, zip(*floats)), 1 - decay)  # one launch, not hundreds
+        ours, theirs = zip(*floats, strict=True)
+        torch._foreach_lerp_(ours, theirs, 1 - decay)  # one launch, not hundreds
 
     def validation_step(self, batch, _):
         """Measures the average."""
@@ -138,6 +143,26 @@ class Task(lightning.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+
+def _start_from(network: nn.Module, file: Path) -> None:
+    """Loads weights to start from; a classifier (`fc`) of another shape keeps its random start.
+
+    Raises:
+        UserError: the file is missing, no checkpoint, or another network's.
+    """
+    try:
+        with file.open("rb") as stream:
+            given = checkpoint.state_dict(stream, file)
+    except OSError as error:
+        raise UserError(f"cannot read pretrained={file}: {error.strerror}") from error
+    own = network.state_dict()
+    heads = [{k: v.shape for k, v in s.items() if k.startswith("fc.")} for s in (own, given)]
+    if heads[0] != heads[1]:
+        trunk = {key: value for key, value in given.items() if not key.startswith("fc.")}
+        given = {**trunk, **{key: value for key, value in own.items() if key.startswith("fc.")}}
+    check_state(type(network).__name__, own, given)
+    network.load_state_dict(given)
 
 
 def warm_cosine(progress: float, warmup: float) -> float:

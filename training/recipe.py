@@ -22,6 +22,7 @@ class Recipe:
     network: str  # a key of inference.networks.NETWORKS
     classes: int
     arguments: dict = field(default_factory=dict)  # of the network
+    pretrained: str = "none"  # or a file: a state dict of this very network to start from
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     epochs: int = 100
@@ -50,7 +51,7 @@ def recipe_of(fields: dict) -> Recipe:
     known = {f.name for f in dataclasses.fields(kind)}
     if set(fields) != known:
         odd = ", ".join(sorted(set(fields) ^ known))
-        raise UserError(f"the run's recipe has other fields than this version's ({odd}): train anew")
+        raise UserError(f"the run's recipe is of another version (it differs in {odd}): train anew")
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from inference import UserError, zoo
+from inference.device import tune_allocator
 from training.fit import Task, fit
 from training.recipe import Recipe, override
 from training.score import score
@@ -40,6 +41,7 @@ def main(
     parser.add_argument("--out", type=Path, help="the run's folder (runs/RECIPE-sSEED)")
     parser.add_argument("changes", nargs="*", metavar="key=value", help="recipe fields to change")
     options = parser.parse_intermixed_args()
+    tune_allocator()
     try:
         if options.recipe not in recipes:
             raise UserError(f"no recipe '{options.recipe}'; there are: {', '.join(recipes)}")

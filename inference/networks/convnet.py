@@ -44,6 +44,8 @@ class ConvNet(nn.Module):
         widths: Channels of the stem and of each stage.
         depths: Convolutions in each stage's residual block, 0 for no block.
         dropout: Probability of dropping a pooled feature in training.
+        scale: Factor on the logits. Maxima of BN's outputs are large and never negative, so that
+            each step moves the logits far: at 1 the first hundreds of steps diverge.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class ConvNet(nn.Module):
         widths: Sequence[int] = (32, 64, 192, 384),
         depths: Sequence[int] = (2, 2, 2),
         dropout: float = 0.0,
+        scale: float = 0.125,
     ) -> None:
         super().__init__()
+        self.scale = scale
         if len(widths) != len(depths) + 1:
             raise ValueError("widths are those of the stem and of each stage, depths of each stage")
         if min(widths) < 1:
@@ -74,7 +78,7 @@ class ConvNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> logits (N, classes)."""
-        return self.fc(self.features(images))
+        return self.scale * self.fc(self.features(images))
 
 
 class ReportNet(nn.Module):

@@ -115,7 +115,7 @@ class Shelf:
             folder.mkdir()
 
     def add(self, *urls, name="small", default=True):
-        """Adds a checkpoint that holds `data` and can be had from `urls`."""
+        """Adds a checkpoint that holds `data` and can be had from `urls`; returns the shelf."""
         whole = self.root / "whole"
         whole.write_bytes(DATA)
         record = records.Record(
@@ -136,6 +136,7 @@ class Shelf:
         )
         zoo.add(record, default, self.file)
         whole.unlink()
+        return self
 
     def fetch(self, *names, patience=quick):
         """Downloads; returns the lines that were said."""

@@ -17,11 +17,13 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(
         prog="python -m training.sample_data",
         description="Writes a generated hw1_data/ in the course's layout: p1_data (50 classes, "
-        "32x32), p2_data (mini, unlabelled, and office, 65 classes with csv), p3_data (land cover). "
-        "A folder that already holds this very data is left alone.",
+        "32x32), p2_data (mini, unlabelled, and office, 65 classes with csv), p3_data (land cover)."
+        " A folder that already holds this very data is left alone.",
     )
     parser.add_argument("out", metavar="OUT", help="folder to make, e.g. hw1_data")
-    parser.add_argument("--scale", choices=SCALES, default="small", help="full: the course's counts")
+    parser.add_argument(
+        "--scale", choices=SCALES, default="small", help="full: the course's counts"
+    )
     parser.add_argument("--seed", type=_seed, default=0, help="same seed, same data (default 0)")
     options = parser.parse_args(arguments)
     try:

@@ -15,6 +15,7 @@ from training.sample_data.landscape_textures import (
     Scene,
     Texture,
     blend,
+    cast,
     fractal,
     frame,
     mix,
@@ -114,8 +115,7 @@ def town(rng: np.random.Generator, scene: Scene) -> Texture:
     ground = blend(scene.soil, scene.plants, yard)
     asphalt = mix(rng, np.stack([SOILS[3], scene.soil, ROOFS[3]]))
     ground[:, on_street] = asphalt[:, None]
-    shift = tuple(np.rint(-scene.sun * scene.zoom * rng.uniform(3, 6)).astype(int))
-    ground *= 1 - 0.5 * np.roll(roof, shift, (0, 1))
+    ground *= 1 - 0.5 * cast(roof, scene.sun, scene.zoom * rng.uniform(3, 6))
     colours = np.stack([mix(rng, ROOFS[rng.permutation(6)[:3]], 0.2) for _ in range(24)])
     ridge = np.float32(rng.choice([-1, 0, 1], 1024) * rng.uniform(0.06, 0.16, 1024))[number]
     slope = 1 + ridge * np.sign(v - (start[1] + stop[1])[number] / 2)

@@ -93,15 +93,17 @@ def mix(rng: np.random.Generator, colours: np.ndarray, jitter: float = 0.12) -> 
     return np.float32(colour * np.exp(rng.normal(0, jitter) + rng.normal(0, 0.025, 3)))
 
 
-def noise(rng: np.random.Generator, scale: float) -> np.ndarray:
-    """Smooth noise (H, W) of about zero mean and unit variance; bumps are `scale` pixels wide."""
+def noise(rng: np.random.Generator, scale: float, strength: float = 1) -> np.ndarray:
+    """Smooth noise (H, W) around 0 of standard deviation `strength`, bumps `scale` pixels wide."""
     count = int(SIZE / scale) + 4
-    lattice = rng.standard_normal((count, count), dtype=np.float32)
+    # Interpolation between lattice points costs variance, hence the 1.4.
+    lattice = rng.standard_normal((count, count), dtype=np.float32) * np.float32(1.4 * strength)
     span = SIZE / scale
     left, top = rng.uniform(1, count - 1 - span, 2)
     box = (left, top, left + span, top + span)
-    bumps = Image.fromarray(lattice).resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box)
-    return np.asarray(bumps) * np.float32(1.4)
+    return np.asarray(
+        Image.fromarray(lattice).resize((SIZE, SIZE), Image.Resampling.BICUBIC, box=box)
+    )
 
 
 def fractal(
@@ -110,7 +112,7 @@ def fractal(
     """Sum of `octaves` noises (H, W), each half as wide and `decay` as strong; unit variance."""
     weights = decay ** np.arange(octaves, dtype=np.float32)
     weights /= np.sqrt(np.sum(weights**2))
-    return sum(w * noise(rng, scale / 2**k) for k, w in enumerate(weights))
+    return sum(noise(rng, scale / 2**k, weight) for k, weight in enumerate(weights))
 
 
 def pixels() -> tuple[np.ndarray, np.ndarray]:
@@ -122,14 +124,21 @@ def frame(rng: np.random.Generator, angle: float, bend: float) -> tuple[np.ndarr
     """Coordinates (H, W) along and across `angle` (radians) about the centre, bent by noise."""
     rows, columns = (axis - np.float32(SIZE / 2) for axis in pixels())
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    along = columns * cos + rows * sin + np.float32(bend) * noise(rng, 170)
-    across = rows * cos - columns * sin + np.float32(bend) * noise(rng, 170)
+    along = columns * cos + rows * sin + noise(rng, 170, bend)
+    across = rows * cos - columns * sin + noise(rng, 170, bend)
     return along, across
 
 
 def blend(low: np.ndarray, high: np.ndarray, amount: np.ndarray) -> np.ndarray:
     """Go from colour `low` (3,) to `high` (3,) by `amount` (H, W): (3, H, W)."""
     return low[:, None, None] + (high - low)[:, None, None] * amount
+
+
+def cast(cover: np.ndarray, sun: np.ndarray, length: float) -> np.ndarray:
+    """Shadow (H, W) float32 of `cover` (H, W), `length` (<= 60) pixels away from the sun."""
+    down, right = np.rint(-sun * length).astype(int)
+    padded = np.pad(np.float32(cover), 64)
+    return padded[64 - down : 64 - down + SIZE, 64 - right : 64 - right + SIZE]
 
 
 def hillshade(height: np.ndarray, sun: np.ndarray) -> np.ndarray:
@@ -168,7 +177,7 @@ def rangeland(rng: np.random.Generator, scene: Scene) -> Texture:
     mottle = np.clip(0.5 + rng.uniform(0.25, 0.5) * fractal(rng, 34, 4), -0.1, 1.1)
     ground = blend(mix(rng, np.stack([scene.soil, scene.plants])), scene.plants, mottle)
     ground *= 1 + rng.uniform(0.05, 0.11) * noise(rng, 3.5)
-    path = np.exp(-((noise(rng, 110) / 0.035) ** 2)) * rng.choice([0, 0.35])
+    path = np.exp(-((noise(rng, 110) / 0.035) ** 2)) * (0.35 * (rng.random() < 0.5))
     ground += (scene.soil[:, None, None] * 1.15 - ground) * path
     trees = scatter(rng, scene.zoom * rng.uniform(8, 14), scene.zoom * rng.uniform(1.8, 3.2))
     odds = 1 / (1 + np.exp(rng.uniform(0.2, 2.5) - 1.6 * sample(noise(rng, 45), trees)))
@@ -218,11 +227,11 @@ def crowns(trees: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     order = np.arange(len(trees))
     for low, high in ((0, 4), (4, 7), (7, 15)):
         chosen = order[(np.ceil(trees[:, 2]) > low) & (np.ceil(trees[:, 2]) <= high)]
-        offsets = np.arange(-high, high + 1)
+        offsets = np.arange(-high, high + 1, dtype=np.int32)
         corner = np.floor(trees[chosen, :2])
         part = np.float32(trees[chosen, :2] - corner)
-        dy2 = (offsets - part[:, :1]) ** 2
-        dx2 = (offsets - part[:, 1:]) ** 2
+        dy2 = (np.float32(offsets) - part[:, :1]) ** 2
+        dx2 = (np.float32(offsets) - part[:, 1:]) ** 2
         radius2 = np.float32(trees[chosen, 2, None, None] ** 2)
         dome = np.sqrt(np.maximum(1 - (dy2[:, :, None] + dx2[:, None, :]) / radius2, 0))
         dome *= np.minimum(np.float32(trees[chosen, 2, None, None]) / 8 + 0.35, 1)

@@ -69,8 +69,7 @@ def _layout(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Lay out the land: mask (H, W) uint8 and depth (H, W), pixels from the shore, > 0 in water."""
     bend = rng.uniform(8, 34)
     rows, columns = (
-        axis + np.float32(bend) * (noise(rng, 120) + np.float32(0.15) * noise(rng, 40))
-        for axis in textures.pixels()
+        axis + noise(rng, 120, bend) + noise(rng, 40, 0.15 * bend) for axis in textures.pixels()
     )
     kinds = rng.choice(6, size=rng.integers(2, 5), replace=False, p=REGION_ODDS)
     count = rng.integers(len(kinds), 8)
@@ -83,7 +82,7 @@ def _layout(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         closer = distance < nearest
         nearest[closer], mask[closer] = distance[closer], owner
     for _ in range(rng.choice([0, 1, 2], p=[0.5, 0.35, 0.15])):  # a copse, village, scrub, pit
-        y, x = rng.uniform(40, SIZE - 40, 2)
+        y, x = np.float32(rng.uniform(40, SIZE - 40, 2))
         inside = (rows - y) ** 2 + (columns - x) ** 2 < rng.uniform(36, 75) ** 2
         mask[inside] = rng.choice([URBAN, RANGELAND, FOREST, BARREN], p=[0.35, 0.15, 0.25, 0.25])
     depth = _waters(rng, rows, columns)
@@ -95,9 +94,9 @@ def _layout(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 def _spread(rng: np.random.Generator, count: int) -> np.ndarray:
     """Draw `count` sites (count, 2) over the tile, each the farthest of a few tries."""
-    sites = rng.uniform(0, SIZE, (1, 2))
+    sites = np.float32(rng.uniform(0, SIZE, (1, 2)))
     while len(sites) < count:
-        tries = rng.uniform(0, SIZE, (6, 2))
+        tries = np.float32(rng.uniform(0, SIZE, (6, 2)))
         gaps = np.linalg.norm(tries[:, None] - sites, axis=2).min(axis=1)
         sites = np.concatenate([sites, tries[[gaps.argmax()]]])
     return rng.permutation(sites)
@@ -109,16 +108,16 @@ def _waters(rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> 
     if kind == "none":
         return np.full((SIZE, SIZE), -1e3, np.float32)
     if kind == "lake":
-        y, x = rng.uniform(60, SIZE - 60, 2)
+        y, x = np.float32(rng.uniform(60, SIZE - 60, 2))
         stretch, radius = rng.uniform(0.6, 1.6), rng.uniform(50, 140)
         return radius - np.hypot((rows - y) * stretch, (columns - x) / stretch)
     angle = rng.uniform(0, 2 * np.pi)
-    y, x = rng.uniform(120, SIZE - 120, 2)
-    across = (rows - y) * np.cos(angle) - (columns - x) * np.sin(angle)
+    y, x, cos, sin = np.float32([*rng.uniform(120, SIZE - 120, 2), np.cos(angle), np.sin(angle)])
+    across = (rows - y) * cos - (columns - x) * sin
     if kind == "coast":
-        return across.astype(np.float32) - rng.uniform(-60, 60)
+        return across - rng.uniform(-60, 60)
     width = rng.uniform(9, 34) * (1 + 0.2 * noise(rng, 150))
-    return (width - np.abs(across)).astype(np.float32)
+    return width - np.abs(across)
 
 
 def _paint(
@@ -166,8 +165,8 @@ def _plant(
     height, owner = textures.crowns(trees[chosen])
     height *= np.clip(1 + 0.2 * noise(rng, 4), 0.4, 1.6)  # leaves, boughs, ragged outlines
     cover = np.clip(height * 5, 0, 1)
-    shift = tuple(np.rint(-scene.sun * rng.uniform(2, 4)).astype(int))
-    land *= 1 - rng.uniform(0.35, 0.6) * np.roll(cover, shift, (0, 1))
+    shadow = textures.cast(cover, scene.sun, rng.uniform(2, 4))
+    land *= 1 - rng.uniform(0.35, 0.6) * shadow
     light = 0.5 + 0.55 * height + 1.5 * textures.hillshade(height, scene.sun)
     crown = np.ascontiguousarray(leaves[chosen].T)[:, owner] * np.clip(light, 0.15, 1.8)
     land += (crown - land) * cover
@@ -181,8 +180,8 @@ def _hide(
     luck = rng.random()
     if luck < 0.08:
         clouds = np.clip((fractal(rng, 150, 5) - rng.uniform(0.6, 1.4)) * 3.5, 0, 1)
-        shift = tuple(np.rint(-sun * rng.uniform(25, 60)).astype(int))
-        land *= 1 - 0.5 * ndimage.uniform_filter(np.roll(clouds, shift, (0, 1)), 5)
+        shadow = textures.cast(clouds, sun, rng.uniform(25, 60))
+        land *= 1 - 0.5 * ndimage.uniform_filter(shadow, 5)
     elif luck < 0.11:
         angle = rng.uniform(0, 2 * np.pi)
         _, across = textures.frame(rng, angle, 0)

@@ -64,15 +64,20 @@ class Piece:
 def affine(scale_x, scale_y, angle, x=0.0, y=0.0, shear=0.0):
     """Scales, shears, turns by `angle` (radians), then moves: a (2, 3) matrix."""
     cos, sin = math.cos(angle), math.sin(angle)
-    linear = np.array([[cos, -sin], [sin, cos]]) @ [[scale_x, shear * scale_y], [0, scale_y]]
-    return np.concatenate([linear, [[x], [y]]], axis=1)
+    skew = shear * scale_y
+    return np.array(
+        [
+            [cos * scale_x, cos * skew - sin * scale_y, x],
+            [sin * scale_x, sin * skew + cos * scale_y, y],
+        ]
+    )
 
 
 def chain(outer, inner):
     """The (2, 3) map that applies `inner`, then `outer`."""
-    return np.concatenate(
-        [outer[:, :2] @ inner[:, :2], outer[:, :2] @ inner[:, 2:] + outer[:, 2:]], axis=1
-    )
+    both = outer[:, :2] @ inner
+    both[:, 2] += outer[:, 2]
+    return both
 
 
 def _patterned(rng, probability):

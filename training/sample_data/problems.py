@@ -12,15 +12,20 @@ OFFICE_CLASSES = 65
 _STREAMS = {"p1": 11, "mini": 12, "office": 13}
 _SPLITS = {"train": 0, "val": 1}
 
-_P1 = Nuisance()
+_P1 = Nuisance(
+    turn=30, size=(0.32, 0.46), contrast=5, clutter=5, hidden=0.3, blur=0.7, grain=0.08
+)
 _MINI = Nuisance(size=(0.3, 0.46), grain=0.05, blur=1.0)
 _OFFICE = Nuisance(
-    *(20, (0.38, 0.48), 0.05, 0.05),
+    turn=12,
+    size=(0.40, 0.48),
+    shift=0.04,
+    jitter=0.04,
     contrast=8,
-    busy=0.6,
-    clutter=3,
-    hidden=0.1,
-    grain=0.04,
+    busy=0.5,
+    clutter=2,
+    hidden=0.05,
+    grain=0.03,
 )
 
 

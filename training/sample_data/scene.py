@@ -46,9 +46,10 @@ def smooth_noise(rng, height, width, cells):
 def gradient(rng, height, width):
     """(H, W) float32 ramp in a random direction, -1 to 1 from corner to corner."""
     angle = rng.uniform(0, 2 * math.pi)
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)
-    return (math.cos(angle) * x + math.sin(angle) * y) / np.float32(math.sqrt(2))
+    y = np.arange(1 - height, height, 2, dtype=np.float32)[:, None]
+    x = np.arange(1 - width, width, 2, dtype=np.float32)
+    along, down = math.cos(angle) / width, math.sin(angle) / height
+    return np.float32(along * math.sqrt(0.5)) * x + np.float32(down * math.sqrt(0.5)) * y
 
 
 def background(rng, height, width, colour, busy=1.0):

@@ -65,19 +65,29 @@ OUTLINES = {
     "frame": (0.95 * _SQUARE, 0.55 * _SQUARE),
     "arc": (_arc(230, 0.6),),
     "wedge": (_arc(250, 0.0),),
-    "half": (_arc(180, 0.0) + (0, 0.45),),
+    "half": (_arc(180, 0.0) + np.array((0, 0.45)),),
     "crescent": (_crescent(),),
     "heart": (_heart(),),
     "drop": (_drop(),),
     "bar": (_points((-0.3, -1), (0.3, -1), (0.3, 1), (-0.3, 1)),),
     "ell": (_points((-0.9, -1), (-0.2, -1), (-0.2, 0.35), (0.9, 0.35), (0.9, 1), (-0.9, 1)),),
     "tee": (
-        _points((-1, -1), (1, -1), (1, -0.4), (0.3, -0.4), (0.3, 1), (-0.3, 1), (-0.3, -0.4), (-1, -0.4)),
+        _points(
+            (-1, -1), (1, -1), (1, -0.4), (0.3, -0.4), (0.3, 1), (-0.3, 1), (-0.3, -0.4), (-1, -0.4)
+        ),
     ),
     "arrow": (_points((0, -1), (0.9, 0), (0.35, 0), (0.35, 1), (-0.35, 1), (-0.35, 0), (-0.9, 0)),),
     "chevron": (_points((0, -0.9), (1, 0.2), (1, 0.9), (0, -0.1), (-1, 0.9), (-1, 0.2)),),
     "bolt": (
-        _points((-0.1, -1), (0.7, -1), (0.25, -0.25), (0.75, -0.25), (-0.45, 1), (-0.1, 0.1), (-0.6, 0.1)),
+        _points(
+            (-0.1, -1),
+            (0.7, -1),
+            (0.25, -0.25),
+            (0.75, -0.25),
+            (-0.45, 1),
+            (-0.1, 0.1),
+            (-0.6, 0.1),
+        ),
     ),
 }
 
@@ -153,12 +163,13 @@ def coordinates(window, matrix):
         u, v: (h, w) float32, within about [-1, 1] on the part.
     """
     rows, columns = window
-    inverse = np.linalg.inv(matrix[:, :2])
-    x = np.arange(columns.start, columns.stop) + (0.5 - matrix[0, 2])
-    y = (np.arange(rows.start, rows.stop) + (0.5 - matrix[1, 2]))[:, None]
-    u = inverse[0, 0] * x + inverse[0, 1] * y
-    v = inverse[1, 0] * x + inverse[1, 1] * y
-    return u.astype(np.float32), v.astype(np.float32)
+    (a, b, left), (c, d, top) = matrix.tolist()
+    scale = 1 / (a * d - b * c)
+    x = np.arange(columns.start, columns.stop, dtype=np.float32) + np.float32(0.5 - left)
+    y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + np.float32(0.5 - top)
+    u = np.float32(d * scale) * x - np.float32(b * scale) * y
+    v = np.float32(a * scale) * y - np.float32(c * scale) * x
+    return u, v
 
 
 def pattern(name, u, v, periods):

@@ -58,15 +58,34 @@ def _pose(rng, height, width, nuisance):
     return chain(turned, affine(flip, 1, 0))
 
 
-def _colour(piece, area, colours):
-    """(h, w, 3) or (3,): a piece's colour, its pattern included."""
-    first = colours[1 + piece.group]
-    if not piece.part.pattern:
-        return first
+def _tint(piece, area, colours, light=None, strength=0.0):
+    """A piece's colour, its pattern and the light on it included.
+
+    Args:
+        piece: a `Piece`.
+        area: its `Cover`.
+        colours: as `_colours` gives them.
+        light: (2,), the direction that it comes from; None for flat colours.
+        strength: of the light.
+
+    Returns:
+        (3,) or (h, w, 3) float32.
+    """
+    colour = colours[1 + piece.group]
+    if light is None and not piece.part.pattern:
+        return colour
     u, v = coordinates(area.window, piece.matrix)
-    second = colours[1 + MAX_GROUPS + piece.group]
-    mix = pattern(piece.part.pattern, u, v, piece.part.periods)
-    return first + mix[..., None] * (second - first)
+    if piece.part.pattern:
+        other = colours[1 + MAX_GROUPS + piece.group]
+        mix = pattern(piece.part.pattern, u, v, piece.part.periods)
+        colour = colour + mix[..., None] * (other - colour)
+    if light is not None:
+        # Brighter towards the light, as if the piece were rounded.
+        along = light @ piece.matrix[:, :2]
+        along *= strength / math.hypot(*along)
+        shade = np.float32(along[0]) * u + np.float32(along[1]) * v
+        colour = colour * (1 + shade)[..., None]
+    return colour
 
 
 def _colours(rng, nuisance):
@@ -74,22 +93,12 @@ def _colours(rng, nuisance):
     return scene.palette(rng, 1 + 2 * MAX_GROUPS, nuisance.contrast)
 
 
-def _shade(piece, area, direction, strength):
-    """(h, w, 1) light on a piece as if it were rounded."""
-    u, v = coordinates(area.window, piece.matrix)
-    # The light's direction in the piece's own coordinates.
-    along = np.linalg.inv(piece.matrix[:, :2]) @ direction
-    along = along / np.linalg.norm(along)
-    return 1 + strength * (along[0] * u + along[1] * v)[..., None].astype(np.float32)
-
-
-def _draw(canvas, pieces, colours, direction, strength):
+def _draw(canvas, pieces, colours, light, strength):
     height, width = canvas.shape[:2]
     for piece in pieces:
         area = cover(piece.loops, height, width)
         if area is not None:
-            colour = _colour(piece, area, colours) * _shade(piece, area, direction, strength)
-            scene.paint(canvas, area, colour)
+            scene.paint(canvas, area, _tint(piece, area, colours, light, strength))
 
 
 def _direction(rng):
@@ -173,7 +182,7 @@ def clip_art(parts, rng, height, width, nuisance):
     for piece in pieces:
         area = cover(piece.loops, height, width)
         if area is not None:
-            scene.paint(canvas, area, _colour(piece, area, colours))
+            scene.paint(canvas, area, _tint(piece, area, colours))
             scene.paint(canvas, cover(piece.loops, height, width, stroke=thick), ink)
     return scene.to_uint8(canvas)
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +51,7 @@ SCALES = {
 
 
 def validation_indices(count):
-    """The numbers of the P3 validation tiles: 0013, 0062 and 0104 always among them."""
+    """The numbers of the P3 validation tiles, at least 3: 0013, 0062, 0104 always among them."""
     kept = [i for i in _P3_ALWAYS if i < count]
     late = [i for i in _P3_ALWAYS if i not in kept]
     return [*range(count - len(late)), *late]
@@ -104,18 +103,15 @@ def generate(out, scale="small", seed=0, workers=None):
     record = _record(scale, seed)
     if _holds(out, record):
         return f"{out} already holds the {scale} sample data of seed {seed}: nothing to do"
+    # Named before it is made: an interrupt at any moment from here on finds what to delete.
+    partial = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise UserError(f"cannot write {out}: {error.strerror}; choose another folder") from None
-    try:
+        partial.mkdir(parents=True)
         _write_all(partial, scale, seed, workers)
         (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-        partial.chmod(0o755)  # mkdtemp's folder is closed to others
         partial.rename(out)
     except OSError as error:
-        raise UserError(f"cannot write {out}: {error}") from None
+        raise UserError(f"cannot write {out} ({error}): choose another folder") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     total = sum(record["pictures"].values())

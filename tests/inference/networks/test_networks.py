@@ -1,12 +1,13 @@
 """Every entry of NETWORKS: shapes, gradients, features, odd sizes and stored outputs."""
 
+import copy
 import functools
 
 import pytest
 import torch
 from torch import nn
 
-from inference.networks import NETWORKS, build
+from inference.networks import NETWORKS, build, load_into
 
 CLASSES = 5
 SEGMENTATION = ("vgg16_fcn32", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large")
@@ -24,31 +25,46 @@ CASES = {  # name: (network, arguments, image size)
 CLASSIFIERS = [case for case, (name, _, _) in CASES.items() if name not in SEGMENTATION]
 # Mean of |logits|, and the same weighted by a ramp from 0 to 1 over them, of `filled` networks.
 GOLDEN = {
+    "convnet": (0.012141525, 0.0059362125),
+    "report_cnn": (0.160657, 0.0694284),
+    "resnet50": (0.258877, 0.124196),
+    "resnet50 with head": (0.118718, 0.0525185),
+    "resnext101_64x4d": (0.358757, 0.190232),
+    "vgg16_fcn32": (0.15374, 0.0716801),
+    "deeplabv3_resnet50": (0.153889, 0.0629323),
+    "deeplabv3_resnet50 with aux": (0.153889, 0.0629323),
+    "lraspp_mobilenet_v3_large": (0.0966393, 0.0487368),
 }
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def network(case):
     """The case's network with its weights from a closed form, so that no seed matters."""
     name, arguments, _ = CASES[case]
-    return filled(build(name, CLASSES, **arguments)).eval()
+    with torch.device("meta"):  # no random numbers to draw first
+        shapes = build(name, CLASSES, **arguments).state_dict()
+    return load_into(name, CLASSES, arguments, filled(shapes))
 
 
-def filled(module):
+def filled(shapes):
     """Each weight a sine of its index, of He's variance; BN's scale .4 .. .6, its shift small."""
-    for number, (key, value) in enumerate(module.state_dict().items()):
-        index = torch.arange(value.numel(), dtype=torch.float64).reshape(value.shape)
-        wave = torch.sin(index * 0.7311 + index * index * 1e-3 + number)
-        if value.dim() > 1:
-            fan_in = value[0].numel()
-            value.copy_(wave * (4 / fan_in) ** 0.5)
+    index = torch.arange(65537, dtype=torch.float64)
+    period = torch.sin(index * 0.7311 + index * index * 1e-3).float()
+    state = {}
+    for number, (key, shape) in enumerate(shapes.items()):
+        count = shape.numel()
+        wave = period.roll(number).repeat(count // len(period) + 1)[:count].reshape(shape.shape)
+        if shape.dim() > 1:
+            state[key] = wave * (4 / shape[0].numel()) ** 0.5
         elif key.endswith("running_var"):
-            value.copy_(1 + 0.1 * wave)
+            state[key] = 1 + 0.1 * wave
         elif key.endswith("weight"):
-            value.copy_(0.5 + 0.1 * wave)
-        elif value.is_floating_point():
-            value.copy_(0.1 * wave)
-    return module
+            state[key] = 0.5 + 0.1 * wave
+        elif shape.is_floating_point():
+            state[key] = 0.1 * wave
+        else:
+            state[key] = torch.zeros((), dtype=shape.dtype)
+    return state
 
 
 def pictures(count, height, width=None):
@@ -90,8 +106,8 @@ def test_one_image_gives_what_it_gives_in_a_batch(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_parameter_gets_a_gradient(case):
-    name, arguments, size = CASES[case]
-    trained = build(name, CLASSES, **arguments).train()
+    size = CASES[case][2]
+    trained = copy.deepcopy(network(case)).train()
     result = as_dict(trained(torch.randn(2, 3, size, size)))
     sum(logits.square().sum() for logits in result.values()).backward()
     for key, parameter in trained.named_parameters():

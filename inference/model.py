@@ -1,0 +1,61 @@
+"""A checkpoint of the zoo for use from Python: `inference.load`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Iterable
+
+import numpy as np
+
+from inference import UserError, predict, zoo
+
+
+def load(name: str, weights: Path | str | None = None, **settings) -> Model:
+    """Loads a checkpoint, verified and ready to predict.
+
+        net = inference.load("p1-a", device="cpu")
+        labels = net.predict(["0000.png", "0001.png"])
+
+    Args:
+        name: of the record; `python3 -m inference list` shows them.
+        weights: your own state dict for its network, in place of its file.
+        **settings: device, precision, batch_size, as on the command line.
+
+    Raises:
+        UserError: no such checkpoint, its file is missing or damaged, no such device.
+    """
+    weights = None if weights is None else Path(weights)
+    return Model(zoo.record(name), predict.Settings(model=name, weights=weights, **settings))
+
+
+class Model:
+    """A network with all that a prediction needs.
+
+    Attributes:
+        record: its record in the zoo.
+        network: the `torch.nn.Module`, in eval mode, on its device, in its precision.
+    """
+
+    def __init__(self, record: zoo.Record, settings: predict.Settings) -> None:
+        self.record = record
+        self._runner = predict.load_runner(record, settings)
+        self.network = self._runner.network
+
+    def predict(self, paths: Iterable[Path | str]) -> list[int] | list[np.ndarray]:
+        """Reads images and predicts them, in their order.
+
+        Returns:
+            Classes; of a segmentation network masks, uint8 (H, W), class indices 0-6.
+
+        Raises:
+            UserError: an image cannot be read.
+        """
+        paths = [Path(path) for path in paths]
+        pixels = predict.read(paths, self.record)
+        found = []
+        for path, classes in predict.forward(zip(paths, pixels), self._runner, self.record):
+            if isinstance(classes, Exception):
+                why = predict.reason(classes)
+                raise UserError(f"cannot read {path}: {why}; mend it, or leave it out")
+            found.append(classes if self.record.task == "p3" else int(classes))
+        return found

@@ -1,0 +1,125 @@
+"""A network at work: uint8 images in, class indices out. Imports torch, so it is imported late."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+
+from inference import UserError
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Runner:
+    """A network on its device, in its precision, that turns uint8 images into class indices.
+
+    Args:
+        network: in eval mode, fp32, on the CPU; logits, or a dict with them under "out".
+        mean, std: of each channel, in units of [0, 1], as in training.
+        precision: fp32, bf16 or fp16.
+        flip: whether to add the logits of the mirror image to those of the image.
+
+    Raises:
+        UserError: there is not memory enough for the network.
+    """
+
+    def __init__(self, network, mean, std, device, precision="fp32", batch_size=32, flip=False):
+        self.device, self.batch_size, self.flip = device, batch_size, flip
+        self.dtype = DTYPES[precision]
+        if device.type == "cuda":  # TF32 keeps 10 bits of a factor: fp32 here means fp32
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+        # CUDA's norm layers want fp32 statistics and autocast leaves them so; a CPU gains from
+        # casting the weights once, and its convolutions from the channels' lying together.
+        weights = self.dtype if device.type == "cpu" else torch.float32
+        try:
+            self.network = network.to(device, weights, memory_format=torch.channels_last)
+        except RuntimeError as error:
+            if not _is_out_of_memory(error):
+                raise
+            raise self._too_small("the network") from error
+        self.mean = torch.tensor(mean, dtype=torch.float32, device=device)
+        self.std = torch.tensor(std, dtype=torch.float32, device=device)
+
+    def __call__(self, images: np.ndarray) -> torch.Tensor:
+        """Classifies images; a batch for which memory is too small is halved and tried again.
+
+        Args:
+            images: uint8 (N, H, W, 3), RGB, N at least 1.
+
+        Returns:
+            On the device: int64 (N,) of a classifier, uint8 (N, H, W) of a segmentation network.
+
+        Raises:
+            UserError: there is not memory enough for one image.
+        """
+        results, start = [], 0
+        while start < len(images):
+            part = images[start : start + self.batch_size]
+            try:
+                results.append(self._classes(part))
+                start += len(part)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+            self._halve(len(part))  # here the error, and what its frames hold, is gone
+        return torch.cat(results)
+
+    def _halve(self, tried: int) -> None:
+        if tried == 1:
+            raise self._too_small("one image")
+        self.batch_size = tried // 2
+        print(f"note: out of memory; trying batches of {self.batch_size}", file=sys.stderr)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _too_small(self, what: str) -> UserError:
+        other = "a machine with more" if self.device.type == "cpu" else "--device cpu"
+        return UserError(f"not memory enough on {self.device} for {what}: try {other}")
+
+    def _classes(self, images: np.ndarray) -> torch.Tensor:
+        logits = self.logits(images)
+        classes = logits.argmax(1)
+        return classes.to(torch.uint8) if classes.dim() == 3 else classes
+
+    def logits(self, images: np.ndarray) -> torch.Tensor:
+        """Gives the logits of one batch, on the device: (N, classes) or (N, classes, H, W).
+
+        With `flip` they are the sum of both views', which has the mean's greatest class.
+        """
+        with torch.no_grad(), self._autocast():
+            batch = self._normalised(images)
+            logits = _logits(self.network(batch))
+            if self.flip:
+                mirrored = _logits(self.network(batch.flip(-1)))
+                logits = logits + (mirrored.flip(-1) if mirrored.dim() == 4 else mirrored)
+            return logits
+
+    def _autocast(self):
+        if self.device.type == "cuda" and self.dtype != torch.float32:
+            return torch.autocast("cuda", self.dtype)
+        return nullcontext()  # a disabled autocast warns of a missing GPU in older torch
+
+    def _normalised(self, images: np.ndarray) -> torch.Tensor:
+        batch = torch.from_numpy(images)
+        if self.device.type == "cuda":
+            batch = batch.pin_memory().to(self.device, non_blocking=True)
+        # In torchvision's order, /255 then -mean then /std, so that not a bit differs from it.
+        batch = batch.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
+        batch = batch.permute(0, 3, 1, 2)  # (N, H, W, 3) read as (N, 3, H, W): channels_last
+        return batch.to(self.dtype) if self.device.type == "cpu" else batch
+
+
+def _logits(output: torch.Tensor | dict) -> torch.Tensor:
+    return output["out"] if isinstance(output, dict) else output
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # Its own type only since torch 1.13; a CPU's allocator raises a plain RuntimeError, cuBLAS and
+    # cuDNN say it in their own words.
+    text = str(error).lower()
+    signs = ("out of memory", "can't allocate", "not enough memory", "alloc_failed")
+    return isinstance(error, MemoryError) or any(sign in text for sign in signs)

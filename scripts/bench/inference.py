@@ -1,0 +1,271 @@
+"""The graded path against a plain script of the kind that students write.
+
+    python scripts/bench/inference.py PLAIN.py [--rounds 3] [--only p1 p1-b p2 p3] [--small]
+
+PLAIN.py takes `TASK SIZE NETWORK WEIGHTS IMG_DIR OUT [CSV]`; NETWORK is module:callable:keywords,
+NORM=1 normalises. Both sides get the same images and weights and are timed as whole processes, in
+turn, round by round. Printed: medians and ranges, ratios, what differs between the answers, and
+how the time of ours divides into the forward pass and the rest, with the forward's share of what
+a convolution reaches on this machine (3x3, 256 channels, 64x64, channels_last).
+
+Images are generated; `p1` and `p2` use the bundled checkpoints, the others random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from inference import device, images, zoo  # noqa: E402
+from inference.networks import build, initialise  # noqa: E402
+from inference.records import Record  # noqa: E402
+from inference.runner import Runner  # noqa: E402
+from training.sample_data.landscapes import landscape  # noqa: E402
+from training.sample_data.problems import office_image, p1_image  # noqa: E402
+
+
+@dataclass
+class Case:
+    """One row of the table; `network` is what the plain script builds."""
+
+    name: str
+    images: int
+    record: str
+    network: str
+    task: str
+
+
+CASES = {
+    "p1": Case(
+        "P1, convnet", 2500, "p1-a", 'inference.networks.convnet:ConvNet:{"classes": 50}', "p1"
+    ),
+    "p1-b": Case(
+        "P1, ResNeXt101_64x4d",
+        1000,
+        "p1-b",
+        'torchvision.models:resnext101_64x4d:{"num_classes": 50}',
+        "p1",
+    ),
+    "p2": Case(
+        "P2, ResNet50 at 128",
+        400,
+        "p2-a",
+        'inference.networks.resnet:resnet50:{"classes": 65, "head": [256, 128]}',
+        "p2",
+    ),
+    "p3": Case(
+        "P3, DeepLabV3-ResNet50",
+        40,
+        "p3-b",
+        'torchvision.models.segmentation:deeplabv3_resnet50:{"num_classes": 7, '
+        '"weights_backbone": null}',
+        "p3",
+    ),
+}
+RANDOM = {
+    "p1-b": ("resnext101_64x4d", 50, 100),
+    "p3-b": ("deeplabv3_resnet50", 7, None),
+}
+
+
+def main() -> None:
+    """Runs the chosen cases and prints a table for each."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("plain", type=Path, metavar="PLAIN.py")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--small", action="store_true", help="a tenth of the images: a trial")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        repository = _repository(folder / "repository", options.only)
+        peaks = {precision: _peak(precision) for precision in _precisions()}
+        print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; a convolution here:")
+        print(", ".join(f"{name} {peak / 1e9:.0f} GFLOP/s" for name, peak in peaks.items()))
+        for key in options.only:
+            count = CASES[key].images // (10 if options.small else 1)
+            source = _images(CASES[key].task, folder / key, count)
+            _bench(CASES[key], repository, source, options, peaks)
+
+
+def _precisions() -> list[str]:
+    return ["fp32", *device.fast_precisions(device.choose_device())[:1]]
+
+
+def _repository(root: Path, keys: list[str]) -> Path:
+    """Copies what runs, with the large networks added to its zoo."""
+    shutil.copytree(ROOT / "inference", root / "inference")
+    shutil.copytree(ROOT / "weights", root / "weights")
+    for key in {CASES[key].record for key in keys} & RANDOM.keys():
+        network, classes, size = RANDOM[key]
+        torch.manual_seed(0)
+        made = initialise(build(network, classes))
+        file = root / "weights" / f"{key}.pth"
+        torch.save(made.state_dict(), file)
+        template = zoo.default("p3" if size is None else "p1")
+        record = Record(
+            **{
+                **vars(template),
+                "name": key,
+                "network": network,
+                "arguments": {},
+                "classes": classes,
+                "input": {**template.input, "size": size},
+                "file": file.name,
+                "bytes": file.stat().st_size,
+                "sha256": zoo.sha256(file),
+            }
+        )
+        zoo.add(record, file=root / "inference" / "zoo.json")
+    return root
+
+
+def _images(task: str, folder: Path, count: int) -> Path:
+    """Draws a case's images; for P2 a csv beside them too."""
+    source = folder / "images"
+    source.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for i in range(count):
+        if task == "p1":
+            Image.fromarray(p1_image(1, "val", i % 50, i)).save(source / f"{i:04d}.png")
+        elif task == "p2":
+            size = tuple(random.integers(300, 501, 2).tolist())
+            picture = Image.fromarray(office_image(1, "val", i % 65, i)).resize(size)
+            picture.save(source / f"{i:04d}.jpg", quality=90)
+        else:
+            rgb, _ = landscape(1, i, "validation")
+            Image.fromarray(rgb).save(source / f"{i:04d}_sat.jpg", quality=90)
+    rows = [f"{i},{path.name},None" for i, path in enumerate(sorted(source.iterdir()))]
+    (folder / "images.csv").write_text("\n".join(["id,filename,label", *rows, ""]))
+    return source
+
+
+def _bench(case: Case, repository: Path, source: Path, options, peaks: dict[str, float]) -> None:
+    record = zoo.record(case.record, repository / "inference" / "zoo.json")
+    outs = {name: source.parent / name.replace(" ", "-") for name in ("plain", *peaks)}
+    commands = {"plain": _plain(case, record, options.plain, source, outs["plain"])}
+    for precision in peaks:
+        commands[precision] = _ours(case, repository, precision, source, outs[precision])
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(options.rounds):
+        for name, command in commands.items():
+            if case.task == "p3":
+                outs[name].mkdir(exist_ok=True)
+            seconds[name].append(_time(command))
+    count = len(list(source.iterdir()))
+    print(f"\n{case.name}, {count} images, {options.rounds} rounds: seconds, median (range)")
+    base = statistics.median(seconds["plain"])
+    print(f"  {'plain':6} {_range(seconds['plain'])}")
+    for precision, peak in peaks.items():
+        forward, flops = _forward(record, source, precision)
+        median = statistics.median(seconds[precision])
+        ratios = [a / b for a, b in zip(seconds["plain"], seconds[precision], strict=True)]
+        print(
+            f"  {precision:6} {_range(seconds[precision])}  {base / median:.2f} times as fast "
+            f"({min(ratios):.2f}-{max(ratios):.2f} by rounds); "
+            f"{_difference(case, outs['plain'], outs[precision])}; forward {forward:.2f} s = "
+            f"{flops / forward / peak:.0%} of the convolution, rest {median - forward:.2f} s"
+        )
+
+
+def _plain(case: Case, record: Record, plain: Path, source: Path, out: Path) -> list[str]:
+    size = str(record.size or 512)
+    places = [case.network, str(zoo.path(record)), str(source), str(out)]
+    table = [str(source.parent / "images.csv")] if case.task == "p2" else []
+    return [sys.executable, str(plain), case.task, size, *places, *table]
+
+
+def _ours(case: Case, repository: Path, precision: str, source: Path, out: Path) -> list[str]:
+    command = {"p1": ["classify"], "p2": ["classify-csv"], "p3": ["segment"]}[case.task]
+    table = [str(source.parent / "images.csv")] if case.task == "p2" else []
+    options = ["--model", case.record, "--precision", precision]
+    inference = str(repository / "inference")
+    return [sys.executable, inference, *command, *table, str(source), str(out), *options]
+
+
+def _time(command: list[str]) -> float:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "NORM": "1"}
+    start = time.perf_counter()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr}")
+    return time.perf_counter() - start
+
+
+def _range(values: list[float]) -> str:
+    return f"{statistics.median(values):6.2f} ({min(values):.2f}-{max(values):.2f})"
+
+
+def _difference(case: Case, one: Path, other: Path) -> str:
+    """Counts labels, or mask pixels, that differ."""
+    if case.task == "p3":
+        pairs = [(_pixels(path), _pixels(other / path.name)) for path in sorted(one.iterdir())]
+        differ = sum(int((a != b).any(2).sum()) for a, b in pairs)
+        total = sum(a.shape[0] * a.shape[1] for a, _ in pairs)
+        return f"{differ} of {total} pixels differ"
+    labels = [
+        {row["filename"]: row["label"] for row in csv.DictReader(path.open())}
+        for path in (one, other)
+    ]
+    differ = sum(labels[0][name] != labels[1][name] for name in labels[0])
+    return f"{differ} of {len(labels[0])} labels differ"
+
+
+def _pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def _forward(record: Record, source: Path, precision: str) -> tuple[float, float]:
+    """Times the forward passes of all images inside this process: seconds and FLOP."""
+    where = device.choose_device()
+    batch_size = device.BATCH_SIZES[where.type][record.task]
+    runner = Runner(zoo.load(record), record.mean, record.std, where, precision, batch_size)
+    pixels = [images.read_pixels(path, record.size) for path in images.list_images(source)]
+    with FlopCounterMode(display=False) as counter:
+        runner(np.stack(pixels[:1]))
+    runner(np.stack(pixels[:batch_size]))
+    start = time.perf_counter()
+    for i in range(0, len(pixels), batch_size):
+        found = runner(np.stack(pixels[i : i + batch_size]))
+    found.cpu()
+    return time.perf_counter() - start, counter.get_total_flops() * len(pixels)
+
+
+def _peak(precision: str) -> float:
+    """Measures what a convolution reaches: FLOP/s, median of 9."""
+    where = device.choose_device()
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    network = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(where, dtype)
+    network = network.to(memory_format=torch.channels_last)
+    x = torch.randn(8, 256, 64, 64).to(where, dtype, memory_format=torch.channels_last)
+    seconds = []
+    with torch.no_grad():
+        for _ in range(12):
+            start = time.perf_counter()
+            network(x).sum().item()
+            seconds.append(time.perf_counter() - start)
+    return 2 * 256 * 256 * 9 * 64 * 64 * 8 / statistics.median(seconds[3:])
+
+
+if __name__ == "__main__":
+    device.tune_allocator()
+    main()

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Everything once, on generated data: bash scripts/quickstart.sh [small|full]
+#
+# Makes .venv and installs into it, generates sample data in the course's layout, fetches what
+# checkpoints are missing, runs the three graded scripts, grades them, and draws what they
+# predicted: quickstart/index.html. Can be run again; offline, once installed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+scale=${1:-small}
+out=quickstart
+
+source scripts/install.sh
+install_extra train
+
+echo "== Generating sample data ($scale) in $out/hw1_data-$scale"
+mkdir -p "$out"
+data=$out/hw1_data-$scale
+python3 -m training.sample_data "$data" --scale "$scale"
+
+echo "== Checkpoints"
+bash hw1_download.sh
+
+echo "== Problem 1: labelling images"
+bash hw1_1.sh "$data/p1_data/val_50" "$out/p1.csv"
+echo "== Problem 2: labelling the images of a csv"
+bash hw1_2.sh "$data/p2_data/office/val.csv" "$data/p2_data/office/val" "$out/p2.csv"
+echo "== Problem 3: mapping land cover"
+bash hw1_3.sh "$data/p3_data/validation" "$out/p3"
+
+echo "== Grading, as the course does"
+status=0
+python3 -m inference grade "$data" > "$out/grade.txt" || status=$?
+cat "$out/grade.txt"
+
+echo "== Drawing"
+python3 scripts/quickstart_page.py "$data" "$out"
+echo "Done: open $out/index.html"
+exit "$status"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Lint and tests: bash scripts/test.sh [pytest's arguments]
+# Installs the dev extra into .venv first, if that is not done; works offline from then on.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+source scripts/install.sh
+install_extra dev
+
+echo "== Lint"
+ruff format --check .
+ruff check .
+echo "== Tests"
+exec python3 -m pytest "$@"

@@ -1,0 +1,64 @@
+"""Checkpoints: bare state_dicts, and what else people save."""
+
+import numpy as np
+import pytest
+import torch
+
+from inference import UserError, checkpoint
+
+
+class Thing:
+    """An object that no checkpoint should hold."""
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "is empty"),
+        (b"not a checkpoint", "is not a checkpoint"),
+        (b"PK\x03\x04 nor this", "is not a checkpoint"),
+        (b"<!DOCTYPE html><html>Quota exceeded</html>", "is a web page"),
+        ({}, "holds nothing"),
+        ([1, 2], "holds a list"),
+        ({"state_dict": {}, "epoch": 3}, "holds other things than tensors (state_dict, epoch)"),
+        ({"a": torch.zeros(1), "score": 0.5}, "holds other things than tensors (score)"),
+        ({"a": np.float64(0.5)}, "holds objects beside tensors (numpy"),
+        ({"a": Thing()}, "holds objects beside tensors ("),
+        (torch.nn.Linear(1, 1), "holds objects beside tensors (torch.nn.modules.linear.Linear)"),
+    ],
+    ids=[
+        "empty",
+        "text",
+        "zip",
+        "page",
+        "none",
+        "list",
+        "wrapped",
+        "number",
+        "numpy",
+        "object",
+        "net",
+    ],
+)
+def test_what_is_no_bare_state_dict_is_refused(tmp_path, content, reason):
+    own = tmp_path / "own.pth"
+    own.write_bytes(content) if isinstance(content, bytes) else torch.save(content, own)
+    with pytest.raises(UserError) as raised, own.open("rb") as stream:
+        checkpoint.state_dict(stream, own)
+    text = str(raised.value)
+    assert text.startswith(f"{own} {reason}") and "\n" not in text
+    assert text.endswith("a checkpoint is a bare state_dict: torch.save(model.state_dict(), FILE)")
+
+
+def test_an_older_torch_is_not_handed_weights_only(tmp_path, monkeypatch):
+    file, state = tmp_path / "own.pth", {"a": torch.ones(2, dtype=torch.float16)}
+    torch.save(state, file)
+    current = torch.load
+
+    def load_of_1_12(f, map_location=None, pickle_module=None, **pickle_load_args):
+        assert not pickle_load_args
+        return current(f, map_location=map_location, weights_only=True)
+
+    monkeypatch.setattr(torch, "load", load_of_1_12)
+    with file.open("rb") as stream:
+        assert torch.equal(checkpoint.state_dict(stream, file)["a"], state["a"])

@@ -1,0 +1,158 @@
+import errno
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from inference import UserError, files
+from inference.files import check_folder, check_writable, write_whole
+
+
+def contents(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def failing(code):
+    def fail(*_, **__):
+        raise OSError(code, os.strerror(code))
+
+    return fail
+
+
+def test_folders_are_made_and_nothing_else_is_left(tmp_path):
+    target = tmp_path / "new folder" / "sub" / "out.csv"
+    write_whole(target, b"all")
+    assert target.read_bytes() == b"all" and contents(target.parent) == ["out.csv"]
+
+
+def test_an_old_file_is_replaced(tmp_path):
+    (tmp_path / "out").write_bytes(b"a long old content")
+    write_whole(tmp_path / "out", b"new")
+    assert (tmp_path / "out").read_bytes() == b"new" and contents(tmp_path) == ["out"]
+
+
+def test_a_name_may_be_as_long_as_names_can_be(tmp_path):
+    write_whole(tmp_path / ("x" * 255), b"all")
+    assert contents(tmp_path) == ["x" * 255]
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "link").symlink_to("there/out")
+    for data in (b"first", b"second"):
+        write_whole(tmp_path / "link", data)
+        assert (tmp_path / "link").is_symlink()
+        assert (tmp_path / "there" / "out").read_bytes() == data
+    assert contents(tmp_path / "there") == ["out"]
+
+
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_when_writing_fails_the_old_file_is_untouched(tmp_path, monkeypatch, step, code):
+    (tmp_path / "out").write_bytes(b"old")
+    monkeypatch.setattr(Path if step == "write_bytes" else os, step, failing(code))
+    with pytest.raises(UserError, match=f"cannot write {tmp_path}/out: {os.strerror(code)}"):
+        write_whole(tmp_path / "out", b"new")
+    monkeypatch.undo()
+    assert (tmp_path / "out").read_bytes() == b"old" and contents(tmp_path) == ["out"]
+
+
+def test_interrupted_between_writing_and_renaming(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "out", b"new")
+    assert contents(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EACCES, errno.EROFS])
+def test_a_writable_file_that_cannot_be_replaced_is_written_to(tmp_path, monkeypatch, code):
+    (tmp_path / "out").write_bytes(b"old, and longer")
+    monkeypatch.setattr(os, "replace", failing(code))
+    write_whole(tmp_path / "out", b"new")
+    assert (tmp_path / "out").read_bytes() == b"new" and contents(tmp_path) == ["out"]
+    with pytest.raises(UserError, match="cannot write"):
+        write_whole(tmp_path / "other", b"new")
+    assert contents(tmp_path) == ["out"]
+
+
+def test_a_folder_is_no_place_for_a_file(tmp_path):
+    for check in (check_writable, lambda path: write_whole(path, b"")):
+        with pytest.raises(UserError, match=f"{tmp_path}"):
+            check(tmp_path)
+    assert contents(tmp_path) == []
+
+
+def test_a_file_is_no_place_for_a_folder(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(UserError, match=f"{tmp_path}/file is a file: give the name of a folder"):
+        check_folder(tmp_path / "file")
+    for check in (check_folder, check_writable, lambda path: write_whole(path, b"")):
+        with pytest.raises(UserError, match=r"cannot write|is a file"):
+            check(tmp_path / "file" / "below")
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+def test_checking_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
+    check_writable(tmp_path / "a" / "out.csv")
+    check_folder(tmp_path / "b" / "c")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b" / "c") == []
+
+
+def test_checking_a_full_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "write_bytes", failing(errno.ENOSPC))
+    with pytest.raises(UserError, match=r"cannot write .*: No space left on device"):
+        check_writable(tmp_path / "out.csv")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_device_that_is_full():
+    check_writable("/dev/full")
+    with pytest.raises(UserError, match="cannot write /dev/full: No space left on device"):
+        write_whole("/dev/full", b"new")
+    write_whole(os.devnull, b"new")
+    assert not os.path.isfile(os.devnull)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_written_to(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    check_writable(tmp_path / "pipe")
+    writer = threading.Thread(target=write_whole, args=(tmp_path / "pipe", b"through"))
+    writer.start()
+    assert (tmp_path / "pipe").read_bytes() == b"through"
+    writer.join()
+    assert contents(tmp_path) == ["pipe"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdout"), reason="no /dev/stdout here")
+@pytest.mark.parametrize("kind", ["pipe", "file"])
+def test_standard_output_is_written_to(tmp_path, kind):
+    code = "from inference import files as f; f.check_writable(p := '/dev/stdout')\n"
+    code += "f.write_whole(p, b'rows\\n')"
+    root = Path(files.__file__).parent.parent
+    if kind == "pipe":
+        run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True)
+        assert (run.stdout, run.stderr) == (b"rows\n", b"")
+        return
+    (tmp_path / "log").write_bytes(b"before\n")  # as `>> log` does, and something comes after
+    with (tmp_path / "log").open("ab") as log:
+        subprocess.run([sys.executable, "-c", code], cwd=root, stdout=log, check=True)
+        log.write(b"after\n")
+    assert (tmp_path / "log").read_bytes() == b"before\nrows\nafter\n"
+    assert contents(tmp_path) == ["log"]
+
+
+def test_many_threads_write_into_one_folder(tmp_path):
+    names = [f"{n}" for n in range(64)]
+    threads = [threading.Thread(target=write_whole, args=(tmp_path / n, n.encode())) for n in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert contents(tmp_path) == sorted(names)
+    assert all((tmp_path / name).read_text() == name for name in names)

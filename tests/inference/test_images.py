@@ -1,0 +1,246 @@
+import os
+import threading
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from inference import UserError, images
+
+VALUES = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+
+
+def saved(path, image, **options):
+    image.save(path, **options)
+    return path
+
+
+def rgb(path):
+    image = images.read_rgb(path)
+    assert image.mode == "RGB"
+    return np.asarray(image)
+
+
+def grey(values):
+    return np.repeat(values[..., None], 3, axis=2)
+
+
+# What images may be like
+
+
+def test_greyscale_is_repeated(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(VALUES))
+    assert np.array_equal(rgb(path), grey(VALUES))
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_an_alpha_channel_is_dropped(tmp_path, mode):
+    image = Image.fromarray(VALUES).convert(mode)
+    image.putalpha(Image.fromarray(255 - VALUES))
+    assert np.array_equal(rgb(saved(tmp_path / "a.png", image)), grey(VALUES))
+
+
+@pytest.mark.parametrize("transparency", [None, 1, bytes([255, 0, 128])])
+def test_a_palette_is_looked_up_whatever_is_transparent(tmp_path, transparency):
+    image = Image.new("P", (3, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.putdata([0, 1, 2])
+    options = {} if transparency is None else {"transparency": transparency}
+    path = saved(tmp_path / "a.png", image, **options)
+    assert rgb(path).tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+
+
+@pytest.mark.parametrize("mode, transparent", [("L", 20), ("RGB", (20, 20, 20))])
+def test_a_transparent_colour_is_that_colour(tmp_path, mode, transparent):
+    image = Image.fromarray(VALUES).convert(mode)
+    path = saved(tmp_path / "a.png", image, transparency=transparent)
+    assert np.array_equal(rgb(path), grey(VALUES))
+
+
+def test_cmyk_is_converted(tmp_path):
+    image = Image.new("RGB", (16, 16), (200, 30, 40)).convert("CMYK")
+    path = saved(tmp_path / "a.jpg", image, quality=95)
+    assert np.abs(rgb(path).astype(int) - (200, 30, 40)).max() < 5
+
+
+@pytest.mark.parametrize("suffix, mode", [("png", "I;16"), ("tif", "I;16"), ("tif", "I")])
+def test_of_16_bits_the_upper_eight_are_kept(tmp_path, suffix, mode):
+    values = VALUES.astype(np.uint16) * 256 + 255  # as mode I Pillow 9 opened 16-bit PNGs
+    array = values if mode == "I;16" else values.astype(np.int32)
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(array))
+    assert np.array_equal(rgb(path), grey(VALUES))
+
+
+def test_one_bit_is_black_and_white(tmp_path):
+    path = saved(tmp_path / "a.png", Image.fromarray(VALUES > 100))
+    assert np.array_equal(rgb(path), grey(np.where(VALUES > 100, 255, 0)))
+
+
+def test_a_single_pixel_fills_any_size(tmp_path):
+    path = saved(tmp_path / "a.png", Image.new("RGB", (1, 1), (1, 2, 3)))
+    assert images.read_pixels(path).tolist() == [[[1, 2, 3]]]
+    assert (images.read_pixels(path, 32) == (1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("size", [(32, 32), (500, 333), (7, 90), (128, 300), (128, 128)])
+@pytest.mark.parametrize("target", [32, 128])
+def test_resizing_is_torchvisions_bit_for_bit(tmp_path, draw, size, target):
+    resize = pytest.importorskip("torchvision.transforms").Resize((target, target))
+    path = draw(tmp_path / f"{size}.png", size)
+    with Image.open(path) as image:
+        expected = np.asarray(resize(image.convert("RGB")))
+    assert np.array_equal(images.read_pixels(path, target), expected)
+
+
+# What cannot be read
+
+
+def broken_files(folder):
+    Image.effect_noise((64, 64), 90).convert("RGB").save(folder / "whole.png")
+    Image.effect_noise((64, 64), 90).convert("RGB").save(folder / "whole.jpg")
+    for whole in ("whole.png", "whole.jpg"):
+        data = (folder / whole).read_bytes()
+        (folder / f"truncated-{whole}").write_bytes(data[: len(data) // 2])
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_text("no picture")
+    (folder / "loop.png").symlink_to("loop.png")
+    (folder / "folder.png").mkdir()
+    names = ["truncated-whole.png", "truncated-whole.jpg", "empty.png", "text.png"]
+    return [folder / name for name in [*names, "loop.png", "folder.png", "absent.png", "a\0b.png"]]
+
+
+def test_a_broken_file_takes_its_place_among_the_others(tmp_path):
+    broken = broken_files(tmp_path)
+    paths = [path for each in broken for path in (tmp_path / "whole.png", each)]
+    found = list(images.read_ahead(paths, images.read_pixels, ahead=4))
+    assert [isinstance(result, Exception) for result in found] == [False, True] * len(broken)
+
+
+def test_the_header_of_a_truncated_image_still_gives_its_size(tmp_path):
+    truncated, *_, text, _, _, _, _ = broken_files(tmp_path)
+    assert images.size_of(truncated) == (64, 64)
+    assert images.size_of(text) is None
+
+
+def test_a_header_that_asks_for_all_memory_is_broken(tmp_path):
+    header = b"IHDR" + (60_000).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
+    path = tmp_path / "a.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + (100).to_bytes(4, "big") + b"IDAT")
+    with pytest.raises(Image.DecompressionBombError):
+        images.read_pixels(path)
+    assert images.size_of(path) is None
+
+
+# Which files are images
+
+
+def names(paths):
+    return [path.name for path in paths]
+
+
+def test_images_are_listed_by_name_and_nothing_else(tmp_path):
+    for name in ["b.PNG", "a.jpeg", "c.JpG", "10.png", "9.png", ".hidden.png", "x.txt", "png"]:
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "sub.png").mkdir()
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere")
+    found = images.list_images(tmp_path)
+    assert names(found) == ["10.png", "9.png", "a.jpeg", "b.PNG", "c.JpG", "gone.png"]
+
+
+def test_a_folder_without_images_is_an_error(tmp_path):
+    (tmp_path / "x.txt").write_text("")
+    for folder, message in [
+        (tmp_path, "no image in"),
+        (tmp_path / "absent", "No such file"),
+        (tmp_path / "x.txt", "Not a directory"),
+    ]:
+        with pytest.raises(UserError, match=message) as caught:
+            images.list_images(folder)
+        assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "there, tiles",
+    [
+        ("0_sat.jpg 0_mask.png 1_sat.jpg other.png", "0_sat.jpg 1_sat.jpg"),
+        ("0_SAT.JPG 0_mask.png readme.png", "0_SAT.JPG"),
+        ("0000.jpg 0001.jpg", "0000.jpg 0001.jpg"),  # the 2022 edition
+        ("0000.jpg 0000.png 0001.jpg 0001.png", "0000.jpg 0001.jpg"),  # with its truth beside
+        ("0000.jpg 0000_mask.png", "0000.jpg"),
+        ("0000.png 0001.png", "0000.png 0001.png"),
+        ("0_sat.png 0_sat.jpg", "0_sat.jpg"),
+    ],
+)
+def test_tiles_are_told_from_masks(tmp_path, there, tiles):
+    for name in there.split():
+        (tmp_path / name).write_bytes(b"")
+    assert names(images.list_tiles(tmp_path)) == tiles.split()
+
+
+def test_a_folder_of_masks_alone_is_an_error(tmp_path):
+    (tmp_path / "0_mask.png").write_bytes(b"")
+    with pytest.raises(UserError, match="only masks in"):
+        images.list_tiles(tmp_path)
+
+
+# Reading ahead
+
+
+@pytest.mark.parametrize("ahead, chunk", [(1, 1), (3, 1), (16, 4), (1000, 16), (2, 16)])
+def test_images_come_in_order(ahead, chunk):
+    found = images.read_ahead(range(100), lambda n: n * n, ahead, chunk)
+    assert list(found) == [n * n for n in range(100)]
+
+
+def test_nothing_to_read_is_nothing_read():
+    assert list(images.read_ahead([], int, 16)) == []
+
+
+@pytest.mark.parametrize("ahead, chunk", [(1, 1), (5, 1), (32, 8)])
+def test_no_more_is_held_than_asked_for(ahead, chunk):
+    lock, started, used, most = threading.Lock(), 0, 0, 0
+
+    def reader(_):
+        nonlocal started, most
+        with lock:
+            started += 1
+            most = max(most, started - used)
+
+    for _ in images.read_ahead(range(200), reader, ahead, chunk):
+        with lock:
+            used += 1
+    assert started == 200
+    assert most <= ahead + 1  # and the one that was handed over and is in use
+
+
+def test_reading_begins_before_the_first_is_asked_for():
+    begun = threading.Event()
+    found = images.read_ahead([0], lambda _: begun.set(), 1)
+    assert begun.wait(10)
+    assert len(list(found)) == 1
+
+
+def test_stopping_early_stops_the_readers():
+    read = []
+    before = threading.active_count()
+    found = images.read_ahead(range(10_000), read.append, 64, chunk=8)
+    next(found)
+    found.close()
+    for thread in threading.enumerate():
+        if thread.name.startswith("ThreadPoolExecutor"):
+            thread.join(10)
+    assert threading.active_count() <= before
+    assert len(read) <= 64 + 8
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_hundred_broken_images_do_not_exhaust_file_handles(tmp_path):
+    (tmp_path / "a.png").write_text("no picture")
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    found = list(images.read_ahead([tmp_path / "a.png"] * 100, images.read_pixels, 16))
+    assert all(isinstance(result, Exception) for result in found)
+    del found
+    if before:
+        assert len(os.listdir("/proc/self/fd")) <= before + 2

@@ -1,0 +1,122 @@
+import numpy as np
+import pytest
+import torch
+
+from inference import UserError
+from inference.networks import build
+from inference.runner import Runner
+
+CPU = torch.device("cpu")
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+IMAGES = np.random.default_rng(0).integers(0, 256, (13, 8, 8, 3), dtype=np.uint8)
+OUT_OF_MEMORY = [
+    torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB (GPU 0; ..."),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:114] . DefaultCPUAllocator: can't allocate memory"
+    ),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    MemoryError(),
+]
+
+
+class Small(torch.nn.Module):
+    """Answers with the brightest of the top left pixel's channels; has little memory."""
+
+    def __init__(self, memory=1000, error=None):
+        super().__init__()
+        self.memory, self.error, self.batches = memory, error, []
+
+    def forward(self, images):
+        if len(images) > self.memory:
+            raise self.error
+        self.batches.append(len(images))
+        return images[:, :, 0, 0]
+
+
+def runner(network, batch_size=32, **options):
+    return Runner(network, [0.0] * 3, [1.0] * 3, CPU, batch_size=batch_size, **options)
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: str(error)[:12])
+def test_a_batch_too_large_for_memory_is_halved(capsys, error):
+    network = Small(3, error)
+    classes = runner(network, 12)(IMAGES)
+    assert network.batches == [3, 3, 3, 3, 1]
+    assert classes.tolist() == IMAGES[:, 0, 0].argmax(1).tolist()
+    assert capsys.readouterr().err.splitlines() == [
+        "note: out of memory; trying batches of 6",
+        "note: out of memory; trying batches of 3",
+    ]
+
+
+def test_the_smaller_batch_is_kept(capsys):
+    network = Small(4, OUT_OF_MEMORY[0])
+    limited = runner(network, 8)
+    limited(IMAGES)
+    capsys.readouterr()
+    limited(IMAGES)
+    assert capsys.readouterr().err == "" and network.batches == [4, 4, 4, 1] * 2
+
+
+def test_memory_too_small_for_one_image_is_a_users_error():
+    with pytest.raises(UserError, match=r"^not memory enough on cpu for one image: try"):
+        runner(Small(0, OUT_OF_MEMORY[0]), 12)(IMAGES)
+
+
+def test_memory_too_small_for_the_network_is_a_users_error():
+    class Large(torch.nn.Module):
+        def to(self, *_, **__):
+            raise OUT_OF_MEMORY[0]
+
+    with pytest.raises(UserError, match=r"^not memory enough on cpu for the network: try"):
+        runner(Large())
+
+
+def test_another_error_is_not_hidden():
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        runner(Small(0, RuntimeError("size mismatch")))(IMAGES)
+
+
+def test_normalisation_is_torchvisions_bit_for_bit():
+    transforms = pytest.importorskip("torchvision.transforms")
+    steps = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    seen = []
+
+    class Look(torch.nn.Module):
+        def forward(self, images):
+            seen.append(images)
+            return images[:, :, 0, 0]
+
+    Runner(Look(), MEAN, STD, CPU)(IMAGES)
+    assert torch.equal(seen[0], torch.stack([steps(image) for image in IMAGES]))
+
+
+def test_flip_averaging_of_a_classifier():
+    torch.manual_seed(0)
+    network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0]).eval()
+    plain, flipped = runner(network), runner(network, flip=True)
+    mirrored = np.ascontiguousarray(IMAGES[:, :, ::-1])
+    expected = plain.logits(IMAGES) + plain.logits(mirrored)
+    assert torch.allclose(flipped.logits(IMAGES), expected, atol=1e-6)
+    assert not torch.allclose(plain.logits(IMAGES), plain.logits(mirrored), atol=1e-3)
+
+
+def test_flip_averaging_of_a_segmentation_network_turns_the_mask_back():
+    class Where(torch.nn.Module):
+        def forward(self, images):
+            sides = torch.linspace(0, 1, images.shape[-1]).expand_as(images[:, 0])
+            return {"out": torch.stack([images[:, 0] + sides, images[:, 1]], 1)}
+
+    images = IMAGES[:2]
+    expected = torch.tensor(images[..., 0] / 255.0 * 2 + 1.0)
+    assert torch.allclose(runner(Where(), flip=True).logits(images)[:, 0], expected.float())
+    classes = runner(Where())(images)
+    assert classes.shape == (2, 8, 8) and classes.dtype == torch.uint8
+
+
+def test_bf16_casts_the_network_and_its_input():
+    network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0]).eval()
+    fast = runner(network, precision="bf16")
+    assert fast.logits(IMAGES).dtype == torch.bfloat16
+    assert fast(IMAGES).shape == (13,)

@@ -1,0 +1,79 @@
+import pytest
+
+from inference import UserError
+from inference.tables import Row, read_rows, write_table
+
+ROWS = [Row("7", "0000.jpg"), Row("3", "13_15.jpg")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"id,filename,label\n7,0000.jpg,None\n3,13_15.jpg,None\n",
+        b"id,filename,label\n7,0000.jpg,\n3,13_15.jpg,\n",
+        b"id,filename\n7,0000.jpg\n3,13_15.jpg",
+        b"id,filename,label\n7,0000.jpg\n3,13_15.jpg\n",
+        b"\xef\xbb\xbfid,filename,label\r\n7,0000.jpg,None\r\n3,13_15.jpg,None\r\n",
+        b"label,note,filename,id\nNone,x,0000.jpg,7\n12,,13_15.jpg,3\n",
+        b'"id", filename ,label\n"7","0000.jpg",4\n\n3,13_15.jpg,5\n\n\n',
+        b"id,filename,label\r7,0000.jpg,None\r3,13_15.jpg,None\r",
+    ],
+    ids="None empty absent short BOM-CRLF columns quoted-blank-lines CR".split(),
+)
+def test_the_same_rows_in_many_clothes(tmp_path, text):
+    (tmp_path / "in.csv").write_bytes(text)
+    assert read_rows(tmp_path / "in.csv") == ROWS
+
+
+def test_order_and_duplicates_are_kept(tmp_path):
+    (tmp_path / "in.csv").write_text("id,filename,label\n9,b.jpg,\n1,a.jpg,\n9,b.jpg,\n")
+    assert [row.id for row in read_rows(tmp_path / "in.csv")] == ["9", "1", "9"]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (b"", "no column 'id' in .*: its first line is nothing"),
+        (b"\n\n", "no column 'id'"),
+        (b"id,filename,label\n", "no row in"),
+        (b"id,label\n1,2\n", "no column 'filename' in .*: its first line is 'id, label'"),
+        (b"filename,label\na.jpg,2\n", "no column 'id'"),
+        (b"id,filename,label\n1,a.jpg,\n2\n", "line 3 of .* names no image"),
+        (b"id,filename,label\n1,,None\n", "line 2 of .* names no image"),
+        (b'id,filename\n1,"a' + b"x" * 200_000 + b'"\n', "is no csv: field larger"),
+        (bytes(range(256)) * 40, "no column|no csv"),
+        ("id,filename\n1,a.jpg\n".encode("utf-16"), "no column|no csv"),
+    ],
+    ids="empty blank header-only no-filename no-id short no-name huge binary utf-16".split(),
+)
+def test_an_unusable_csv_is_one_line(tmp_path, text, message):
+    (tmp_path / "in.csv").write_bytes(text)
+    with pytest.raises(UserError, match=message) as caught:
+        read_rows(tmp_path / "in.csv")
+    assert str(caught.value).isprintable() and str(tmp_path) in str(caught.value)
+
+
+def test_a_csv_that_is_not_there(tmp_path):
+    for path in (tmp_path / "absent.csv", tmp_path):
+        with pytest.raises(UserError, match=f"cannot read the csv {path}: "):
+            read_rows(path)
+
+
+def test_names_come_out_as_they_went_in(tmp_path):
+    names = ['"a, b.jpg"', '"say ""hi"".jpg"', "two words.jpg", "ü漢.jpg"]
+    text = "id,filename,label\n" + "".join(f"{i},{name},5\n" for i, name in enumerate(names))
+    (tmp_path / "in.csv").write_bytes(text.encode() + b"4,\xff\xfe.jpg,5\n")
+    rows = read_rows(tmp_path / "in.csv")
+    assert [row.filename for row in rows[:4]] == [
+        "a, b.jpg",
+        'say "hi".jpg',
+        "two words.jpg",
+        "ü漢.jpg",
+    ]
+    write_table(tmp_path / "out.csv", ("id", "filename", "label"), [(*row, 5) for row in rows])
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "in.csv").read_bytes()
+
+
+def test_the_file_has_plain_line_ends(tmp_path):
+    write_table(tmp_path / "out.csv", ("filename", "label"), [("0000.png", 3), ("0001.png", 12)])
+    assert (tmp_path / "out.csv").read_bytes() == b"filename,label\n0000.png,3\n0001.png,12\n"

@@ -1,0 +1,160 @@
+"""The evaluator's files: how masks pair, what decodes as what, one clear line on bad input."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mean_iou_evaluate as evaluator
+from scripts.bench.evaluator import COLOURS
+
+ALL_CLASSES = np.array([[0, 1, 2, 3, 4, 5, 6]])
+PERFECT = "".join(f"class #{i} : 1.00000\n" for i in range(6)) + "\nmean_iou: 1.000000\n\n"
+
+
+def save(path, mask):
+    """Write a mask of class indices (h, w), or of colours (h, w, 3)."""
+    mask = np.asarray(mask)
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(COLOURS[mask] if mask.ndim == 2 else mask.astype(np.uint8)).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two folders of three equal masks that hold every class."""
+    for name in ("0000_mask.png", "0001_mask.png", "0002_mask.png"):
+        save(tmp_path / "gt" / name, ALL_CLASSES)
+        save(tmp_path / "pred" / name, ALL_CLASSES)
+    return tmp_path / "gt", tmp_path / "pred"
+
+
+def run(folders):
+    return evaluator.main(["-g", str(folders[0]), "--pred", str(folders[1])])
+
+
+def empty(folder):
+    for path in folder.iterdir():
+        path.unlink()
+
+
+ERRORS = {
+    "missing": (lambda gt, pred: (pred / "0001_mask.png").unlink(), ["0001_mask.png", "{gt}"]),
+    "extra": (lambda gt, pred: save(pred / "0009.png", ALL_CLASSES), ["0009.png", "{pred}"]),
+    "twice": (
+        lambda gt, pred: save(pred / "0001.png", ALL_CLASSES),
+        ["0001.png", "0001_mask.png", "{pred}", "keep one"],
+    ),
+    "size": (
+        lambda gt, pred: save(pred / "0001_mask.png", ALL_CLASSES[:, :5]),
+        ["{gt}/0001_mask.png is 7x1", "{pred}/0001_mask.png is 5x1"],
+    ),
+    "text": (
+        lambda gt, pred: (pred / "0001_mask.png").write_text("no image"),
+        ["cannot read", "{pred}/0001_mask.png"],
+    ),
+    "truncated": (
+        lambda gt, pred: os.truncate(gt / "0002_mask.png", 50),
+        ["cannot read", "{gt}/0002_mask.png"],
+    ),
+    "no bytes": (
+        lambda gt, pred: os.truncate(gt / "0002_mask.png", 0),
+        ["cannot read", "{gt}/0002_mask.png"],
+    ),
+    "no folder": (lambda gt, pred: shutil.rmtree(pred), ["{pred}", "No such file"]),
+    "empty": (lambda gt, pred: empty(gt), ["no mask in {gt}"]),
+}
+
+
+@pytest.mark.parametrize("case", ERRORS)
+def test_bad_input_is_one_line_on_stderr_and_exit_2(folders, capsys, case):
+    damage, words = ERRORS[case]
+    damage(*folders)
+    assert run(folders) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("error: ") and err.count("\n") == 1
+    for word in words:
+        assert word.format(gt=folders[0], pred=folders[1]) in err
+
+
+def test_many_missing_files_are_counted_and_the_first_named(folders, capsys):
+    for i in range(10, 30):
+        save(folders[0] / f"{i:04d}_mask.png", ALL_CLASSES)
+    assert run(folders) == 2
+    err = capsys.readouterr().err
+    assert "20 (0010_mask.png, 0011_mask.png, 0012_mask.png, ...) only in" in err
+
+
+@pytest.mark.parametrize(
+    "name", ["{}.png", "{}_mask.png", "{}_sat.png", "{}_sat_mask.PNG", "{}.bmp", "{}_mask.tiff"]
+)
+def test_masks_pair_by_name(folders, capsys, name):
+    for path in list(folders[1].iterdir()):
+        path.unlink()
+        save(folders[1] / name.format(path.name[:4]), ALL_CLASSES)
+    assert run(folders) == 0
+    assert capsys.readouterr() == (PERFECT, "")
+
+
+def test_what_is_no_mask_is_passed_over(folders, capsys):
+    for folder in folders:
+        save(folder / "0000_sat.jpg", np.zeros((9, 9, 3)))
+        save(folder / "0000.jpg", np.zeros((9, 9, 3)))
+        save(folder / "0001_sat.png", np.zeros((9, 9, 3)))
+        (folder / "._0000_mask.png").write_bytes(b"macOS")
+        (folder / "notes.txt").write_text("fine")
+        (folder / "old.png").mkdir()
+    assert run(folders) == 0
+    assert capsys.readouterr() == (PERFECT, "")
+
+
+def test_masks_in_no_png_beside_satellite_images(folders, capsys):
+    for path in list(folders[0].iterdir()):
+        path.rename(path.with_suffix(".bmp"))  # still a png inside: the content decides
+        save(folders[0] / path.name.replace("_mask.png", "_sat.jpg"), np.zeros((9, 9, 3)))
+    assert run(folders) == 0
+    assert capsys.readouterr() == (PERFECT, "")
+
+
+def palette(rgb):
+    return Image.fromarray(rgb).quantize(7), {"transparency": bytes([0, 128])}
+
+
+def sixteen_bits(rgb):
+    # Pillow writes 16-bit grey only; 200 is dark there, where 8-bit greys would be bright
+    return Image.fromarray(np.where(rgb[..., 0] > 127, 40000, 200).astype(np.uint16)), {}
+
+
+BLACK_AND_WHITE = {
+    "L": lambda rgb: (Image.fromarray(rgb).convert("L"), {}),
+    "LA": lambda rgb: (Image.fromarray(rgb).convert("LA"), {}),
+    "1": lambda rgb: (Image.fromarray(rgb).convert("1"), {}),
+    "I;16": sixteen_bits,
+}
+COLOURED = {
+    "RGBA": lambda rgb: (Image.fromarray(np.dstack([rgb, rgb[..., 0]])), {}),
+    "P": palette,
+    "RGB, one colour transparent": lambda rgb: (Image.fromarray(rgb), {"transparency": (0, 0, 0)}),
+}
+
+
+@pytest.mark.parametrize("mode", [*BLACK_AND_WHITE, *COLOURED])
+def test_odd_modes_count_as_the_colours_they_show(tmp_path, mode):
+    classes = np.array([[0, 1, 2, 3, 4, 5, 6]] * 3)
+    if mode in BLACK_AND_WHITE:
+        classes = np.where(classes % 2, 5, 6)
+    image, options = {**BLACK_AND_WHITE, **COLOURED}[mode](COLOURS[classes])
+    image.save(tmp_path / "0000.png", **options)
+    assert np.array_equal(evaluator.read_masks(tmp_path), classes[None])
+
+
+def test_read_masks_sorts_by_file_name_and_wants_one_size(tmp_path):
+    for i in (3, 0, 2, 1):
+        save(tmp_path / f"{i}_mask.png", [[i, i]])
+    masks = evaluator.read_masks(str(tmp_path))
+    assert masks.dtype == np.uint8 and masks.tolist() == [[[i, i]] for i in range(4)]
+    save(tmp_path / "2_mask.png", [[2, 2, 2]])
+    with pytest.raises(evaluator.MaskError, match=r"2_mask\.png differs in size from 0_mask\.png"):
+        evaluator.read_masks(tmp_path)

@@ -1,0 +1,125 @@
+"""The whole life of a hosted checkpoint, and what publishing promises."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = ["hw1_1.sh", "hw1_2.sh", "hw1_3.sh", "hw1_download.sh", "mean_iou_evaluate.py"]
+
+
+def clone(place):
+    """Copies what a clone has, without any checkpoint."""
+    for folder in ("inference", "training"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, place / folder, ignore=ignore)
+    for name in SCRIPTS:
+        shutil.copy(ROOT / name, place / name)
+    (place / "weights").mkdir()
+    (place / "inference" / "zoo.json").write_text('{"defaults": {}, "checkpoints": {}}')
+    return place
+
+
+def run(*command, cwd, **environment):
+    environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1", **environment}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Gives P1 data of three classes of coloured noise, in the course's layout."""
+    root = tmp_path_factory.mktemp("hw1_data") / "p1_data"
+    random = np.random.default_rng(0)
+    for part, count in (("train_50", 16), ("val_50", 4)):
+        (root / part).mkdir(parents=True)
+        for label in range(3):
+            for i in range(count):
+                pixels = random.integers(0, 120, (32, 32, 3), dtype=np.uint8)
+                pixels[..., label] += 100
+                Image.fromarray(pixels).save(root / part / f"{label}_{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data):
+    """Gives a repository with a run of two batches an epoch in it."""
+    root = clone(tmp_path_factory.mktemp("author"))
+    arguments = '{"widths": [4, 8], "depths": [1]}'
+    changes = ["classes=3", "epochs=2", "batch_size=20", f"arguments={arguments}", "lr=0.01"]
+    command = ["-m", "training.classification", "p1-a", "--data", str(data), *changes]
+    run(sys.executable, *command, cwd=root)
+    return root
+
+
+def test_a_run_explains_itself(trained):
+    result = json.loads((trained / "runs/p1-a-s0/result.json").read_text())
+    assert result["recipe"]["classes"] == 3
+    assert result["scores"]["images"] == 12 and 0 <= result["scores"]["val"] <= 1
+    assert {"torch", "device", "minutes", "revision", "data"} <= result.keys()
+
+
+def test_another_recipe_is_not_mixed_into_a_run(trained, data):
+    command = [sys.executable, "-m", "training.classification", "p1-a", "--data", str(data)]
+    done = subprocess.run(command, cwd=trained, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: runs/p1-a-s0 holds a run with another")
+
+
+def test_from_training_to_a_graders_csv(trained, data, tmp_path):
+    # The author publishes, says where it will be, and predicts.
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(trained / "weights")
+    )
+    handler.log_message = lambda *_: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/mine.pth"
+        publish = ["training.publish", "runs/p1-a-s0", "--name", "mine", "--url", url, "--default"]
+        run(sys.executable, "-m", *publish, cwd=trained)
+        images = str(data / "val_50")
+        run("bash", "hw1_1.sh", images, str(tmp_path / "author.csv"), cwd=trained)
+
+        # A clean clone has the record and not the file; the grader fetches and predicts.
+        clean = clone(tmp_path / "clone")
+        shutil.copy(trained / "inference/zoo.json", clean / "inference/zoo.json")
+        run("bash", "hw1_download.sh", cwd=clean, no_proxy="127.0.0.1")
+    finally:
+        server.shutdown()
+        server.server_close()
+    run("bash", "hw1_1.sh", images, str(tmp_path / "grader.csv"), cwd=clean)
+    assert (tmp_path / "grader.csv").read_bytes() == (tmp_path / "author.csv").read_bytes()
+
+    record = json.loads((clean / "inference/zoo.json").read_text())["checkpoints"]["mine"]
+    assert record["urls"] == [url] and record["trained_on"] == "course data"
+    assert record["scores"]["images"] == 12
+    state = torch.load(clean / "weights/mine.pth", weights_only=True)
+    kinds = {key: value.dtype for key, value in state.items()}
+    assert kinds["fc.weight"] == kinds["trunk.0.weight"] == torch.float16
+    assert kinds["trunk.1.running_var"] == torch.float32
+
+
+def test_scores_of_another_machine_are_added(trained, data):
+    run(sys.executable, "-m", "training.publish", "runs/p1-a-s0", "--name", "more", cwd=trained)
+    file = trained / "inference/zoo.json"
+    zoo = json.loads(file.read_text())
+    fast = zoo["checkpoints"]["more"]["scores"]["fast"]
+    zoo["checkpoints"]["more"]["scores"]["fast"] = {"cuda-fp16": {"score": 1.0, "agreement": 1.0}}
+    file.write_text(json.dumps(zoo))
+    run(sys.executable, "-m", "training.publish", "more", "--data", str(data), cwd=trained)
+    again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]["fast"]
+    assert again == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
