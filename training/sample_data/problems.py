@@ -12,9 +12,7 @@ OFFICE_CLASSES = 65
 _STREAMS = {"p1": 11, "mini": 12, "office": 13}
 _SPLITS = {"train": 0, "val": 1}
 
-_P1 = Nuisance(
-    turn=30, size=(0.32, 0.46), contrast=5, clutter=5, hidden=0.3, blur=0.7, grain=0.08
-)
+_P1 = Nuisance(turn=30, size=(0.32, 0.46), contrast=5, clutter=5, hidden=0.3, blur=0.7, grain=0.08)
 _MINI = Nuisance(size=(0.3, 0.46), grain=0.05, blur=1.0)
 _OFFICE = Nuisance(
     turn=12,

@@ -1,0 +1,66 @@
+"""What the repository itself promises: its bundled checkpoints, and the floor of Python."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from inference import zoo
+from inference.runner import Runner
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = [records[0].name for records in zoo.defaults().values()]
+
+
+def test_every_task_has_a_default_and_it_is_bundled():
+    assert {zoo.record(name).task for name in NAMES} == {"p1", "p2", "p3"}
+    for name in NAMES:
+        zoo.check(zoo.record(name))
+    sizes = [zoo.record(name).bytes for name in NAMES]
+    assert max(sizes) < 50e6 and sum(sizes) < 70e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_bundled_checkpoint_answers(name):
+    record = zoo.record(name)
+    network = zoo.load(record)
+    size = record.size or 96
+    images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    runner = Runner(network, record.mean, record.std, torch.device("cpu"))
+    logits = runner.logits(images)
+    assert logits.shape[:2] == (2, record.classes) and torch.isfinite(logits).all()
+    if record.task != "p3":
+        assert network.features(torch.rand(2, 3, size, size)).shape[0] == 2
+
+
+def test_their_scores_are_those_that_were_promised():
+    wanted = {"p1": 0.75, "p2": 0.50, "p3": 0.65}
+    for name in NAMES:
+        record = zoo.record(name)
+        assert record.scores["fp32"] >= wanted[record.task], name
+
+
+def test_model_a_is_small():
+    network = zoo.load(zoo.record("p1-a"))
+    assert sum(parameter.numel() for parameter in network.parameters()) <= 6_500_000
+
+
+@pytest.mark.parametrize("target", ["inference", "mean_iou_evaluate.py"])
+def test_what_a_grader_runs_keeps_to_python_3_8(target):
+    command = [sys.executable, "-m", "vermin", "-t=3.8-", "--violations", "--no-tips"]
+    done = subprocess.run([*command, str(ROOT / target)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_inference_imports_nothing_that_a_grader_lacks():
+    code = (
+        "import sys, inference.predict, inference.download, inference.grade, inference.listing\n"
+        "import inference.networks, inference.runner, inference.model\n"
+        "print({name.split('.')[0] for name in sys.modules} & "
+        "{'torchvision', 'training', 'lightning', 'scipy', 'pandas', 'sklearn', 'matplotlib'})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, "set()"), done.stderr
