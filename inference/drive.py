@@ -23,7 +23,7 @@ from inference.transfer import (
 # confirm=t answers the question "too large for a virus scan, download anyway?" beforehand. gdown
 # 6 asks it again and knows the answer; the forms that 4.x knew are gone.
 LINK = "https://drive.google.com/uc?id={}&confirm=t"
-# gdown 4 fails on the headers that Drive has sent since 2024 (its issue 291), and a machine may
+# gdown 4 fails on the headers that Drive has sent since 2024, and a machine may
 # have no gdown at all. This is where Drive redirects to in the end.
 PLAIN_LINK = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 

@@ -17,6 +17,7 @@ from inference import zoo
 from inference.__main__ import main
 from inference.networks import build
 from inference.records import Record, to_entry
+from tests.masks import folders  # noqa: F401 - a fixture for all
 
 # Networks this small gain nothing from a second thread, and wait for it on a busy machine.
 torch.set_num_threads(1)

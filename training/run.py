@@ -18,9 +18,10 @@ import torch
 
 from inference import UserError, zoo
 from inference.device import tune_allocator
-from training.fit import Task, fit
+from training.fit import fit
 from training.recipe import Recipe, override
 from training.score import score
+from training.task import Task
 
 
 def main(

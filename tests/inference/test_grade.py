@@ -17,6 +17,7 @@ import pytest
 
 from inference import landcover
 from inference.grade import grade
+from tests.processes import has_ended
 
 ROOT = Path(__file__).resolve().parents[2]
 P1_ROWS = 'for f in "$1"/*; do echo "${f##*/},$(<"$f")"; done'
@@ -220,16 +221,3 @@ def test_interrupt_leaves_nothing_behind(data, scripts, tmp_path):
     assert process.wait(20) != 0
     assert not any((tmp_path / "tmp").iterdir())
     assert has_ended(int((tmp_path / "pid").read_text()))
-
-
-def has_ended(pid):
-    """Whether a process is gone or a zombie, within a moment."""
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-            os.kill(pid, 0)
-        except (OSError, IndexError):
-            return True
-        time.sleep(0.02)
-    return False

@@ -3,12 +3,11 @@
 import os
 import socket
 import threading
-import time
-from pathlib import Path
 
 import pytest
 
 from inference.grade_run import make_elsewhere, network_cutter, run_script, snapshot
+from tests.processes import has_ended
 
 
 def run(folder, text, *arguments, limit=20, cutter=()):
@@ -16,19 +15,6 @@ def run(folder, text, *arguments, limit=20, cutter=()):
     if not (folder / "elsewhere").exists():
         make_elsewhere(folder)
     return run_script(folder / "script.sh", arguments, folder, limit, cutter)
-
-
-def has_ended(pid):
-    """Whether a process is gone or a zombie, within a moment."""
-    for _ in range(100):
-        try:
-            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
-                return True
-            os.kill(pid, 0)
-        except (OSError, IndexError):
-            return True
-        time.sleep(0.02)
-    return False
 
 
 def test_arguments_arrive_and_streams_come_back(tmp_path):

@@ -12,7 +12,8 @@ from inference import UserError
 from training import memory
 from training.classification.recipes import Recipe
 from training.classification.task import Classification
-from training.fit import fit, warm_cosine
+from training.fit import fit
+from training.task import warm_cosine
 
 
 def recipe(**changes):

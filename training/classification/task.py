@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from training import augment
-from training.fit import Task
+from training.task import Task
 
 
 class Classification(Task):

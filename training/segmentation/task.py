@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from inference import landcover
 from training import augment
-from training.fit import Task
+from training.task import Task
 
 
 class Segmentation(Task):
