@@ -28,7 +28,7 @@ body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1120px; 
 h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem }
 pre { overflow-x: auto; background: #f3f4f6; padding: .8rem; border-radius: 6px; font-size: 13px }
 .grid { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)) }
-.grid.wide { grid-template-columns: repeat(auto-fill, minmax(240px, 1fr)) }
+.grid.wide { grid-template-columns: repeat(3, 1fr) }
 figure { margin: 0; font-size: 13px } img { width: 100%; display: block; border-radius: 4px }
 .small img { image-rendering: pixelated }
 .grid:not(.wide) img { aspect-ratio: 1; object-fit: contain }

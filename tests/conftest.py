@@ -25,7 +25,7 @@ torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {"p1": 32, "p2": 48, "p3": None}
 CLASSES = {"p1": 50, "p2": 65, "p3": 7}
-SMALL = {"widths": [8, 8, 16, 24], "depths": [1, 0, 0]}
+SMALL = {"widths": [8, 8, 16, 24], "depths": [1, 0, 0], "scale": 1.0}
 
 
 def small_network(task):

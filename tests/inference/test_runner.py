@@ -94,7 +94,7 @@ def test_normalisation_is_torchvisions_bit_for_bit():
 
 def test_flip_averaging_of_a_classifier():
     torch.manual_seed(0)
-    network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0]).eval()
+    network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0], scale=1.0).eval()
     plain, flipped = runner(network), runner(network, flip=True)
     mirrored = np.ascontiguousarray(IMAGES[:, :, ::-1])
     expected = plain.logits(IMAGES) + plain.logits(mirrored)
@@ -116,7 +116,7 @@ def test_flip_averaging_of_a_segmentation_network_turns_the_mask_back():
 
 
 def test_bf16_casts_the_network_and_its_input():
-    network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0]).eval()
+    network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0], scale=1.0).eval()
     fast = runner(network, precision="bf16")
     assert fast.logits(IMAGES).dtype == torch.bfloat16
     assert fast(IMAGES).shape == (13,)
