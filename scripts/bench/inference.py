@@ -146,10 +146,10 @@ def _images(task: str, folder: Path, count: int) -> Path:
     random = np.random.default_rng(0)
     for i in range(count):
         if task == "p1":
-            Image.fromarray(p1_image(1, "val", i % 50, i)).save(source / f"{i:04d}.png")
+            Image.fromarray(p1_image(0, "val", i % 50, i)).save(source / f"{i:04d}.png")
         elif task == "p2":
             size = tuple(random.integers(300, 501, 2).tolist())
-            picture = Image.fromarray(office_image(1, "val", i % 65, i)).resize(size)
+            picture = Image.fromarray(office_image(0, "val", i % 65, i)).resize(size)
             picture.save(source / f"{i:04d}.jpg", quality=90)
         else:
             rgb, _ = landscape(1, i, "validation")
