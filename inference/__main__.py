@@ -50,6 +50,12 @@ def main(arguments=None) -> int:
     except UserError as error:
         print("error:", *str(error).splitlines(), file=sys.stderr)
         return 2
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "numpy", "PIL"):
+            raise
+        needs = Path(__file__).resolve().parents[1] / "requirements.txt"
+        print(f"error: no {error.name} here: python3 -m pip install -r {needs}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

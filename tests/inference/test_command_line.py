@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from inference import landcover
+from inference.__main__ import main
 
 CPU = ("--device", "cpu", "--precision", "fp32")
 
@@ -145,3 +146,14 @@ def test_filling_in_masks(run_here, damaged, tmp_path):
             assert image.size == size  # the header's, else the course's
             assert (landcover.to_indices(np.asarray(image)) == landcover.UNKNOWN).all()
     assert contents(tmp_path / "out") == contents(damaged)
+
+
+def test_a_missing_package_is_one_line(monkeypatch, tmp_path, capsys):
+    def lacking(*_):
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr("inference.__main__._predict", lacking)
+    assert main(["classify", str(tmp_path), str(tmp_path / "out.csv")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: no torch here") and "requirements.txt" in error
+    assert error.count("\n") == 1
