@@ -5,14 +5,20 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from training import memory, run
 from training.classification import data as labelled
 from training.classification.recipes import RECIPES, Recipe
 from training.classification.task import Classification
 
 
-def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]:
-    """Makes the training and the held-out batches: uint8 images, int64 labels."""
+def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches | None]:
+    """Makes the training batches and those that choose the epoch: uint8 images, int64 labels.
+
+    Returns:
+        None for the second where nothing is held out and nothing chosen (`select=last`).
+    """
     paths, labels = labelled.read(recipe.task, data, "train")
     labelled.check_classes(labels, recipe.classes, data)
     train, held = labelled.hold_out(labels, recipe.held_out, recipe.seed)
@@ -20,10 +26,17 @@ def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]
     batches = memory.Batches(
         (pixels, labels), train, recipe.batch_size, shuffle=True, seed=recipe.seed
     )
-    # Held-out images are resized as they will be in inference, not cropped from the cache.
-    pixels = memory.images([paths[i] for i in held], recipe.size)
-    every = range(len(held))
-    return batches, memory.Batches((pixels, labels[held]), every, 250, shuffle=False)
+    if recipe.select == "val":
+        return batches, _measured(recipe, *labelled.read(recipe.task, data, "val"))
+    if not len(held):
+        return batches, None
+    return batches, _measured(recipe, [paths[i] for i in held], labels[held])
+
+
+def _measured(recipe: Recipe, paths: list[Path], labels: np.ndarray) -> memory.Batches:
+    # Resized as they will be in inference, not cropped from the cache.
+    pixels = memory.images(paths, recipe.size)
+    return memory.Batches((pixels, labels), range(len(paths)), 250, shuffle=False)
 
 
 if __name__ == "__main__":

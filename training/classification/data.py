@@ -72,7 +72,14 @@ def check_classes(labels: np.ndarray, classes: int, where: Path) -> None:
 
 
 def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits indices into those to train on and those that choose the epoch, class by class."""
+    """Splits indices into those to train on and those that choose the epoch, class by class.
+
+    Args:
+        share: of each class, at least one image of it; 0 holds nothing out.
+    """
+    everything = np.arange(len(labels))
+    if not share:
+        return everything, everything[:0]
     random = np.random.default_rng(seed)
     held = [
         random.permutation(np.flatnonzero(labels == label))[: max(1, round(share * count))]
@@ -80,4 +87,4 @@ def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
         if count > 1
     ]
     chosen = np.sort(np.concatenate(held))
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+    return np.setdiff1d(everything, chosen), chosen

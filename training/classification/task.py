@@ -13,6 +13,7 @@ class Classification(Task):
     """Cross-entropy on augmented images; the score is the accuracy on held-out ones."""
 
     score_name = "accuracy"
+    counts = ("right", "seen")
 
     def __init__(self, recipe):
         super().__init__(recipe)
@@ -21,18 +22,11 @@ class Classification(Task):
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Args: images uint8 (N, S, S, 3) at the cache's size; labels int64 (N,)."""
         recipe = self.recipe
-        images = self.unit(images)
-        if recipe.crop:
-            area = (recipe.crop, 1.0)
-            images, _ = augment.crop(images, recipe.size, area, degrees=recipe.degrees)
-        if recipe.shift:
-            images = augment.shift(images, recipe.shift)
-        images = augment.flip(images, recipe.flip)
-        if recipe.jitter:
-            images = augment.jitter(images, *[recipe.jitter] * 3)
-        targets = F.one_hot(labels, recipe.classes).float()
-        if recipe.cutmix:
-            images, targets = augment.cutmix(images, targets, recipe.cutmix)
+        images, targets = vary(self.unit(images), labels, recipe)
+        if self.current_epoch < recipe.early * recipe.epochs:
+            images = F.interpolate(
+                images, size=recipe.early_size, mode="bilinear", antialias=True
+            )
         logits = self.network(self.normalise(images))
         return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
 
@@ -47,3 +41,41 @@ class Classification(Task):
         accuracy = self.right / self.seen
         self.right = self.seen = 0
         return accuracy
+
+
+def vary(
+    images: torch.Tensor, labels: torch.Tensor, recipe
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augments a batch as its recipe says: places first, then colours, then mixtures.
+
+    Args:
+        images: float (N, 3, S, S) in [0, 1] at the cache's size.
+        labels: int64 (N,).
+
+    Returns:
+        Images (N, 3, size, size) in [0, 1] and targets (N, classes), whose rows sum to 1.
+    """
+    if recipe.crop:
+        area = (recipe.crop, 1.0)
+        images, _ = augment.crop(images, recipe.size, area, degrees=recipe.degrees)
+    if recipe.shift:
+        images = augment.shift(images, recipe.shift)
+    images = augment.flip(images, recipe.flip)
+    if recipe.rotate:
+        images, _ = augment.rotate(images, recipe.rotate)
+    if recipe.trivial:
+        images = augment.trivial(images, recipe.trivial)
+    if recipe.jitter:
+        images = augment.jitter(images, *[recipe.jitter] * 3)
+    if recipe.grey:
+        images = augment.to_grey(images, recipe.grey)
+    if recipe.blur:
+        images = augment.blur(images, recipe.blur)
+    targets = F.one_hot(labels, recipe.classes).float()
+    if recipe.cutmix:
+        images, targets = augment.cutmix(images, targets, recipe.cutmix)
+    if recipe.mixup:
+        images, targets = augment.mixup(images, targets, 1.0, recipe.mixup)
+    if recipe.cutout:
+        images = augment.cutout(images, recipe.cutout)
+    return images, targets
