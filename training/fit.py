@@ -2,115 +2,65 @@
 
     fit(task, train, held_out, out)
 
-trains `task.network`, keeps an exponential moving average (EMA) of its weights, validates that
-average on the held-out split after every epoch, and leaves in the folder `out`
-
-    last.ckpt      everything that the same command needs to go on from the last whole epoch
-    best.pth       bare fp32 state dict of the average at the best epoch
-    metrics.csv    what was logged, an epoch a row
+trains `task.network`, keeps an exponential moving average (EMA) of its weights, measures that
+average on the held-out split after every epoch, and leaves in the folder `out` what
+`training/keep.py` lists.
 
 Every random draw is a function of (seed, epoch, step): the task seeds the global generators anew
-before each step, and the order of the images is drawn for each epoch.
+before each step, and the order of the images is drawn for each epoch. So a run that was killed
+ends as an uninterrupted one does.
+
+Under torchrun every process trains on its share of each batch, `batch_size` in all, and the
+gradients are averaged: the steps are those of one process.
 """
 
 from __future__ import annotations
 
-import csv
 import math
 import os
+import sys
+import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from torch import nn
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.strategies import DDPStrategy
+from tqdm import tqdm
 
 from inference import UserError
 from inference.device import fast_precisions
+from inference.sharding import rank_and_world
+from training import keep
+from training.ahead import Ahead
 from training.memory import Batches
 from training.task import Task
 
 
-class _Keep(Callback):
-    """Keeps the run's files: whole or not at all, after every epoch."""
-
-    def __init__(self, out: Path, say: Callable[[str], None]):
-        self.out, self.say, self.best, self.best_epoch = out, say, -math.inf, -1
-
-    def state_dict(self) -> dict:
-        return {"best": self.best, "best_epoch": self.best_epoch}
-
-    def load_state_dict(self, state: dict) -> None:
-        self.best, self.best_epoch = state["best"], state["best_epoch"]
-
-    def on_train_epoch_end(self, trainer, task) -> None:
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        score = metrics[task.score_name]
-        if score > self.best:
-            self.best, self.best_epoch = score, trainer.current_epoch
-        temporary = self.out / ".last.ckpt.tmp"
-        trainer.save_checkpoint(temporary)  # on every rank: Lightning's own rule
-        if not trainer.is_global_zero:
-            return
-        if self.best_epoch == trainer.current_epoch:
-            _save(task.average, self.out / "best.pth")
-        _append(self.out / "metrics.csv", {"epoch": trainer.current_epoch, **metrics})
-        os.replace(temporary, self.out / "last.ckpt")
-        self.say(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: loss {metrics['loss']:.4f}, "
-            f"held-out {task.score_name} {score:.4f} (best {self.best:.4f})"
-        )
-
-
-def _save(network: nn.Module, file: Path) -> None:
-    temporary = file.with_name(f".{file.name}.tmp")
-    torch.save({k: v.float().cpu() if v.is_floating_point() else v.cpu()
-                for k, v in network.state_dict().items()}, temporary)  # fmt: skip
-    os.replace(temporary, file)
-
-
-def _append(file: Path, row: dict) -> None:
-    """Adds an epoch's row; rows of epochs that are done again after a resume are dropped."""
-    rows = []
-    if file.exists():
-        with file.open(newline="") as text:
-            rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
-    temporary = file.with_name(f".{file.name}.tmp")
-    with temporary.open("w", newline="") as text:
-        writer = csv.DictWriter(text, row, restval="", extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows([*rows, row])
-    os.replace(temporary, file)
-
-
-class _Epochs(Callback):
-    """Tells the batches which epoch it is: their order depends on it."""
-
-    def __init__(self, train: Batches):
-        self.train = train
-
-    def on_train_epoch_start(self, trainer, task) -> None:
-        self.train.epoch = trainer.current_epoch
-        self.train.rank, self.train.world = trainer.global_rank, trainer.world_size
-
-
 def fit(
-    task: Task, train: Batches, held_out: Iterable, out: Path, say: Callable[[str], None] = print
+    task: Task,
+    train: Batches,
+    held_out: Batches | None,
+    out: Path,
+    say: Callable[[str], None] = print,
 ) -> dict:
     """Trains, or goes on where a killed run stopped.
 
     Args:
         train: batches of uint8 images and what `task.loss` takes beside them.
-        held_out: the same for `task.measure`.
+        held_out: the same for `task.measure`; None with `select=last`.
         out: the run's folder; made if need be.
 
     Returns:
-        `held_out` (best score) and `best_epoch` (from 0).
+        `held_out` (the score that chose the epoch, None without one), `best_epoch` (from 0),
+        `epochs` done, `seconds` of all parts of the run, `trained_on` images, `precision`.
 
     Raises:
         UserError: the loss is not finite; the folder cannot be written.
+        KeyboardInterrupt: as it says.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -118,11 +68,50 @@ def fit(
         raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
     torch.set_float32_matmul_precision("high")
     task.to(memory_format=torch.channels_last)
-    keep = _Keep(out, say)
-    trainer = lightning.Trainer(
-        max_epochs=task.recipe.epochs,
-        precision=_precision(task.recipe.precision),
-        callbacks=[_Epochs(train), keep],
+    if task.recipe.compile:
+        task.network.compile()
+    task.steps = len(train)
+    run = _Run(out, train, held_out, say)
+    trainer = _trainer(task.recipe, run)
+    last = out / "last.ckpt"
+    with warnings.catch_warnings():
+        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            trainer.fit(task, run.train, run.held_out, ckpt_path=last if last.exists() else None)
+        except SystemExit as error:  # Lightning's way to say that somebody pressed Ctrl-C
+            raise KeyboardInterrupt from error
+    return {
+        "held_out": None if math.isinf(run.best) else run.best,
+        "best_epoch": run.best_epoch,
+        "epochs": run.done,
+        "seconds": run.seconds,
+        "trained_on": len(train.indices),
+        "precision": trainer.precision,
+    }
+
+
+def _trainer(recipe, run: _Run) -> lightning.Trainer:
+    """One process a device: torchrun starts as many as there are to be."""
+    _, world = rank_and_world()
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    gpus = torch.cuda.device_count()
+    if recipe.batch_size % world:
+        raise UserError(f"batch_size={recipe.batch_size} cannot be divided among {world} processes")
+    if gpus and gpus < local:
+        raise UserError(f"{local} processes on a host with {gpus} GPUs: start one for each")
+    return lightning.Trainer(
+        max_epochs=recipe.epochs,
+        accelerator="gpu" if gpus else "cpu",
+        devices=local,
+        num_nodes=world // local,
+        # The buffers of BN are averaged once an epoch instead, see Task; a task's counts must
+        # not be overwritten by those of rank 0.
+        strategy=DDPStrategy(broadcast_buffers=False) if world > 1 else "auto",
+        sync_batchnorm=bool(gpus) and world > 1,
+        precision=_precision(recipe.precision),
+        callbacks=[run, *([_Bar()] if sys.stderr.isatty() else [])],
+        plugins=[_Whole()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -130,15 +119,108 @@ def fit(
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
     )
-    last = out / "last.ckpt"
-    with warnings.catch_warnings():
-        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
-        warnings.filterwarnings("ignore", module="lightning")
-        trainer.fit(task, train, held_out, ckpt_path=last if last.exists() else None)
-    return {"held_out": keep.best, "best_epoch": keep.best_epoch}
 
 
 def _precision(wanted: str) -> str:
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     fast = wanted == "auto" and "bf16" in fast_precisions(device)
     return "bf16-mixed" if fast or wanted == "bf16" else "32-true"
+
+
+class _Whole(TorchCheckpointIO):
+    """Checkpoints that are there whole or not at all, and hold nothing but plain values."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
+        keep.save(checkpoint, Path(path))
+
+    def load_checkpoint(self, path, map_location=None, weights_only=None) -> dict:
+        try:
+            return torch.load(path, map_location or "cpu", weights_only=True)
+        except Exception as error:  # strange bytes make an unpickler raise nearly anything
+            raise UserError(f"cannot go on from {path}: remove it to begin anew") from error
+
+
+class _Run(Callback):
+    """The course of a run: which batches, which epoch is best, when to stop, what to keep."""
+
+    def __init__(self, out: Path, train: Batches, held_out: Batches | None, say: Callable):
+        self.out, self.say = out, say
+        self.train, self.held_out = Ahead(train), held_out and Ahead(held_out)
+        self.best, self.best_epoch, self.done = -math.inf, -1, 0
+        self.seconds, self.curves = 0.0, None
+
+    def state_dict(self) -> dict:
+        names = ("best", "best_epoch", "done", "seconds")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict) -> None:
+        vars(self).update(state)
+
+    def on_fit_start(self, trainer, task) -> None:
+        trainer.should_stop = self._is_patience_over(task.recipe)
+        for batches in (self.train, self.held_out):
+            if batches:
+                batches.device = trainer.strategy.root_device
+        self.train.divide(trainer.global_rank, trainer.world_size)
+        if self.held_out and task.counts:
+            self.held_out.divide(trainer.global_rank, trainer.world_size)
+
+    def on_train_epoch_start(self, trainer, task) -> None:
+        self.start = time.monotonic()
+        self.train.epoch(trainer.current_epoch)
+
+    def on_train_epoch_end(self, trainer, task) -> None:
+        measured = task.measured()  # on every rank: it sums over them
+        score = measured.get(task.score_name, -math.inf)
+        self.done = trainer.current_epoch + 1
+        seconds = time.monotonic() - self.start
+        self.seconds += seconds
+        if task.recipe.select == "last" or score > self.best:
+            self.best, self.best_epoch = score, trainer.current_epoch
+        images = len(self.train) * task.recipe.batch_size
+        speed = {"seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
+        if trainer.is_global_zero:
+            self._write(task, {"epoch": trainer.current_epoch, **measured, **speed})
+        trainer.save_checkpoint(self.out / "last.ckpt")  # on every rank: Lightning's own rule
+        if trainer.is_global_zero:
+            self.say(self._line(task, measured, speed))
+        trainer.should_stop = self._is_patience_over(task.recipe)
+
+    def _write(self, task: Task, row: dict) -> None:
+        if self.best_epoch == row["epoch"]:
+            keep.save_weights(task.average, self.out / "best.pth")
+        if self.done in task.recipe.kept():
+            keep.save_weights(task.average, self.out / f"epoch-{self.done:04}.pth")
+        keep.add_row(self.out / "metrics.csv", row)
+        if self.curves is None:
+            self.curves = keep.Curves(self.out / "tensorboard", row["epoch"])
+        self.curves.add(row)
+
+    def _line(self, task: Task, measured: dict, speed: dict) -> str:
+        line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
+        if self.held_out:
+            split = "val" if task.recipe.select == "val" else "held-out"
+            line += f", {split} {task.score_name} {measured[task.score_name]:.4f}"
+            line += f" (best {self.best:.4f})" if task.recipe.select != "last" else ""
+        return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"
+
+    def _is_patience_over(self, recipe) -> bool:
+        return 0 < recipe.patience < self.done - self.best_epoch
+
+    def teardown(self, trainer, task, stage) -> None:
+        if self.curves:
+            self.curves.close()
+
+
+class _Bar(Callback):
+    """A bar for each epoch, on a terminal."""
+
+    def on_train_epoch_start(self, trainer, task) -> None:
+        name = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        self.bar = tqdm(total=trainer.num_training_batches, desc=name, leave=False, unit="batch")
+
+    def on_train_batch_end(self, *_) -> None:
+        self.bar.update()
+
+    def on_train_epoch_end(self, *_) -> None:
+        self.bar.close()

@@ -109,33 +109,42 @@ class Batches:
 
     Iterating yields tensors `(first array's items, second array's items, ...)`; a thread prepares
     the next ones, in pinned memory where there is a GPU. The order is a function of the seed and
-    the epoch alone. Among several processes each takes its slice of every batch's images.
+    the epoch alone. Among several processes each takes its share of every batch's images.
 
     Args:
         arrays: of equal length N, numpy.
         indices: which of the N to use.
-        batch_size: of one process.
+        batch_size: of all processes together, which share it equally.
         shuffle: whether to permute, and to drop a last batch that is not full; else all are
             given, in order.
     """
 
     def __init__(self, arrays, indices, batch_size, shuffle, seed=0, rank=0, world=1):
-        self.arrays, self.batch_size, self.shuffle = arrays, batch_size, shuffle
+        # Plain views: each slice of a memory map would be made a memory map of its own.
+        self.arrays = [np.asarray(array) for array in arrays]
+        self.batch_size, self.shuffle = batch_size, shuffle
         self.indices = np.asarray(indices)
         self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
+        if shuffle and len(self.indices) < batch_size:
+            raise UserError(f"{len(self.indices)} images make no batch: lower batch_size")
 
     def __len__(self) -> int:
-        whole = self.batch_size * self.world
-        full, rest = divmod(len(self.indices), whole)
+        full, rest = divmod(len(self.indices), self.batch_size)
         return full if self.shuffle else full + (rest > 0)
 
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+    def parts(self) -> list[np.ndarray]:
+        """Gives the indices of this process's part of each batch."""
         order = self.indices
         if self.shuffle:
             order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
+        starts = range(0, len(self) * self.batch_size, self.batch_size)
+        return [order[i : i + self.batch_size][self.rank :: self.world] for i in starts]
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         queue: Queue = Queue(maxsize=3)
         stop = threading.Event()
-        thread = threading.Thread(target=self._prepare, args=(order, queue, stop), daemon=True)
+        work = (self.parts(), queue, stop)
+        thread = threading.Thread(target=self._prepare, args=work, daemon=True)
         thread.start()
         try:
             while (batch := queue.get()) is not None:
@@ -149,14 +158,10 @@ class Batches:
                     queue.get()
                 thread.join(0.01)
 
-    def _prepare(self, order: np.ndarray, queue: Queue, stop: threading.Event) -> None:
+    def _prepare(self, parts: list[np.ndarray], queue: Queue, stop: threading.Event) -> None:
         try:
-            for step in range(len(self)):
-                start = step * self.batch_size * self.world
-                chosen = order[start : start + self.batch_size * self.world][
-                    self.rank :: self.world
-                ]
-                batch = tuple(_slice(array, chosen) for array in self.arrays)
+            for chosen in parts:
+                batch = tuple(_gather(array, chosen) for array in self.arrays)
                 if stop.is_set():
                     return
                 queue.put(batch)
@@ -165,6 +170,11 @@ class Batches:
             queue.put(error)
 
 
-def _slice(array: np.ndarray, chosen: np.ndarray) -> torch.Tensor:
-    items = torch.from_numpy(np.ascontiguousarray(array[chosen]))
-    return items.pin_memory() if torch.cuda.is_available() else items
+def _gather(array: np.ndarray, chosen: np.ndarray) -> torch.Tensor:
+    """Copies items of an array straight to where they are sent from."""
+    kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
+    shape = (len(chosen), *array.shape[1:])
+    items = torch.empty(shape, dtype=kind, pin_memory=torch.cuda.is_available())
+    # mode: with the default, numpy fills a buffer of its own first
+    np.take(array, chosen, 0, out=items.numpy(), mode="clip")
+    return items

@@ -11,6 +11,13 @@ from inference import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+WORDS = {
+    "optimizer": ("sgd", "adam", "adamw"),
+    "schedule": ("warm_cosine", "step", "cosine_restart", "constant"),
+    "period_unit": ("epoch", "step"),
+    "select": ("held_out", "val", "last"),
+    "precision": ("auto", "fp32", "bf16"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,24 +29,69 @@ class Recipe:
     network: str  # a key of inference.networks.NETWORKS
     classes: int
     arguments: dict = field(default_factory=dict)  # of the network
-    pretrained: str = "none"  # or a file: a state dict of this very network to start from
+    # none, a file (a state dict of this network) or what torchvision hosts: imagenet, coco
+    pretrained: str = "none"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     epochs: int = 100
-    batch_size: int = 64
-    optimizer: str = "sgd"  # or adamw
+    patience: int = 0  # epochs without a better held-out score that end the run; 0: never
+    batch_size: int = 64  # of all processes together
+    optimizer: str = "sgd"  # or adamw, or adam, whose weight decay is part of the gradient
+    momentum: float = 0.9  # of sgd
+    nesterov: bool = True  # of sgd
     lr: float = 0.1  # the highest
-    warmup: float = 0.1  # share of the steps in which the rate rises
+    lr_min: float = 0.0  # where a cosine ends
+    head_lr: float = 1.0  # factor on the classifier's rate
+    layer_decay: float = 1.0  # factor on the rate from each stage of a ResNet to the one before
+    schedule: str = "warm_cosine"  # or step, cosine_restart, constant: see training/schedule.py
+    warmup: float = 0.1  # of warm_cosine: share of the steps in which the rate rises
+    period: int = 10  # of step: from fall to fall; of cosine_restart: half a wave
+    period_unit: str = "epoch"  # or step (a batch): what `period` counts
+    gamma: float = 0.1  # of step: factor of a fall
     weight_decay: float = 5e-4
-    ema: float = 0.999  # decay of the averaged weights, per step
+    decay_all: bool = False  # weight decay on norms and biases too
+    ema: float = 0.999  # decay of the averaged weights, per step; 0: no average
     held_out: float = 0.05  # share of train that chooses the epoch
+    # What chooses the epoch: held_out; val, the course's own (an old habit: its score flatters);
+    # or last, no choice, for which held_out may be 0
+    select: str = "held_out"
+    keep: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: the first and the middle
     tta: bool = False  # average the prediction with the mirror image's
     precision: str = "auto"  # auto (bf16 where the machine has it), fp32 or bf16
+    compile: bool = False  # torch.compile: minutes at first, then faster steps
     seed: int = 0
+
+    def __post_init__(self):
+        """Refuses what no run could mean.
+
+        Raises:
+            UserError: a word that is none of the known, a number out of its range.
+        """
+        for key, words in WORDS.items():
+            if getattr(self, key) not in words:
+                raise UserError(f"{key}={getattr(self, key)}: it is one of {', '.join(words)}")
+        for key in ("epochs", "batch_size", "period"):
+            if getattr(self, key) < 1:
+                raise UserError(f"{key}={getattr(self, key)}: it is a whole number from 1 up")
+        for key in ("ema", "held_out", "warmup"):
+            if not 0 <= getattr(self, key) < 1:
+                raise UserError(f"{key}={getattr(self, key)}: it is a share, from 0 to less than 1")
+        if self.lr <= 0:
+            raise UserError(f"lr={self.lr}: a rate is above 0")
+        if self.held_out == 0 and self.select == "held_out":
+            raise UserError("held_out=0 leaves nothing to choose the epoch on: add select=last")
+        if self.patience and self.held_out == 0 and self.select == "last":
+            raise UserError(f"patience={self.patience} needs a held-out score: give held_out=0.05")
+
+    def kept(self) -> tuple[int, ...]:
+        """Gives the epochs, from 1, whose weights are kept for figures beside the best."""
+        return self.keep or (1, max(1, self.epochs // 2))
 
 
 def recipe_of(fields: dict) -> Recipe:
     """Rebuilds a recipe from the plain dict that a run's `result.json` holds.
+
+    A field that came later has its default, which is what the run did without it.
 
     Raises:
         UserError: it is of another version of this program.
@@ -49,9 +101,11 @@ def recipe_of(fields: dict) -> Recipe:
 
     kind = Segmentation if fields.get("task") == "p3" else Classification
     known = {f.name for f in dataclasses.fields(kind)}
-    if set(fields) != known:
-        odd = ", ".join(sorted(set(fields) ^ known))
-        raise UserError(f"the run's recipe is of another version (it differs in {odd}): train anew")
+    needed = {f.name for f in dataclasses.fields(kind)[:4]}  # the others have a default
+    odd = (set(fields) - known) | (needed - set(fields))
+    if odd:
+        listed = ", ".join(sorted(odd))
+        raise UserError(f"the run's recipe is of another version (it differs in {listed})")
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
 
 

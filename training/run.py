@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import datetime
+import fcntl
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from inference import UserError, zoo
 from inference.device import tune_allocator
+from inference.sharding import rank_and_world
 from training.fit import fit
-from training.recipe import Recipe, override
+from training.keep import write_whole
+from training.recipe import Recipe, override, recipe_of
 from training.score import score
 from training.task import Task
 
@@ -30,11 +35,12 @@ def main(
     """Parses `RECIPE --data DIR [--out DIR] [key=value ...]` and trains.
 
     Args:
-        prepare: (recipe, data folder) -> (training batches, held-out batches).
+        prepare: (recipe, data folder) -> (training batches, the batches that choose the epoch:
+            held-out ones, with `select=val` the validation set's, or None).
         task: recipe -> the task to fit.
 
     Returns:
-        The exit status: 2 for an error that the user can mend.
+        The exit status: 2 for an error that the user can mend, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("recipe", metavar="RECIPE", help=f"one of: {', '.join(recipes)}")
@@ -53,37 +59,59 @@ def main(
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        _say("interrupted: the same command goes on from the last whole epoch")
+        return 130
 
 
 def _train(recipe: Recipe, data: Path, out: Path, prepare: Callable, task: Callable) -> None:
-    before = _check_same(recipe, out)
-    start = time.monotonic()
-    train, held_out = prepare(recipe, data)
-    torch.manual_seed(recipe.seed)  # the initial weights
-    chosen = fit(task(recipe), train, held_out, out, say=_say)
-    minutes = before + (time.monotonic() - start) / 60
-    if int(os.environ.get("RANK", 0)) == 0:
-        write_result(recipe, data, out, chosen, minutes)
+    rank, _ = rank_and_world()
+    with _alone(out) if rank == 0 else contextlib.nullcontext():
+        if rank == 0:
+            _check_same(recipe, out)
+        train, held_out = prepare(recipe, data)
+        torch.manual_seed(recipe.seed)  # the initial weights
+        found = fit(task(recipe), train, held_out, out, say=_say)
+        if rank == 0:
+            write_result(recipe, data, out, found)
 
 
 def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _check_same(recipe: Recipe, out: Path) -> float:
-    """Refuses to go on with another recipe in a run's folder; gives the minutes spent so far."""
+@contextlib.contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Keeps a second process out of a run's folder; the system undoes that when this one ends.
+
+    Raises:
+        UserError: another one is at work in it, or it cannot be made.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        folder = os.open(out, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise UserError(f"another process trains in {out}: wait for it or choose --out") from error
+    finally:
+        os.close(folder)
+
+
+def _check_same(recipe: Recipe, out: Path) -> None:
+    """Refuses to go on with another recipe in a run's folder."""
     file = out / "recipe.json"
-    wanted = json.dumps(dataclasses.asdict(recipe), indent=2)
+    now = dataclasses.asdict(recipe)
     if file.exists():
-        then, now = json.loads(file.read_text()), json.loads(wanted)
+        then = dataclasses.asdict(recipe_of(json.loads(file.read_text())))
         changed = [key for key in now if then.get(key) != now[key]]
         if changed:
             raise UserError(f"{out} holds a run with another {changed[0]}: choose another --out")
     else:
-        out.mkdir(parents=True, exist_ok=True)
-        file.write_text(wanted)
-    result = out / "result.json"
-    return json.loads(result.read_text())["minutes"] if result.exists() else 0.0
+        write_whole(file, json.dumps(now, indent=2).encode())
 
 
 def record_of(recipe: Recipe, name: str = "") -> zoo.Record:
@@ -107,26 +135,56 @@ def record_of(recipe: Recipe, name: str = "") -> zoo.Record:
     )
 
 
-def write_result(recipe: Recipe, data: Path, out: Path, chosen: dict, minutes: float) -> None:
-    """Scores the exported weights through the graded path, and writes `result.json`."""
+def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
+    """Scores the exported weights through the graded path, and writes `result.json`.
+
+    Args:
+        found: what `fit` returned.
+    """
     scored = score(record_of(recipe), data, "fp32", "auto", out / "best.pth")
     metric = "mIoU" if recipe.task == "p3" else "accuracy"
+    _, world = rank_and_world()
+    kept = sorted(file.name for file in out.glob("epoch-*.pth"))
     result = {
         "recipe": dataclasses.asdict(recipe),
+        "command": _command(world),
         "data": str(data),
-        "scores": {"metric": metric, "val": scored.score, "images": scored.images, **chosen},
-        "minutes": round(minutes, 2),
+        "trained_on": found["trained_on"],
+        "scores": {
+            "metric": metric,
+            "val": scored.score,
+            "images": scored.images,
+            "select": recipe.select,
+            "held_out": found["held_out"],
+            "best_epoch": found["best_epoch"],
+        },
+        "epochs": found["epochs"],
+        "kept": kept,
+        "seed": recipe.seed,
+        "minutes": round(found["seconds"] / 60, 3),
         "finished": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "revision": _revision(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        **{name: version(name) for name in ("torch", "torchvision", "lightning", "numpy")},
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        "processes": world,
         "cores": os.cpu_count(),
+        "precision": found["precision"],
     }
-    temporary = out / ".result.json.tmp"
-    temporary.write_text(json.dumps(result, indent=2) + "\n")
-    os.replace(temporary, out / "result.json")
-    _say(f"{recipe.name}: {metric} {scored.score:.4f} on {scored.images} validation images; {out}")
+    write_whole(out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+    chose = ", which chose the epoch" if recipe.select == "val" else ""
+    _say(
+        f"{recipe.name}: {metric} {scored.score:.4f} on {scored.images} validation images{chose}; "
+        f"{out}"
+    )
+
+
+def _command(world: int) -> str:
+    """Gives what was typed, as a shell takes it."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    module = ["-m", spec.name.removesuffix(".__main__")] if spec else [sys.argv[0]]
+    start = ["torchrun", f"--nproc-per-node={world}"] if world > 1 else ["python"]
+    return shlex.join([*start, *module, *sys.argv[1:]])
 
 
 def _revision() -> str:

@@ -1,18 +1,21 @@
-"""What every task trains: a network, its moving average, the optimiser and its schedule."""
+"""What every task trains: a network, its moving average, and one step of it."""
 
 from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
 
 import lightning
 import numpy as np
 import torch
-from torch import nn
+import torch.distributed as dist
 
-from inference import UserError, checkpoint
-from inference.networks import build, check_state, initialise
+from inference import UserError
+from inference.networks import build, initialise
+from training import schedule
+from training.pretrained import start_from
+
+UNSEEN = 50  # losses that a GPU may compute before somebody looks whether they are finite
 
 
 class Task(lightning.LightningModule):
@@ -20,23 +23,35 @@ class Task(lightning.LightningModule):
 
     A subclass gives `loss(*batch)` and `measure(*batch)`, and `score()` from what was measured.
 
+    Attributes:
+        network: is trained.
+        average: is measured and exported: the moving average, or with `ema=0` the network.
+        counts: names of the attributes, numbers or tensors, that `measure` adds to. Of several
+            processes each then measures a share, and the sums are what `score` sees. Without
+            names each process measures everything.
+        steps: of an epoch; `fit` sets it.
+
     Args:
         recipe: a frozen dataclass; the fields used here are documented in the recipes.
     """
 
     score_name = "score"
+    counts: tuple[str, ...] = ()
 
     def __init__(self, recipe):
         super().__init__()
-        self.recipe = recipe
+        self.recipe, self.steps = recipe, 0
         self.network = build(recipe.network, recipe.classes, **recipe.arguments)
         initialise(self.network, zero_residual=True)
-        if recipe.pretrained != "none":
-            _start_from(self.network, Path(recipe.pretrained))
-        self.last_loss = None
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        start_from(self.network, recipe.network, recipe.pretrained)
+        self.average = self.network
+        if recipe.ema:
+            self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.register_buffer("mean", torch.tensor(recipe.mean).view(3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(recipe.std).view(3, 1, 1), persistent=False)
+        self.losses: list[torch.Tensor] = []  # of the epoch, each with its rate
+        self.rates: list[float] = []
+        self.looked_at, self.scores = 0, {}
 
     def loss(self, *batch: torch.Tensor) -> torch.Tensor:
         """Augments a uint8 batch and gives its mean loss."""
@@ -58,6 +73,10 @@ class Task(lightning.LightningModule):
         """Subtracts the recipe's mean and divides by its standard deviation."""
         return images.sub(self.mean).div(self.std).contiguous(memory_format=torch.channels_last)
 
+    def on_train_epoch_start(self):
+        """Forgets the last epoch's losses."""
+        self.losses, self.rates, self.looked_at = [], [], 0
+
     def on_train_batch_start(self, batch, step):
         """Makes all draws of this step, dropout's included, a function of (seed, epoch, step)."""
         place = (self.recipe.seed, self.current_epoch, step, self.global_rank)
@@ -66,92 +85,82 @@ class Task(lightning.LightningModule):
     def training_step(self, batch, step):
         """One step; a loss that is not finite ends the run."""
         loss = self.loss(*batch)
-        self._check(self.last_loss)
-        self.last_loss = loss.detach()
-        self.log("loss", self.last_loss, on_step=False, on_epoch=True, batch_size=len(batch[0]))
+        self.losses.append(loss.detach())
+        self.rates.append(self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"])
+        # Looking at a GPU's value means to wait for it.
+        if loss.device.type == "cpu" or len(self.losses) - self.looked_at >= UNSEEN:
+            self._check()
         return loss
 
-    def _check(self, loss):
-        # The loss of the step before: asking for this step's would stop the GPU's queue.
-        if loss is not None and not math.isfinite(loss.item()):
-            rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-            step = self.global_step
-            raise UserError(f"the loss is {loss.item()} at step {step}, rate {rate:.3g}: lower lr=")
+    def _check(self):
+        unseen = torch.stack(self.losses[self.looked_at :])
+        for index, loss in enumerate(unseen.tolist(), self.looked_at):
+            if not math.isfinite(loss):
+                step = self.current_epoch * self.steps + index
+                rate = self.rates[index]
+                raise UserError(f"the loss is {loss} at step {step}, rate {rate:.3g}: lower lr=")
+        self.looked_at = len(self.losses)
 
-    def on_train_epoch_end(self):
-        """Checks the epoch's last loss, before anything of the epoch is kept."""
-        self._check(self.last_loss)
-        self.last_loss = None
+    def measured(self) -> dict[str, float]:
+        """Gives the epoch's mean loss, its score where there is one, and its last rate.
 
-    def on_train_batch_end(self, *_):
+        Raises:
+            UserError: a loss is not finite.
+        """
+        if self.looked_at < len(self.losses):
+            self._check()
+        loss = torch.stack(self.losses).double().mean()
+        if self.trainer.world_size > 1:
+            dist.all_reduce(loss)
+            loss /= self.trainer.world_size
+        return {"loss": loss.item(), **self.scores, "lr": self.rates[-1]}
+
+    def on_train_batch_end(self, outputs, batch, step):
         """Moves the average: average <- decay * average + (1 - decay) * network."""
-        # A young average would be mostly its random start: the decay grows with the steps done.
-        decay = min(self.recipe.ema, (1 + self.global_step) / (10 + self.global_step))
-        pairs = zip(
-            self.average.state_dict().values(), self.network.state_dict().values(), strict=True
-        )
-        floats = [(ours, theirs) for ours, theirs in pairs if ours.is_floating_point()]
-        ours, theirs = zip(*floats, strict=True)
-        torch._foreach_lerp_(ours, theirs, 1 - decay)  # one launch, not hundreds
+        if self.recipe.ema:
+            # A young average would be mostly its start: the decay grows with the steps done.
+            decay = min(self.recipe.ema, (1 + self.global_step) / (10 + self.global_step))
+            torch._foreach_lerp_(*self._floats, 1 - decay)  # one launch, not hundreds
+        if self.trainer.world_size > 1 and step + 1 == self.steps:
+            self._agree()
+
+    def on_train_start(self):
+        """Looks the tensors up once: walking through a large network takes milliseconds."""
+        both = self.average.state_dict().values(), self.network.state_dict().values()
+        self._floats = [[v for v in values if v.is_floating_point()] for values in both]
+
+    @torch.no_grad()
+    def _agree(self):
+        """Averages the statistics of BN over the processes, each of which saw other images."""
+        networks = (self.network, self.average) if self.recipe.ema else (self.network,)
+        buffers = [b for n in networks for b in n.buffers() if b.is_floating_point()]
+        if not buffers:
+            return
+        flat = torch.cat([buffer.flatten() for buffer in buffers])
+        dist.all_reduce(flat)
+        flat /= self.trainer.world_size
+        parts = flat.split([buffer.numel() for buffer in buffers])
+        for buffer, part in zip(buffers, parts, strict=True):
+            buffer.copy_(part.view_as(buffer))
 
     def validation_step(self, batch, _):
         """Measures the average."""
         self.measure(*batch)
 
     def on_validation_epoch_end(self):
-        """Logs the score of the epoch."""
-        self.log(self.score_name, self.score(), prog_bar=True)
+        """Sums the processes' counts and keeps the score."""
+        if self.trainer.world_size > 1:
+            for name in self.counts:
+                own = getattr(self, name)
+                total = torch.as_tensor(own, device=self.device)
+                dist.all_reduce(total)
+                setattr(self, name, total if torch.is_tensor(own) else total.item())
+        self.scores = {self.score_name: self.score()}
 
     def configure_optimizers(self):
-        """SGD or AdamW; weight decay on weights alone, not on norms and biases."""
-        recipe = self.recipe
-        weights = [p for p in self.network.parameters() if p.dim() > 1]
-        others = [p for p in self.network.parameters() if p.dim() <= 1]
-        groups = [
-            {"params": weights, "weight_decay": recipe.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        if recipe.optimizer == "sgd":
-            optimizer = torch.optim.SGD(groups, recipe.lr, momentum=0.9, nesterov=True)
-        else:
-            optimizer = torch.optim.AdamW(groups, recipe.lr)
-        steps = self.trainer.estimated_stepping_batches
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: warm_cosine(step / steps, recipe.warmup)
+        """The recipe's optimiser, its rates set before every step."""
+        optimizer = schedule.optimizer(self.recipe, self.network)
+        rates = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: schedule.factor(self.recipe, step, self.steps)
         )
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
-
-
-def _start_from(network: nn.Module, file: Path) -> None:
-    """Loads weights to start from; a classifier (`fc`) of another shape keeps its random start.
-
-    Raises:
-        UserError: the file is missing, no checkpoint, or another network's.
-    """
-    try:
-        with file.open("rb") as stream:
-            given = checkpoint.state_dict(stream, file)
-    except OSError as error:
-        raise UserError(f"cannot read pretrained={file}: {error.strerror}") from error
-    own = network.state_dict()
-    heads = [{k: v.shape for k, v in s.items() if k.startswith("fc.")} for s in (own, given)]
-    if heads[0] != heads[1]:
-        trunk = {key: value for key, value in given.items() if not key.startswith("fc.")}
-        given = {**trunk, **{key: value for key, value in own.items() if key.startswith("fc.")}}
-    check_state(type(network).__name__, own, given)
-    network.load_state_dict(given)
-
-
-def warm_cosine(progress: float, warmup: float) -> float:
-    """Gives the factor on the rate: linear from 0 to 1, then half a cosine down to 0.
-
-    Args:
-        progress: share of all steps done, in [0, 1].
-        warmup: share of all steps that the rise takes.
-    """
-    if progress < warmup:
-        return progress / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warmup) / (1 - warmup))))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}

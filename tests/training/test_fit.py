@@ -13,7 +13,6 @@ from training import memory
 from training.classification.recipes import Recipe
 from training.classification.task import Classification
 from training.fit import fit
-from training.task import warm_cosine
 
 
 def recipe(**changes):
@@ -45,14 +44,27 @@ def batches(shuffle):
     return memory.Batches((pixels.astype(np.uint8), labels), range(40), 8, shuffle=shuffle)
 
 
-def train(out, **changes):
+def train(out, held_out=True, **changes):
     torch.manual_seed(0)
-    chosen = recipe(**changes)
-    return fit(Classification(chosen), batches(True), batches(False), out, say=lambda line: None)
+    task = Classification(recipe(**changes))
+    held_out = batches(False) if held_out else None
+    return fit(task, batches(True), held_out, out, say=lambda line: None)
 
 
-def weights(out):
-    return torch.load(out / "best.pth", weights_only=True)
+def weights(out, name="best.pth"):
+    return torch.load(out / name, weights_only=True)
+
+
+def same(one, other):
+    return all(torch.equal(one[key], other[key]) for key in one)
+
+
+def measured(out):
+    """Gives the rows of metrics.csv but for what a clock says."""
+    with (out / "metrics.csv").open() as text:
+        rows = list(csv.DictReader(text))
+    clock = ("seconds", "images_per_second")
+    return [{key: row[key] for key in row if key not in clock} for row in rows]
 
 
 def test_a_run_learns_and_leaves_its_files(tmp_path):
@@ -66,7 +78,14 @@ def test_a_run_learns_and_leaves_its_files(tmp_path):
     assert [int(row["epoch"]) for row in rows] == list(range(8))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     files = {path.name for path in (tmp_path / "run").iterdir()}
-    assert files == {"best.pth", "last.ckpt", "metrics.csv"}
+    assert files == {
+        "best.pth",
+        "epoch-0001.pth",
+        "epoch-0004.pth",
+        "last.ckpt",
+        "metrics.csv",
+        "tensorboard",
+    }
 
 
 def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
@@ -84,10 +103,8 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
         with pytest.raises(KeyError):
             train(tmp_path / "halves")
     train(tmp_path / "halves")
-    one, other = weights(tmp_path / "whole"), weights(tmp_path / "halves")
-    assert all(torch.equal(one[key], other[key]) for key in one)
-    texts = [(tmp_path / run / "metrics.csv").read_text() for run in ("whole", "halves")]
-    assert texts[0] == texts[1]
+    assert same(weights(tmp_path / "whole"), weights(tmp_path / "halves"))
+    assert measured(tmp_path / "whole") == measured(tmp_path / "halves")
 
 
 def test_two_seeds_differ_and_one_seed_does_not(tmp_path):
@@ -96,6 +113,26 @@ def test_two_seeds_differ_and_one_seed_does_not(tmp_path):
         train(tmp_path / name, epochs=1, seed=seed)
     a, b, c = (weights(tmp_path / name)["fc.weight"] for name in runs)
     assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_without_held_out_images_the_last_epoch_is_exported(tmp_path):
+    found = train(tmp_path, held_out=False, select="last", ema=0.0, keep=(2, 3))
+    assert (found["held_out"], found["best_epoch"], found["trained_on"]) == (None, 2, 40)
+    assert "accuracy" not in measured(tmp_path)[0]
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    network = {key.removeprefix("network."): last[key] for key in last if "network." in key}
+    assert same(weights(tmp_path), network)  # ema=0: the network itself
+    assert same(weights(tmp_path), weights(tmp_path, "epoch-0003.pth"))
+    assert not same(weights(tmp_path), weights(tmp_path, "epoch-0002.pth"))
+
+
+def test_patience_ends_a_run_that_stays_ended(tmp_path, monkeypatch):
+    scores = iter([0.5, 0.7, 0.6, 0.7, 0.1, 0.9])
+    monkeypatch.setattr(Classification, "score", lambda self: next(scores))
+    found = train(tmp_path, epochs=9, patience=2)
+    assert (found["best_epoch"], found["epochs"], found["held_out"]) == (1, 4, 0.7)
+    again = train(tmp_path, epochs=9, patience=2)  # the same command
+    assert again == found and len(measured(tmp_path)) == 4
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_spares_what_was(tmp_path, monkeypatch):
@@ -120,17 +157,6 @@ def test_pretrained_starts_from_a_file_and_says_when_it_cannot(tmp_path):
         Classification(recipe(pretrained="nowhere.pth"))
     with pytest.raises(UserError, match="do not fit"):
         Classification(recipe(pretrained=str(file), arguments={"widths": [8, 8], "depths": [1]}))
-
-
-@pytest.mark.parametrize(
-    ("progress", "factor"), [(0, 0), (0.05, 0.5), (0.1, 1), (0.55, 0.5), (1, 0), (1.01, 0)]
-)
-def test_the_rate_rises_and_falls(progress, factor):
-    assert warm_cosine(progress, warmup=0.1) == pytest.approx(factor)
-
-
-def test_without_warmup_the_rate_starts_high():
-    assert warm_cosine(0, warmup=0) == 1
 
 
 def test_hold_out_takes_from_every_class_and_overlaps_nothing():

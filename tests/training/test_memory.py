@@ -88,7 +88,7 @@ def test_without_shuffling_everything_comes_in_order():
 def test_two_processes_share_the_batches_that_one_would_have():
     both = []
     for rank in range(2):
-        made = memory.Batches((np.arange(48),), range(48), 4, shuffle=True, rank=rank, world=2)
+        made = memory.Batches((np.arange(48),), range(48), 8, shuffle=True, rank=rank, world=2)
         both.append([set(numbers.tolist()) for (numbers,) in made])
     one = memory.Batches((np.arange(48),), range(48), 8, shuffle=True)
     assert [a | b for a, b in zip(*both)] == [set(numbers.tolist()) for (numbers,) in one]

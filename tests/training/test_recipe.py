@@ -50,7 +50,39 @@ def test_a_mistake_is_one_line(pair, says):
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_of_another_version_is_refused():
+def test_a_run_of_another_version_is_refused_if_it_cannot_be_told():
     fields = dataclasses.asdict(RECIPES["p1-a"])
-    with pytest.raises(UserError, match=r"another version .*momentum"):
-        recipe_of({**fields, "momentum": 0.9})
+    with pytest.raises(UserError, match=r"another version .*inertia"):
+        recipe_of({**fields, "inertia": 0.9})
+    with pytest.raises(UserError, match=r"another version .*network"):
+        recipe_of({key: value for key, value in fields.items() if key != "network"})
+
+
+def test_a_run_from_before_a_field_did_what_the_default_does():
+    fields = dataclasses.asdict(RECIPES["p1-a"])
+    del fields["schedule"], fields["patience"]
+    assert recipe_of(fields) == RECIPES["p1-a"]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        (["schedule=cosine"], "schedule=cosine: it is one of warm_cosine, step"),
+        (["optimizer=adagrad"], "optimizer=adagrad: it is one of sgd"),
+        (["epochs=0"], "epochs=0: it is a whole number from 1 up"),
+        (["ema=1"], "ema=1.0: it is a share"),
+        (["lr=0"], "lr=0.0: a rate is above 0"),
+        (["held_out=0"], "held_out=0 leaves nothing to choose the epoch on"),
+        (["held_out=0", "select=last", "patience=3"], "patience=3 needs a held-out score"),
+    ],
+)
+def test_what_no_run_could_mean_is_one_line(pairs, says):
+    with pytest.raises(UserError, match=says) as caught:
+        override(RECIPES["p1-a"], pairs)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_first_and_the_middle_epoch_are_kept_unless_others_are_asked_for():
+    assert override(RECIPES["p1-a"], ["epochs=9"]).kept() == (1, 4)
+    assert override(RECIPES["p1-a"], ["epochs=1"]).kept() == (1, 1)
+    assert override(RECIPES["p1-a"], ["keep=[2, 5]"]).kept() == (2, 5)

@@ -1,0 +1,83 @@
+"""Batches on the device that trains, there before they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from training.memory import Batches
+
+RESIDENT = 2 << 30  # bytes of images that may lie on a GPU for a whole run
+SHARE = 0.2  # of the GPU's free memory that they may take
+
+
+class Ahead:
+    """Gives the batches of `Batches` on a device.
+
+    On a CPU they are passed on. A small array lies on the GPU as a whole, and batches are
+    gathered there. Of a larger one, batch k + 1 is copied from pinned memory while k trains: on a
+    stream of its own, so that neither waits for the other.
+    """
+
+    def __init__(self, batches: Batches):
+        self.batches, self.device = batches, torch.device("cpu")
+        self.resident: list[torch.Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def epoch(self, epoch: int) -> None:
+        """Says which epoch the next iteration is of, from 0."""
+        self.batches.epoch = epoch
+
+    def divide(self, rank: int, world: int) -> None:
+        """Says which part of every batch is this process's."""
+        self.batches.rank, self.batches.world = rank, world
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        if self.device.type != "cuda":
+            yield from self.batches
+            return
+        size = sum(array.nbytes for array in self.batches.arrays)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        if self.resident is None and size <= min(RESIDENT, SHARE * free):
+            self.resident = [_upload(array, self.device) for array in self.batches.arrays]
+        yield from self._copied() if self.resident is None else self._gathered()
+
+    def _gathered(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        parts = self.batches.parts()
+        order = torch.from_numpy(np.concatenate(parts)).to(self.device)  # once an epoch
+        for chosen in order.split([len(part) for part in parts]):
+            yield tuple(array.index_select(0, chosen) for array in self.resident)
+
+    def _copied(self) -> Iterator[tuple[torch.Tensor, ...]]:
+        stream, waiting = torch.cuda.Stream(self.device), None
+        for batch in self.batches:  # pinned
+            with torch.cuda.stream(stream):
+                copies = tuple(item.to(self.device, non_blocking=True) for item in batch)
+                ready = stream.record_event()
+            if waiting:
+                yield _arrived(*waiting)
+            waiting = copies, ready
+        if waiting:
+            yield _arrived(*waiting)
+
+
+def _arrived(copies: tuple[torch.Tensor, ...], ready: torch.cuda.Event) -> tuple:
+    """Makes the training stream wait for one batch's copy, not for those after it."""
+    stream = torch.cuda.current_stream()
+    stream.wait_event(ready)
+    for copy in copies:
+        copy.record_stream(stream)  # its memory is not used again until the step is over
+    return copies
+
+
+def _upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copies an array to a GPU bit by bit: it may not fit twice into memory."""
+    first = torch.tensor(array[:1])
+    whole = torch.empty(array.shape, dtype=first.dtype, device=device)
+    for start in range(0, len(array), 4096):
+        whole[start : start + 4096] = torch.tensor(array[start : start + 4096])
+    return whole

@@ -1,0 +1,105 @@
+"""Weights to start from: a file's, or those that torchvision hosts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from inference import UserError, checkpoint
+from inference.networks import check_state
+
+# network -> what `pretrained=` may say -> torchvision's enum and entry, and for each prefix of
+# its keys that is used the prefix that it has here
+HOSTED = {
+    "resnet50": {"imagenet": ("ResNet50_Weights.DEFAULT", {"": ""})},
+    "resnext101_64x4d": {"imagenet": ("ResNeXt101_64X4D_Weights.DEFAULT", {"": ""})},
+    "vgg16_fcn32": {"imagenet": ("VGG16_BN_Weights.DEFAULT", {"features.": "features."})},
+    "deeplabv3_resnet50": {
+        "imagenet": ("ResNet50_Weights.DEFAULT", {"": "backbone."}),
+        "coco": ("DeepLabV3_ResNet50_Weights.DEFAULT", {"": ""}),
+        "coco_trunk": ("DeepLabV3_ResNet50_Weights.DEFAULT", {"backbone.": "backbone."}),
+    },
+    "lraspp_mobilenet_v3_large": {
+        "imagenet": ("MobileNet_V3_Large_Weights.DEFAULT", {"features.": "backbone."}),
+        "coco": ("LRASPP_MobileNet_V3_Large_Weights.DEFAULT", {"": ""}),
+    },
+}
+WORDS = ("imagenet", "coco", "coco_trunk")
+HEADS = ("fc.", "classifier.", "aux_classifier.", "decoder.")
+
+
+def start_from(network: nn.Module, name: str, pretrained: str) -> None:
+    """Loads weights to start from; a head that does not fit keeps its random start.
+
+    Args:
+        name: the network's, a key of `inference.networks.NETWORKS`.
+        pretrained: none, imagenet, coco, coco_trunk (coco without the heads), or a file with a
+            state dict of this network.
+
+    Raises:
+        UserError: the file is missing, no checkpoint or another network's; torchvision has no
+            such weights of this network, or they cannot be downloaded.
+    """
+    if pretrained == "none":
+        return
+    given = _hosted(name, pretrained) if pretrained in WORDS else _read(Path(pretrained))
+    own = network.state_dict()
+    # Files from before torch 0.4 lack BN's counters, which nothing here uses.
+    spare = {k: v for k, v in own.items() if k.startswith(HEADS) or k.endswith("_tracked")}
+    given = {**spare, **_fitting(given, own)}
+    check_state(name, own, given)
+    network.load_state_dict(given)
+
+
+def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leaves out what of the heads does not fit: a classifier `fc` as a whole, else a layer."""
+    whole = [{k: v.shape for k, v in s.items() if k.startswith("fc.")} for s in (own, given)]
+
+    def fits(key: str) -> bool:
+        if key.startswith("fc."):
+            return whole[0] == whole[1]
+        return key in own and own[key].shape == given[key].shape
+
+    return {key: given[key] for key in given if not key.startswith(HEADS) or fits(key)}
+
+
+def _read(file: Path) -> dict[str, Tensor]:
+    try:
+        with file.open("rb") as stream:
+            return checkpoint.state_dict(stream, file)
+    except OSError as error:
+        raise UserError(f"cannot read pretrained={file}: {error.strerror}") from error
+
+
+def _hosted(name: str, word: str) -> dict[str, Tensor]:
+    from torchvision import models
+
+    known = HOSTED.get(name, {})
+    if word not in known:
+        listed = ", ".join(["none", *known])
+        raise UserError(f"no {word} weights of {name}: pretrained= is one of {listed}, or a file")
+    entry, prefixes = known[word]
+    enum, _, member = entry.partition(".")
+    kinds = vars(models) | vars(models.segmentation)
+    weights = getattr(kinds[enum], member)
+    try:
+        state = torch.hub.load_state_dict_from_url(
+            weights.url, map_location="cpu", check_hash=True, progress=sys.stderr.isatty()
+        )
+    except (OSError, RuntimeError, EOFError) as error:  # no network, no room, a wrong hash
+        folder = Path(torch.hub.get_dir()) / "checkpoints"
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"cannot fetch {word} weights of {name} ({reason}): download {weights.url} elsewhere "
+            f"and put it into {folder}"
+        ) from error
+    return {
+        own + key[len(theirs) :]: value
+        for theirs, own in prefixes.items()
+        for key, value in state.items()
+        if key.startswith(theirs) and not (own and key.startswith("fc."))
+    }
