@@ -1,0 +1,108 @@
+"""Flips, shifts, crops and rotations, by where pixels go."""
+
+import math
+
+import pytest
+import torch
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.v2 import functional as reference
+
+from training import augment
+from training.augment import geometry
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(16, 3, 24, 24)
+
+
+def tiles(n):
+    """Gives masks (n, 64, 64) of 16 square fields each."""
+    fields = torch.randint(0, 7, (n, 4, 4), dtype=torch.uint8)
+    return fields.repeat_interleave(16, 1).repeat_interleave(16, 2)
+
+
+def test_flip_mirrors(images):
+    assert torch.equal(augment.flip(images, 1.0), images.flip(-1))
+
+
+def test_shift_moves_each_image_by_its_own_whole_pixels():
+    column = torch.arange(24.0).expand(64, 3, 24, 24)  # a pixel's value is its column
+    moved = augment.shift(column, 4)
+    offsets = moved[:, 0, 12, 12] - 12
+    assert set(offsets.tolist()) == set(range(-4, 5))
+    for image, offset in zip(moved, offsets.int().tolist()):
+        inside = slice(max(0, -offset), 24 - max(0, offset))
+        wanted = torch.arange(24.0)[max(0, offset) : 24 + min(0, offset)]
+        assert torch.equal(image[0, 0, inside], wanted)
+
+
+def test_a_whole_crop_is_the_image_and_a_small_one_is_part_of_it(images):
+    whole, _ = augment.crop(images, 24, area=(1.0, 1.0), ratio=(1.0, 1.0))
+    assert torch.allclose(whole, images, atol=1e-5)
+    columns = torch.linspace(0, 1, 24).expand(32, 3, 24, 24)
+    part, _ = augment.crop(columns, 24, area=(0.25, 0.25), ratio=(1.0, 1.0))
+    spans = part[:, 0, 0, -1] - part[:, 0, 0, 0]
+    assert torch.allclose(spans, torch.full((32,), 0.5), atol=0.03)
+    assert len(part[:, 0, 0, 0].unique()) > 16  # each image has a place of its own
+
+
+def test_crop_moves_masks_with_their_images_and_blends_no_class():
+    masks = tiles(8)
+    images = (masks[:, None].float() / 7).expand(-1, 3, -1, -1)
+    moved, moved_masks = augment.crop(images, 64, (0.3, 0.9), degrees=20, masks=masks)
+    assert moved_masks.dtype == torch.uint8
+    assert set(moved_masks.unique().tolist()) <= set(range(7))
+    agree = ((moved[:, 0] * 7 - moved_masks).abs() < 0.5).float().mean()
+    assert agree > 0.9  # bilinear against nearest: they part at the fields' borders
+
+
+def test_turn_gives_the_eight_symmetries_and_masks_follow():
+    images = torch.arange(16.0).view(1, 1, 4, 4).expand(256, 3, 4, 4)
+    turned, masks = augment.turn(images, images[:, 0].to(torch.uint8))
+    assert torch.equal(turned[:, 0], masks.float())
+    assert len({tuple(image[0].flatten().tolist()) for image in turned}) == 8
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear"])
+@pytest.mark.parametrize("size", [(24, 24), (20, 31)])
+def test_a_rotation_is_torchvisions_of_the_same_angle(mode, size):
+    images = torch.rand(3, 3, *size)
+    angles = [-30.0, 11.0, 100.0]
+    matrix = geometry.rotation(torch.tensor([math.radians(a) for a in angles]))
+    turned = geometry.warp(images, matrix, mode)
+    for image, angle, ours in zip(images, angles, turned):
+        theirs = reference.rotate(image, angle, InterpolationMode(mode))
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_rotate_draws_angles_uniformly_in_their_range():
+    column = torch.arange(65.0).expand(256, 1, 65, 65) - 32  # a pixel's value is its column
+    turned, _ = augment.rotate(column, 30, mode="bilinear")
+    across, down = turned[:, 0, 32, 42], turned[:, 0, 42, 32]  # ten pixels from the centre
+    angle = torch.rad2deg(torch.atan2(down, across))
+    assert angle.abs().max() <= 30
+    histogram = torch.histc(angle, 3, -30, 30)  # 85 +- 7.5 expected in each
+    assert histogram.min() > 55
+
+
+def test_rotate_fills_what_lies_outside(images):
+    corner = augment.rotate(images + 1, 10, mode="bilinear")[0][:, :, 0, 0]
+    assert (corner < 1).any()  # black shines in
+    filled, _ = augment.rotate(torch.full_like(images, 0.7), 30, fill=0.7)
+    assert torch.allclose(filled, torch.tensor(0.7))
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0])
+def test_rotate_moves_masks_with_their_images_and_leaves_no_class_outside(p):
+    masks = tiles(8)
+    images = (masks[:, None].float() / 255).expand(-1, 3, -1, -1)
+    turned, turned_masks = augment.rotate(images, 40, p, masks=masks, fill=1.0)
+    assert turned_masks.dtype == torch.uint8
+    assert set(turned_masks.unique().tolist()) == {*masks.unique().tolist(), 255}
+    assert torch.equal((turned[:, 0] * 255).round(), turned_masks.float())

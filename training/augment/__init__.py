@@ -1,0 +1,35 @@
+"""Random augmentations, drawn per image, on the batch's device.
+
+They work on float images (N, 3, H, W) in [0, 1], before normalisation, so that whatever clamps
+does so at black and white. Masks (N, H, W) move with their images and are sampled nearest: no
+class is ever blended. Nothing is changed in place.
+
+`p` is each image's own chance to be changed. Draws come from torch's global generators, which
+`fit` seeds anew for every step: values from that of the images' device, and which images a costly
+operation works on from the CPU's, so that a GPU is never waited for.
+"""
+
+from training.augment.colour import grey, jitter, solarise, to_grey
+from training.augment.draws import chosen
+from training.augment.filters import blur
+from training.augment.geometry import crop, flip, rotate, shift, turn
+from training.augment.mixing import cutmix, cutout, mixup
+from training.augment.trivial_augment import trivial
+
+__all__ = [
+    "blur",
+    "chosen",
+    "crop",
+    "cutmix",
+    "cutout",
+    "flip",
+    "grey",
+    "jitter",
+    "mixup",
+    "rotate",
+    "shift",
+    "solarise",
+    "to_grey",
+    "trivial",
+    "turn",
+]

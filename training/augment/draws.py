@@ -1,0 +1,41 @@
+"""What is drawn for each image of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+
+def chosen(images: torch.Tensor, p: float) -> torch.Tensor:
+    """Draws which images of a batch are changed: bool (N, 1, 1, 1), each true with chance p."""
+    return torch.rand(len(images), 1, 1, 1, device=images.device) < p
+
+
+def uniform(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """Draws a number in [low, high] for each image: (N, 1, 1, 1)."""
+    return images.new_empty(len(images), 1, 1, 1).uniform_(low, high)
+
+
+def chosen_few(images: torch.Tensor, p: float) -> torch.Tensor:
+    """Draws as `chosen`, for `change`: bool (N,) on the CPU."""
+    return torch.rand(len(images)) < p
+
+
+def change(
+    images: torch.Tensor, pick: torch.Tensor, operation: Callable, *draws: torch.Tensor
+) -> torch.Tensor:
+    """Applies a costly operation to the picked images alone.
+
+    Args:
+        pick: bool (N,), on the CPU, where the number of images is known at once.
+        operation: called with images and their draws; keeps the images' shape.
+        draws: what was drawn for the images, (N, ...) each.
+    """
+    if pick.all():
+        return operation(images, *draws)
+    if not pick.any():
+        return images
+    index = pick.nonzero()[:, 0].to(images.device, non_blocking=True)
+    changed = operation(images[index], *(draw[index] for draw in draws))
+    return images.index_copy(0, index, changed)
