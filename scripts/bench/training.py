@@ -47,7 +47,11 @@ from training.fit import fit  # noqa: E402
 STEPS = {"p1-a": 16, "p1-b-report": 2}  # of an epoch; the second has 23 GFLOP an image
 
 PLAIN = {
-    "p1-a": [T.RandomCrop(32, 4, padding_mode="reflect"), T.RandomHorizontalFlip(), T.TrivialAugmentWide()],
+    "p1-a": [
+        T.RandomCrop(32, 4, padding_mode="reflect"),
+        T.RandomHorizontalFlip(),
+        T.TrivialAugmentWide(),
+    ],
     "p1-b-report": [
         T.Resize((100, 100)),
         T.RandomHorizontalFlip(),
@@ -152,9 +156,7 @@ def _ours(name: str, options) -> float:
         paths = _paths(options, recipe.batch_size * options.steps)
         pixels = memory.images(paths, recipe.cache_size, Path(scratch))
         labels = np.array([int(path.name.split("_")[0]) for path in paths])
-        train = memory.Batches(
-            (pixels, labels), range(len(paths)), recipe.batch_size, shuffle=True
-        )
+        train = memory.Batches((pixels, labels), range(len(paths)), recipe.batch_size, shuffle=True)
         fit(Classification(recipe), train, None, Path(scratch), say=lambda line: None)
         with (Path(scratch) / "metrics.csv").open() as text:
             return float(list(csv.DictReader(text))[1]["images_per_second"])

@@ -24,9 +24,7 @@ class Classification(Task):
         recipe = self.recipe
         images, targets = vary(self.unit(images), labels, recipe)
         if self.current_epoch < recipe.early * recipe.epochs:
-            images = F.interpolate(
-                images, size=recipe.early_size, mode="bilinear", antialias=True
-            )
+            images = F.interpolate(images, size=recipe.early_size, mode="bilinear", antialias=True)
         logits = self.network(self.normalise(images))
         return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
 
@@ -43,9 +41,7 @@ class Classification(Task):
         return accuracy
 
 
-def vary(
-    images: torch.Tensor, labels: torch.Tensor, recipe
-) -> tuple[torch.Tensor, torch.Tensor]:
+def vary(images: torch.Tensor, labels: torch.Tensor, recipe) -> tuple[torch.Tensor, torch.Tensor]:
     """Augments a batch as its recipe says: places first, then colours, then mixtures.
 
     Args:
