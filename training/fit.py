@@ -199,7 +199,8 @@ class _Run(Callback):
     def _line(self, task: Task, measured: dict, speed: dict) -> str:
         line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
         if self.held_out:
-            split = "val" if task.recipe.select == "val" else "held-out"
+            held = task.recipe.held_out and task.recipe.select != "val"
+            split = "held-out" if held else "val"
             line += f", {split} {task.score_name} {measured[task.score_name]:.4f}"
             line += f" (best {self.best:.4f})" if task.recipe.select != "last" else ""
         return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"

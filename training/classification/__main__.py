@@ -13,23 +13,22 @@ from training.classification.recipes import RECIPES, Recipe
 from training.classification.task import Classification
 
 
-def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches | None]:
-    """Makes the training batches and those that choose the epoch: uint8 images, int64 labels.
+def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]:
+    """Makes the training batches and those that are measured after every epoch.
 
-    Returns:
-        None for the second where nothing is held out and nothing chosen (`select=last`).
+    Both hold uint8 images and int64 labels. Where nothing is held out of train the course's
+    validation set is measured: it draws the curve, and chooses the epoch only with `select=val`.
     """
     paths, labels = labelled.read(recipe.task, data, "train")
     labelled.check_classes(labels, recipe.classes, data)
-    train, held = labelled.hold_out(labels, recipe.held_out, recipe.seed)
+    share = 0.0 if recipe.select == "val" else recipe.held_out
+    train, held = labelled.hold_out(labels, share, recipe.seed)
     pixels = memory.images(paths, recipe.cache_size)
     batches = memory.Batches(
         (pixels, labels), train, recipe.batch_size, shuffle=True, seed=recipe.seed
     )
-    if recipe.select == "val":
-        return batches, _measured(recipe, *labelled.read(recipe.task, data, "val"))
     if not len(held):
-        return batches, None
+        return batches, _measured(recipe, *labelled.read(recipe.task, data, "val"))
     return batches, _measured(recipe, [paths[i] for i in held], labels[held])
 
 

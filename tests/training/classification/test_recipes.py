@@ -137,6 +137,6 @@ def test_nothing_held_out_means_all_is_trained_on():
 
 
 def test_choosing_by_val_measures_val(data):
-    recipe = override(RECIPES["p1-a"], ["classes=2", "select=val", "held_out=0", "batch_size=4"])
+    recipe = override(RECIPES["p1-a"], ["classes=2", "select=val", "batch_size=4"])
     train_on, measured = command.prepare(recipe, data / "p1_data")
     assert len(train_on.indices) == 12 and len(measured.indices) == 4
