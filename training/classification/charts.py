@@ -141,9 +141,9 @@ def _list_pairs(axes: Axes, names: Sequence[str], pairs: Sequence[Pair]) -> None
     shares = ["share (n)", *(f"{pair.share:.0%} ({pair.count})" for pair in pairs)]
     taken = ["true → predicted", *(f"{names[p.true]} → {names[p.predicted]}" for p in pairs)]
     look = {"transform": axes.transAxes, "fontsize": 9, "va": "top", "linespacing": 1.7}
-    axes.text(0.36, 0.95, "\n".join(shares), ha="right", **look)
-    axes.text(0.45, 0.95, "\n".join(taken), **look)
-    axes.set_title("most confused", fontsize=12)
+    axes.text(0.36, 0.96, "\n".join(shares), ha="right", **look)
+    axes.text(0.45, 0.96, "\n".join(taken), **look)
+    axes.text(0.45, 1, "most confused", **{**look, "fontsize": 12})
 
 
 def draw_mistakes(

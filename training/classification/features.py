@@ -15,6 +15,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
+from threadpoolctl import threadpool_limits
 from torch import nn
 
 from inference import UserError, checkpoint
@@ -149,7 +150,9 @@ def tsne(features: np.ndarray) -> np.ndarray:
     """
     perplexity = min(30.0, (len(features) - 1) / 3)
     model = TSNE(2, perplexity=perplexity, init="pca", random_state=SEED)
-    return model.fit_transform(_unit(features))
+    # Sums of several threads may differ in the last bit, which t-SNE would blow up.
+    with threadpool_limits(1):
+        return model.fit_transform(_unit(features))
 
 
 def _unit(features: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequenc
         figure = Figure((WIDTH, 8.0), dpi=DPI, layout="constrained")
         legend = {"loc": "outside right center", "ncols": -(-len(shown) // 26)}
         handles = _handles(shown, names)
-        room, size, font = (9.0, 7.2), 26, 11
+        size, font = 26, 11
     else:
         longest = max(len(names[label]) for label in shown)
         columns = min(len(shown), int(WIDTH / (0.42 + 0.08 * longest)))
@@ -70,15 +70,18 @@ def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequenc
         legend = {"loc": "outside lower center", "ncols": columns}
         # matplotlib fills a legend column by column; numbers are looked for row by row.
         handles = [h for c in range(columns) for h in _handles(shown, names)[c::columns]]
-        room, size, font = (side, side), 14, 10
+        size, font = 14, 10
     figure.suptitle(title, fontsize=12)
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+    figure.legend(handles=handles, **legend, **_LEGEND)
+    plots = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(plots, panels, strict=True):
         _scatter(axes, panel, labels, size)
-        _number(axes, panel, labels, room, font - 1)
         axes.set_title(panel.title, fontsize=font)
         if len(panels) > 1:
             axes.set_box_aspect(1)
-    figure.legend(handles=handles, **legend, **_LEGEND)
+    figure.draw_without_rendering()  # the layout tells how much room the numbers have
+    for axes, panel in zip(plots, panels, strict=True):
+        _number(axes, panel, labels, font - 1)
     return figure
 
 
@@ -104,22 +107,22 @@ def _scatter(axes: Axes, panel: Panel, labels: np.ndarray, size: float) -> None:
     axes.set(xlabel=panel.axes[0], ylabel=panel.axes[1])
 
 
-def _number(
-    axes: Axes, panel: Panel, labels: np.ndarray, room: tuple[float, float], font: float
-) -> None:
+def _number(axes: Axes, panel: Panel, labels: np.ndarray, font: float) -> None:
     """Writes each class's number; a thin line leads from one that had to move to its median."""
     shown = np.unique(labels)
     medians = np.array([np.median(panel.points[labels == label], axis=0) for label in shown])
-    low = np.array([axes.get_xlim()[0], axes.get_ylim()[0]])
-    scale = 72 * np.array(room) / (np.array([axes.get_xlim()[1], axes.get_ylim()[1]]) - low)
     texts = [str(label) for label in shown]
-    boxes = font * np.array([(0.72 * len(text) + 0.25, 1.05) for text in texts])  # points
-    places = apart((medians - low) * scale, boxes, 72 * np.array(room)) / scale + low
-    for text, place, median in zip(texts, places, medians, strict=True):
-        if (np.abs((place - median) * scale) > font).any():
-            axes.plot(*np.stack([place, median], axis=1), color="black", linewidth=0.6, alpha=0.6)
-        outline = [withStroke(linewidth=2.5, foreground="white")]
-        look = {"fontsize": font, "fontweight": "bold", "path_effects": outline}
+    em = font * DPI / 72  # pixels
+    boxes = em * np.array([(0.7 * len(text) + 0.5, 1.05) for text in texts])
+    corner = axes.bbox.min
+    pixels = axes.transData.transform(medians) - corner
+    placed = apart(pixels, boxes, axes.bbox.size)
+    places = axes.transData.inverted().transform(placed + corner)
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    look = {"fontsize": font, "fontweight": "bold", "path_effects": outline}
+    for text, place, median, way in zip(texts, places, medians, placed - pixels, strict=True):
+        if np.abs(way).max() > em:
+            axes.plot(*np.stack([place, median], axis=1), color="black", linewidth=0.6)
         axes.text(*place, text, ha="center", va="center", **look)
 
 
