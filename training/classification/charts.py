@@ -86,7 +86,7 @@ def draw_learning(
     reached = columns["accuracy"][best - 1]
     right.plot(best, reached, "o", color="black", zorder=3, label=f"held out: {reached:.1%}")
     right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    right.legend(loc="lower right", fontsize=10)
+    right.legend(loc="lower right", fontsize=10, framealpha=1)
     return figure
 
 

@@ -73,7 +73,7 @@ def draw(run: Path, data: Path | None = None, out: Path | None = None) -> dict:
     more, about_predictions = _predictions(found, val)
     figures.update(more)
     notes = _missing(found, about_features["epochs"])
-    if found.columns and found.best:
+    if _has_curve(found):
         name = f"{run.name}, {found.recipe.network}"
         learning = charts.draw_learning(name, found.columns, found.best, found.val)
         figures["learning_curve"] = learning
@@ -173,14 +173,19 @@ def _predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
     return figures, numbers
 
 
+def _has_curve(run: Run) -> bool:
+    return bool(run.best) and len(run.columns.get("accuracy", ())) >= run.best
+
+
 def _missing(run: Run, epochs: list[dict]) -> list[str]:
     """Says in a line each what could not be drawn."""
     notes = []
     if len(epochs) < min(3, run.recipe.epochs):
         drawn = " and ".join(shown["file"] for shown in epochs)
         notes.append(f"{run.folder} keeps no other epoch-NNNN.pth: t-SNE shows {drawn} alone")
-    if not (run.columns and run.best):
-        notes.append(f"no epoch in {run.folder / 'metrics.csv'}: no learning curve")
+    if not _has_curve(run):
+        wanted = f"epoch {run.best}" if run.best else "epoch"
+        notes.append(f"no {wanted} in {run.folder / 'metrics.csv'}: no learning curve")
     return notes
 
 

@@ -18,6 +18,8 @@ from training.classification import features
 from training.classification.recipes import Recipe
 from training.recipe import recipe_of
 
+LOGGED = ("loss", "accuracy")  # columns of metrics.csv
+
 
 @dataclass(frozen=True)
 class Run:
@@ -25,7 +27,7 @@ class Run:
 
     Attributes:
         kept: weights of single epochs by their number.
-        columns: loss and accuracy, a value an epoch; empty where no epoch was logged.
+        columns: those of `LOGGED`, a value an epoch; none where no epoch was logged.
         best: the chosen epoch; None where nothing tells it.
         val: the graded accuracy on the validation set; None for an unfinished run.
     """
@@ -95,8 +97,8 @@ def _columns(file: Path) -> dict[str, list[float]]:
         return {}
     with file.open(newline="") as text:
         rows = list(csv.DictReader(text))
-    names = ("loss", "accuracy") if rows else ()
-    return {name: [float(row.get(name) or math.nan) for row in rows] for name in names}
+    columns = {name: [float(row.get(name) or math.nan) for row in rows] for name in LOGGED}
+    return {} if any(np.isnan(values).all() for values in columns.values()) else columns
 
 
 def read_validation(run: Run) -> Validation:

@@ -99,7 +99,7 @@ def _scatter(axes: Axes, panel: Panel, labels: np.ndarray, size: float) -> None:
     for label in np.unique(labels):
         x, y = panel.points[labels == label].T
         colour, marker = style(label)
-        axes.scatter(x, y, size, colour, marker, alpha=0.8, linewidths=0)
+        axes.scatter(x, y, s=size, c=colour, marker=marker, alpha=0.8, linewidths=0)
     low, high = panel.points.min(0), panel.points.max(0)
     margin = _MARGIN * (high - low) + 1e-9
     left, bottom, right, top = *(low - margin), *(high + margin)
