@@ -62,7 +62,7 @@ def read_run(folder: Path, data: Path | None = None) -> Run:
     """
     for name in ("recipe.json", "best.pth"):
         if not (folder / name).is_file():
-            raise UserError(f"no {name} in {folder}: give the folder of a run of training")
+            raise UserError(f"no {name} in {folder}: give a run's folder, like runs/p1-a-s0")
     fields = _json(folder / "recipe.json")
     if fields.get("task") == "p3":
         raise UserError(f"{folder} holds a run of {fields['name']}, which is no classifier")

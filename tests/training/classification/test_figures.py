@@ -190,8 +190,8 @@ def spoil(run, change, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("best.pth", "no best.pth in .*give the folder of a run"),
-        ("recipe.json", "no recipe.json in .*give the folder of a run"),
+        ("best.pth", "no best.pth in .*give a run's folder"),
+        ("recipe.json", "no recipe.json in .*give a run's folder"),
         ("garbage", "best.pth is not a checkpoint"),
         ("dead", "the same for every image"),
         ("p3", "p3-lite, which is no classifier"),
