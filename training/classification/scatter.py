@@ -1,0 +1,156 @@
+"""Pictures of features in the plane: PCA at one epoch, t-SNE at several side by side.
+
+Each class has a pair of colour and marker of its own, up to 70 classes, a place in the legend, and
+its number at the median of its images, or as near to it as other numbers let it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+# Ten colours that people with any colour vision tell apart (Petroff, arXiv 2107.02270).
+COLOURS = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
+    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+MARKERS = "osD^vPX"
+WIDTH, DPI = 12.0, 150  # inches and dots: 8 pt are 11 pixels high on a page 1200 pixels wide
+
+_MARGIN = 0.04  # share of the plot that is left free on each side
+_LEGEND = {
+    "fontsize": 9,
+    "frameon": False,
+    "handletextpad": 0.1,
+    "columnspacing": 1.0,
+    "handlelength": 1.4,
+}
+
+
+class Panel(NamedTuple):
+    """An epoch's features in the plane, float (N, 2), and what is said about them."""
+
+    title: str
+    points: np.ndarray
+    axes: tuple[str, str] = ("", "")
+
+
+def style(label: int) -> tuple[str, str]:
+    """Gives a class its colour and marker; neighbours in number differ in both."""
+    colour, turn = label % len(COLOURS), label // len(COLOURS)
+    # 11 is no multiple of 7: a colour meets another marker at each of seven turns.
+    return COLOURS[colour], MARKERS[(colour + 11 * turn) % len(MARKERS)]
+
+
+def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequence[str]) -> Figure:
+    """Draws one panel with the legend beside it, or several in a row with the legend below.
+
+    Args:
+        labels: the images' classes, (N,).
+        names: of every class, by its number.
+    """
+    shown = np.unique(labels)
+    if len(panels) == 1:
+        figure = Figure((WIDTH, 8.0), dpi=DPI, layout="constrained")
+        legend = {"loc": "outside right center", "ncols": -(-len(shown) // 26)}
+        handles = _handles(shown, names)
+        size, font = 26, 11
+    else:
+        longest = max(len(names[label]) for label in shown)
+        columns = min(len(shown), int(WIDTH / (0.42 + 0.08 * longest)))
+        side = WIDTH / len(panels) - 0.1
+        height = side + 1.0 + 0.2 * -(-len(shown) // columns)
+        figure = Figure((WIDTH, height), dpi=DPI, layout="constrained")
+        legend = {"loc": "outside lower center", "ncols": columns}
+        # matplotlib fills a legend column by column; numbers are looked for row by row.
+        handles = [h for c in range(columns) for h in _handles(shown, names)[c::columns]]
+        size, font = 14, 10
+    figure.suptitle(title, fontsize=12)
+    figure.legend(handles=handles, **legend, **_LEGEND)
+    plots = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axes, panel in zip(plots, panels, strict=True):
+        _scatter(axes, panel, labels, size)
+        axes.set_title(panel.title, fontsize=font)
+        if len(panels) > 1:
+            axes.set_box_aspect(1)
+    figure.draw_without_rendering()  # the layout tells how much room the numbers have
+    for axes, panel in zip(plots, panels, strict=True):
+        _number(axes, panel, labels, font - 1)
+    return figure
+
+
+def _handles(shown: np.ndarray, names: Sequence[str]) -> list[Line2D]:
+    handles = []
+    for label in shown:
+        colour, marker = style(label)
+        marks = {"color": colour, "marker": marker, "markersize": 7, "linestyle": "none"}
+        handles.append(Line2D([], [], label=names[label], **marks))
+    return handles
+
+
+def _scatter(axes: Axes, panel: Panel, labels: np.ndarray, size: float) -> None:
+    size *= float(np.clip((500 / len(labels)) ** 0.5, 0.4, 1.5))  # many images: smaller marks
+    for label in np.unique(labels):
+        x, y = panel.points[labels == label].T
+        colour, marker = style(label)
+        axes.scatter(x, y, s=size, c=colour, marker=marker, alpha=0.8, linewidths=0)
+    low, high = panel.points.min(0), panel.points.max(0)
+    margin = _MARGIN * (high - low) + 1e-9
+    left, bottom, right, top = *(low - margin), *(high + margin)
+    axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
+    axes.set(xlabel=panel.axes[0], ylabel=panel.axes[1])
+
+
+def _number(axes: Axes, panel: Panel, labels: np.ndarray, font: float) -> None:
+    """Writes each class's number; a thin line leads from one that had to move to its median."""
+    shown = np.unique(labels)
+    medians = np.array([np.median(panel.points[labels == label], axis=0) for label in shown])
+    texts = [str(label) for label in shown]
+    em = font * DPI / 72  # pixels
+    boxes = em * np.array([(0.7 * len(text) + 0.5, 1.05) for text in texts])
+    corner = axes.bbox.min
+    pixels = axes.transData.transform(medians) - corner
+    placed = apart(pixels, boxes, axes.bbox.size)
+    places = axes.transData.inverted().transform(placed + corner)
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    look = {"fontsize": font, "fontweight": "bold", "path_effects": outline}
+    for text, place, median, way in zip(texts, places, medians, placed - pixels, strict=True):
+        if np.abs(way).max() > em:
+            axes.plot(*np.stack([place, median], axis=1), color="black", linewidth=0.6)
+        axes.text(*place, text, ha="center", va="center", **look)
+
+
+def apart(centres: np.ndarray, boxes: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Moves boxes until none covers another, as far as there is room.
+
+    Args:
+        centres: (N, 2).
+        boxes: widths and heights, (N, 2).
+        room: width and height of the plot that they have to stay in.
+
+    Returns:
+        Centres, (N, 2): the given ones where nothing overlapped.
+    """
+    # Boxes at one place would not know where to go.
+    turn = 2.4 * np.arange(len(centres))
+    placed = centres + 1e-3 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    need = (boxes[:, None] + boxes) / 2
+    for _ in range(500):
+        gap = placed[:, None] - placed  # (N, N, 2)
+        overlap = need - np.abs(gap)
+        covered = (overlap > 0).all(2) & ~np.eye(len(placed), dtype=bool)
+        if not covered.any():
+            break
+        # The shorter way out, half of it each.
+        axis = overlap.argmin(2)[..., None] == np.arange(2)
+        push = np.where(axis & covered[..., None], np.sign(gap) * overlap, 0)
+        placed = placed + 0.3 * push.sum(1)
+        placed = np.clip(placed, boxes / 2, np.maximum(room - boxes / 2, boxes / 2))
+    moved = np.abs(placed - centres).max(1, keepdims=True) > 0.01
+    return np.where(moved, placed, centres)
