@@ -111,6 +111,7 @@ def grey(images: torch.Tensor) -> torch.Tensor:
 
 def to_grey(images: torch.Tensor, p: float = 1.0) -> torch.Tensor:
     """Replaces the colours of images by their grey, in all three channels."""
+    images = images.contiguous()
     return torch.where(chosen(images, p), grey(images), images)
 
 

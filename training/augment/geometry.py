@@ -40,6 +40,9 @@ def crop(
     `area`, aspect log-uniform in `ratio`), may be turned by up to `degrees`, and lies within the
     image as far as its turned corners allow; beyond the edges the image is reflected.
 
+    Nothing is smoothed before it is scaled down: parts of more than about 1.5 * size pixels a side
+    alias. Keep images no larger than that, shrunk with antialiasing once, when they are stored.
+
     Args:
         masks: uint8 (N, H, W); cut alike, nearest.
 
