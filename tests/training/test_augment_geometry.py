@@ -82,9 +82,10 @@ def test_a_rotation_is_torchvisions_of_the_same_angle(mode, size):
 
 
 def test_rotate_draws_angles_uniformly_in_their_range():
-    column = torch.arange(65.0).expand(256, 1, 65, 65) - 32  # a pixel's value is its column
+    column = (torch.arange(65.0) / 64).expand(256, 1, 65, 65)
     turned, _ = augment.rotate(column, 30, mode="bilinear")
-    across, down = turned[:, 0, 32, 42], turned[:, 0, 42, 32]  # ten pixels from the centre
+    turned = turned[:, 0] * 64 - 32  # the column that a pixel shows, from the centre
+    across, down = turned[:, 32, 42], turned[:, 42, 32]  # ten pixels from the centre
     angle = torch.rad2deg(torch.atan2(down, across))
     assert angle.abs().max() <= 30
     histogram = torch.histc(angle, 3, -30, 30)  # 85 +- 7.5 expected in each
@@ -92,7 +93,7 @@ def test_rotate_draws_angles_uniformly_in_their_range():
 
 
 def test_rotate_fills_what_lies_outside(images):
-    corner = augment.rotate(images + 1, 10, mode="bilinear")[0][:, :, 0, 0]
+    corner = augment.rotate(torch.ones_like(images), 10, mode="bilinear")[0][:, :, 0, 0]
     assert (corner < 1).any()  # black shines in
     filled, _ = augment.rotate(torch.full_like(images, 0.7), 30, fill=0.7)
     assert torch.allclose(filled, torch.tensor(0.7))

@@ -35,7 +35,7 @@ def test_mixup_weighs_labels_as_it_does_pixels(alpha, p, colours):
     assert torch.allclose(mixed, blend.view(N, 1, 1, 1).expand_as(mixed), atol=1e-6)
     assert torch.allclose(targets.sum(1), torch.ones(N))
     kept = targets.diagonal()
-    assert len(kept.unique()) > N / 4  # each image has a share of its own
+    assert len(kept.unique()) > N / 8  # each image has a share of its own
 
 
 def test_mixup_draws_from_its_beta_distribution():

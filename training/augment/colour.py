@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from training.augment.draws import change, chosen, chosen_few, uniform
+from training.augment.draws import change, chosen, chosen_few, either, uniform
 
 
 def jitter(
@@ -88,13 +88,14 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     low = torch.minimum(red, green).minimum(blue)
     high = torch.maximum(red, green).maximum(blue)
     span = high - low
-    safe = torch.where(span == 0, 1.0, span)  # a grey pixel's hue is not used
-    hue = torch.where(
-        high == red,
-        (green - blue) / safe,
-        torch.where(high == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    not_red = torch.lerp(
+        (blue - red).add_(span, alpha=2),
+        (red - green).add_(span, alpha=4),
+        (high - green).sign_(),  # 0 where green is the highest, else 1
     )
-    hue = hue.add_(6 * shift[:, 0]).remainder_(6)
+    hue = torch.lerp(green - blue, not_red, (high - red).sign_())
+    hue = hue.div_(span.clamp(min=1e-9)).add_(6 * shift[:, 0])  # a grey pixel's is not used
+    hue -= (hue / 6).floor_().mul_(6)
     shares = [
         (hue - 3).abs_().sub_(1).clamp_(0, 1),
         (hue - 2).abs_().neg_().add_(2).clamp_(0, 1),
@@ -111,7 +112,8 @@ def grey(images: torch.Tensor) -> torch.Tensor:
 
 def to_grey(images: torch.Tensor, p: float = 1.0) -> torch.Tensor:
     """Replaces the colours of images by their grey, in all three channels."""
-    return torch.where(chosen(images, p), grey(images), images)
+    images = images.contiguous()
+    return either(chosen(images, p), grey(images), images)
 
 
 def solarise(
@@ -119,7 +121,7 @@ def solarise(
 ) -> torch.Tensor:
     """Inverts the values that reach a threshold."""
     threshold = torch.where(chosen(images, p), threshold, math.inf)
-    return torch.where(images >= threshold, 1 - images, images)
+    return either(images >= threshold, 1 - images, images)
 
 
 def posterise(images: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:

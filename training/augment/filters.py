@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch.nn import functional as F
 
@@ -25,19 +23,16 @@ def blur(
 
 
 def gaussian(images: torch.Tensor, kernel: int, sigma: torch.Tensor) -> torch.Tensor:
-    """Blurs images, each with its own sigma, with reflected edges and torchvision's kernel.
+    """Blurs images, each with its own sigma; edges are reflected, as in torchvision.
 
     Args:
         sigma: (N, 1, 1, 1), pixels.
     """
     n, channels, height, width = images.shape
-    # torchvision spreads its taps over (kernel - 1) / sqrt(2), without a half in the exponent:
-    # the usual Gaussian.
-    reach = (kernel - 1) / (2 * math.sqrt(2))
-    taps = torch.linspace(-reach, reach, kernel, device=images.device, dtype=images.dtype)
-    weights = torch.softmax(-((taps / sigma.view(n, 1)) ** 2), dim=1)
+    taps = torch.arange(kernel, device=images.device) - kernel // 2
+    weights = torch.softmax(-((taps / sigma.view(n, 1)) ** 2) / 2, dim=1)
     weights = weights.repeat_interleave(channels, 0)  # a group of the convolution is one plane
-    planes = F.pad(images, (kernel // 2,) * 4, mode="reflect")
+    planes = F.pad(images.contiguous(), (kernel // 2,) * 4, mode="reflect")
     planes = planes.reshape(1, n * channels, *planes.shape[2:])
     planes = F.conv2d(planes, weights[:, None, None, :], groups=n * channels)
     planes = F.conv2d(planes, weights[:, None, :, None], groups=n * channels)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from training.augment.draws import chosen
+from training.augment.draws import chosen, either
 
 
 def cutmix(
@@ -31,7 +31,7 @@ def cutmix(
     pasted = rows[:, None, :, None] & columns[:, None, None, :] & chosen(images, p)
     kept = 1 - pasted.float().mean((1, 2, 3), keepdim=False)[:, None]
     targets = targets * kept + targets[partner] * (1 - kept)
-    return torch.where(pasted, images[partner], images), targets
+    return either(pasted, images[partner], images), targets
 
 
 def mixup(
