@@ -16,6 +16,7 @@ gradients are averaged: the steps are those of one process.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import sys
@@ -74,6 +75,7 @@ def fit(
     run = _Run(out, train, held_out, say)
     trainer = _trainer(task.recipe, run)
     last = out / "last.ckpt"
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips, and what is known
     with warnings.catch_warnings():
         # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
         warnings.filterwarnings("ignore", module="lightning")
@@ -181,7 +183,7 @@ class _Run(Callback):
         speed = {"seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
         if trainer.is_global_zero:
             self._write(task, {"epoch": trainer.current_epoch, **measured, **speed})
-        trainer.save_checkpoint(self.out / "last.ckpt")  # on every rank: Lightning's own rule
+        trainer.save_checkpoint(self.out / "last.ckpt", weights_only=False)  # on every rank
         if trainer.is_global_zero:
             self.say(self._line(task, measured, speed))
         trainer.should_stop = self._is_patience_over(task.recipe)
