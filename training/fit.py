@@ -72,10 +72,10 @@ def fit(
     if task.recipe.compile:
         task.network.compile()
     task.steps = len(train)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips, and what is known
     run = _Run(out, train, held_out, say)
     trainer = _trainer(task.recipe, run)
     last = out / "last.ckpt"
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips, and what is known
     with warnings.catch_warnings():
         # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
         warnings.filterwarnings("ignore", module="lightning")
