@@ -72,7 +72,8 @@ def fit(
     if task.recipe.compile:
         task.network.compile()
     task.steps = len(train)
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # tips, and what is known
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
     run = _Run(out, train, held_out, say)
     trainer = _trainer(task.recipe, run)
     last = out / "last.ckpt"
