@@ -1,7 +1,7 @@
-"""A small training that several processes share: python -m tests.training.distributed OUT.
+"""A small training that several processes share: python -m tests.training.distributed OUT [bn].
 
-No augmentation and no BN, so that the steps are those of one process. Each process leaves its
-weights, its random draws and what it measured in `OUT/RANK.pt`.
+No augmentation and, if not asked for, no BN: the steps are those of one process. Each process
+leaves its weights, its random draws and what it measured in `OUT/RANK.pt`.
 """
 
 import os
@@ -35,16 +35,12 @@ RECIPE = Recipe(
 
 
 class Plain(Classification):
-    """Without BN; counts as tasks do whose held-out images are shared out."""
+    """Counts as tasks do whose held-out images are shared out."""
 
     counts = ("right", "seen")
 
     def __init__(self, recipe):
         super().__init__(recipe)
-        for network in (self.network, self.average):
-            for index, layer in enumerate(network.trunk):
-                if isinstance(layer, nn.BatchNorm2d):
-                    network.trunk[index] = nn.Identity()
         self.draws, self.measured_images = [], 0
 
     def loss(self, images, labels):
@@ -67,9 +63,18 @@ def batches(shuffle):
     )
 
 
-def main(out):
+def without_bn(network):
+    for index, layer in enumerate(network.trunk):
+        if isinstance(layer, nn.BatchNorm2d):
+            network.trunk[index] = nn.Identity()
+
+
+def main(out, bn):
     torch.manual_seed(0)
     task = Plain(RECIPE)
+    if not bn:
+        without_bn(task.network)
+        without_bn(task.average)
     found = fit(task, batches(True), batches(False), out / "run", say=lambda line: None)
     left = {
         "state": task.state_dict(),
@@ -81,4 +86,4 @@ def main(out):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), bn=sys.argv[2:] == ["bn"])

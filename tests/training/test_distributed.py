@@ -7,7 +7,7 @@ import socket
 import pytest
 import torch
 
-from tests.training.started import start
+from tests.training.started import run, start
 
 
 def together(module, *arguments, cwd, world):
@@ -68,6 +68,14 @@ def test_processes_and_steps_draw_differently(left):
     assert len(set(draws)) == len(draws) == 2 * 10
 
 
+def test_statistics_of_bn_are_the_same_in_both_processes(tmp_path):
+    statuses, logs = together("tests.training.distributed", tmp_path, "bn", cwd=tmp_path, world=2)
+    assert statuses == [0, 0], logs
+    one, other = (torch.load(tmp_path / f"{rank}.pt")["state"] for rank in range(2))
+    assert one["network.trunk.1.running_mean"].abs().max() > 0.01
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
 def test_the_command_in_two_processes_ends_in_one_result(tmp_path, draw):
     for part, count in (("train_50", 8), ("val_50", 2)):
         for i in range(3 * count):
@@ -83,12 +91,10 @@ def test_the_command_in_two_processes_ends_in_one_result(tmp_path, draw):
     assert result["command"].startswith("torchrun --nproc-per-node=2 -m training.classification")
 
 
-def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, monkeypatch):
-    from inference import UserError
-    from tests.training.distributed import RECIPE, Plain, batches
-    from training.fit import fit
-
-    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, {"RANK": "0", "WORLD_SIZE": "3"}.get(name, "1"))
-    with pytest.raises(UserError, match="batch_size=8 cannot be divided among 3 processes"):
-        fit(Plain(RECIPE), batches(True), batches(False), tmp_path)
+def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, draw):
+    for i in range(12):
+        draw(tmp_path / "p1_data" / "train_50" / f"{i % 3}_{i}.png")
+    command = ["training.classification", "p1-a", "--data", "p1_data", "classes=3", "batch_size=4"]
+    world = {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    status, log = run(*command, cwd=tmp_path, **world)
+    assert status == 2 and log == "error: batch_size=4 cannot be divided among 3 processes\n"
