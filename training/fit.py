@@ -148,7 +148,8 @@ class _Run(Callback):
 
     def __init__(self, out: Path, train: Batches, held_out: Batches | None, say: Callable):
         self.out, self.say = out, say
-        self.train, self.held_out = Ahead(train), held_out and Ahead(held_out)
+        self.train = Ahead(train)
+        self.held_out = None if held_out is None else Ahead(held_out)
         self.best, self.best_epoch, self.done = -math.inf, -1, 0
         self.seconds, self.curves = 0.0, None
 
@@ -161,12 +162,12 @@ class _Run(Callback):
 
     def on_fit_start(self, trainer, task) -> None:
         trainer.should_stop = self._is_patience_over(task.recipe)
-        for batches in (self.train, self.held_out):
-            if batches:
-                batches.device = trainer.strategy.root_device
+        self.train.device = trainer.strategy.root_device
         self.train.divide(trainer.global_rank, trainer.world_size)
-        if self.held_out and task.counts:
-            self.held_out.divide(trainer.global_rank, trainer.world_size)
+        if self.held_out is not None:
+            self.held_out.device = trainer.strategy.root_device
+            if task.counts:
+                self.held_out.divide(trainer.global_rank, trainer.world_size)
 
     def on_train_epoch_start(self, trainer, task) -> None:
         self.start = time.monotonic()
@@ -201,7 +202,7 @@ class _Run(Callback):
 
     def _line(self, task: Task, measured: dict, speed: dict) -> str:
         line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
-        if self.held_out:
+        if self.held_out is not None:
             split = "val" if task.recipe.select == "val" else "held-out"
             line += f", {split} {task.score_name} {measured[task.score_name]:.4f}"
             line += f" (best {self.best:.4f})" if task.recipe.select != "last" else ""
