@@ -38,13 +38,15 @@ class Ahead:
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         if self.device.type != "cuda":
-            yield from self.batches
-            return
-        size = sum(array.nbytes for array in self.batches.arrays)
-        free, _ = torch.cuda.mem_get_info(self.device)
-        if self.resident is None and size <= min(RESIDENT, SHARE * free):
+            return iter(self.batches)
+        if self.resident is None and self._is_small():
             self.resident = [_upload(array, self.device) for array in self.batches.arrays]
-        yield from self._copied() if self.resident is None else self._gathered()
+        return self._copied() if self.resident is None else self._gathered()
+
+    def _is_small(self) -> bool:
+        free, _ = torch.cuda.mem_get_info(self.device)
+        size = sum(array.nbytes for array in self.batches.arrays)
+        return size <= min(RESIDENT, SHARE * free)
 
     def _gathered(self) -> Iterator[tuple[torch.Tensor, ...]]:
         parts = self.batches.parts()
@@ -67,7 +69,7 @@ class Ahead:
 
 def _arrived(copies: tuple[torch.Tensor, ...], ready: torch.cuda.Event) -> tuple:
     """Makes the training stream wait for one batch's copy, not for those after it."""
-    stream = torch.cuda.current_stream()
+    stream = torch.cuda.current_stream(copies[0].device)
     stream.wait_event(ready)
     for copy in copies:
         copy.record_stream(stream)  # its memory is not used again until the step is over

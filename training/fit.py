@@ -16,6 +16,7 @@ gradients are averaged: the steps are those of one process.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import sys
@@ -71,6 +72,8 @@ def fit(
     if task.recipe.compile:
         task.network.compile()
     task.steps = len(train)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
     run = _Run(out, train, held_out, say)
     trainer = _trainer(task.recipe, run)
     last = out / "last.ckpt"
@@ -145,7 +148,8 @@ class _Run(Callback):
 
     def __init__(self, out: Path, train: Batches, held_out: Batches | None, say: Callable):
         self.out, self.say = out, say
-        self.train, self.held_out = Ahead(train), held_out and Ahead(held_out)
+        self.train = Ahead(train)
+        self.held_out = None if held_out is None else Ahead(held_out)
         self.best, self.best_epoch, self.done = -math.inf, -1, 0
         self.seconds, self.curves = 0.0, None
 
@@ -158,12 +162,12 @@ class _Run(Callback):
 
     def on_fit_start(self, trainer, task) -> None:
         trainer.should_stop = self._is_patience_over(task.recipe)
-        for batches in (self.train, self.held_out):
-            if batches:
-                batches.device = trainer.strategy.root_device
+        self.train.device = trainer.strategy.root_device
         self.train.divide(trainer.global_rank, trainer.world_size)
-        if self.held_out and task.counts:
-            self.held_out.divide(trainer.global_rank, trainer.world_size)
+        if self.held_out is not None:
+            self.held_out.device = trainer.strategy.root_device
+            if task.counts:
+                self.held_out.divide(trainer.global_rank, trainer.world_size)
 
     def on_train_epoch_start(self, trainer, task) -> None:
         self.start = time.monotonic()
@@ -181,7 +185,7 @@ class _Run(Callback):
         speed = {"seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
         if trainer.is_global_zero:
             self._write(task, {"epoch": trainer.current_epoch, **measured, **speed})
-        trainer.save_checkpoint(self.out / "last.ckpt")  # on every rank: Lightning's own rule
+        trainer.save_checkpoint(self.out / "last.ckpt", weights_only=False)  # on every rank
         if trainer.is_global_zero:
             self.say(self._line(task, measured, speed))
         trainer.should_stop = self._is_patience_over(task.recipe)
@@ -198,7 +202,7 @@ class _Run(Callback):
 
     def _line(self, task: Task, measured: dict, speed: dict) -> str:
         line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
-        if self.held_out:
+        if self.held_out is not None:
             held = task.recipe.held_out and task.recipe.select != "val"
             split = "held-out" if held else "val"
             line += f", {split} {task.score_name} {measured[task.score_name]:.4f}"

@@ -9,14 +9,19 @@ larger than its crops, so that a crop keeps its detail.
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import hashlib
+import math
 import os
-import threading
+import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
-from queue import Queue
 
 import numpy as np
 import torch
@@ -57,8 +62,36 @@ def _mapped(
 ) -> np.ndarray:
     file = cache / f"{kind}-{_key(paths)}.npy"
     if not file.exists():
-        _build(file, paths, shape, read)
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make the cache {cache}: {error.strerror}") from error
+        with _one_at_a_time(cache) as alone:
+            if alone:  # what a killed process left
+                for stale in cache.glob(f".{file.name}.*.tmp"):
+                    stale.unlink()
+            if not file.exists():  # by now another process may have built it
+                _build(file, paths, shape, read)
     return np.load(file, mmap_mode="r")
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[bool]:
+    """Lets one process after the other in; the system opens the gate when one of them dies.
+
+    Yields:
+        Whether it could: some network drives have no locks, and each process builds its own.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            alone = True
+        except OSError:
+            alone = False
+        yield alone
+    finally:
+        os.close(handle)
 
 
 def _key(paths: Sequence[Path]) -> str:
@@ -76,18 +109,57 @@ def _key(paths: Sequence[Path]) -> str:
 def _build(file: Path, paths: Sequence[Path], shape: tuple[int, ...], read: Callable) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        whole = (len(paths), *shape)
-        np.lib.format.open_memmap(temporary, "w+", np.uint8, whole).flush()
-        parts = np.array_split(np.arange(len(paths)), max(1, min(len(paths), 4 * _cores())))
-        with ProcessPoolExecutor(_cores()) as pool:
-            work = partial(_fill, temporary, read=read)
-            list(pool.map(work, parts, [[paths[i] for i in part] for part in parts]))
+        _allocate(temporary, (len(paths), *shape))
+        _decode(temporary, paths, read)
         os.replace(temporary, file)
     except OSError as error:
-        raise UserError(f"cannot write the cache {file}: {error.strerror}") from error
+        size = math.ceil(len(paths) * math.prod(shape) / 1e6)
+        raise UserError(
+            f"cannot write the cache {file} ({size} MB): {error.strerror}; make room there"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _allocate(file: Path, shape: tuple[int, ...]) -> None:
+    """Makes an .npy file with room on the disk for all of it.
+
+    Without that, writing to a mapped page of a full disk would kill the process (SIGBUS).
+    """
+    with file.open("wb") as stream:
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, header)
+        stream.flush()
+        start, size = stream.tell(), math.prod(shape)
+        try:
+            os.posix_fallocate(stream.fileno(), start, max(1, size))
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+                raise
+            stream.truncate(start + size)  # a file system that cannot: a full disk is not foreseen
+
+
+def _decode(file: Path, paths: Sequence[Path], read: Callable) -> None:
+    every = np.arange(len(paths))
+    workers = min(_cores(), len(paths) // 100)
+    if workers < 2:  # starting processes would take longer
+        _fill(file, every, paths, read=read)
+        return
+    parts = np.array_split(every, min(len(paths), 4 * workers))
+    work = partial(_fill, file, read=read)
+    with warnings.catch_warnings():
+        # A fork of a process with threads, of which the workers use none. New interpreters would
+        # import everything once more.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pool = ProcessPoolExecutor(workers, get_context("fork"), _ignore_interrupt)
+        try:
+            list(pool.map(work, parts, [[paths[i] for i in part] for part in parts]))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _ignore_interrupt() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports Ctrl-C, once
 
 
 def _fill(file: Path, indices: np.ndarray, paths: Sequence[Path], *, read: Callable) -> None:
@@ -97,7 +169,6 @@ def _fill(file: Path, indices: np.ndarray, paths: Sequence[Path], *, read: Calla
             array[index] = read(path)
         except Exception as error:  # a decoder can raise anything on garbage
             raise UserError(f"cannot read {path}: {error}; mend or remove it") from error
-    array.flush()
 
 
 def _cores() -> int:
@@ -107,9 +178,9 @@ def _cores() -> int:
 class Batches:
     """An epoch's batches: a seeded permutation of the images, cut into equal parts.
 
-    Iterating yields tensors `(first array's items, second array's items, ...)`; a thread prepares
-    the next ones, in pinned memory where there is a GPU. The order is a function of the seed and
-    the epoch alone. Among several processes each takes its share of every batch's images.
+    Iterating yields tensors `(first array's items, second array's items, ...)`, in pinned memory
+    where there is a GPU. The order is a function of the seed and the epoch alone. Among several
+    processes each takes its share of every batch's images.
 
     Args:
         arrays: of equal length N, numpy.
@@ -141,33 +212,9 @@ class Batches:
         return [order[i : i + self.batch_size][self.rank :: self.world] for i in starts]
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        queue: Queue = Queue(maxsize=3)
-        stop = threading.Event()
-        work = (self.parts(), queue, stop)
-        thread = threading.Thread(target=self._prepare, args=work, daemon=True)
-        thread.start()
-        try:
-            while (batch := queue.get()) is not None:
-                if isinstance(batch, Exception):
-                    raise batch
-                yield batch
-        finally:
-            stop.set()
-            while thread.is_alive():  # it may be waiting for room
-                while not queue.empty():
-                    queue.get()
-                thread.join(0.01)
-
-    def _prepare(self, parts: list[np.ndarray], queue: Queue, stop: threading.Event) -> None:
-        try:
-            for chosen in parts:
-                batch = tuple(_gather(array, chosen) for array in self.arrays)
-                if stop.is_set():
-                    return
-                queue.put(batch)
-            queue.put(None)
-        except Exception as error:  # raised again by whoever iterates
-            queue.put(error)
+        # No thread: gathering takes microseconds, and while a GPU trains nobody waits for it.
+        for chosen in self.parts():
+            yield tuple(_gather(array, chosen) for array in self.arrays)
 
 
 def _gather(array: np.ndarray, chosen: np.ndarray) -> torch.Tensor:

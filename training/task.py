@@ -80,7 +80,11 @@ class Task(lightning.LightningModule):
     def on_train_batch_start(self, batch, step):
         """Makes all draws of this step, dropout's included, a function of (seed, epoch, step)."""
         place = (self.recipe.seed, self.current_epoch, step, self.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(place).generate_state(1)[0]))
+        seed = int(np.random.SeedSequence(place).generate_state(1)[0])
+        # torch.manual_seed does the same, for every device that there might be.
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def training_step(self, batch, step):
         """One step; a loss that is not finite ends the run."""

@@ -146,6 +146,32 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_what_was(tmp_path, mo
     assert (tmp_path / "run" / "best.pth").read_bytes() == before
 
 
+def test_a_damaged_checkpoint_is_one_line(tmp_path):
+    train(tmp_path, epochs=1)
+    (tmp_path / "last.ckpt").write_bytes(b"PK half of it")
+    with pytest.raises(UserError, match=r"cannot go on from .*last\.ckpt: remove it to begin anew"):
+        train(tmp_path, epochs=2)
+
+
+def test_checkpoints_hold_no_objects_and_weights_no_prefix(tmp_path):
+    train(tmp_path, epochs=1)
+    torch.load(tmp_path / "last.ckpt", weights_only=True)  # refuses anything but plain values
+    fresh = Classification(recipe()).network.state_dict()
+    assert {k: v.shape for k, v in weights(tmp_path).items()} == {
+        key: value.shape for key, value in fresh.items()
+    }
+
+
+def test_a_compiled_network_is_the_same_to_whoever_loads_it(tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda call, **_: compiled.append(call) or call)
+    train(tmp_path / "plain", epochs=1)
+    assert not compiled
+    train(tmp_path / "compiled", epochs=1, compile=True)
+    assert len(compiled) == 1
+    assert same(weights(tmp_path / "plain"), weights(tmp_path / "compiled"))
+
+
 def test_pretrained_starts_from_a_file_and_says_when_it_cannot(tmp_path):
     train(tmp_path / "first", epochs=1)
     file = tmp_path / "first" / "best.pth"

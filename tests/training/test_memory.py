@@ -1,6 +1,10 @@
 """Images decoded once, and the batches made of them."""
 
+import errno
+import multiprocessing
 import os
+import subprocess
+import time
 
 import numpy as np
 import pytest
@@ -49,6 +53,72 @@ def test_a_broken_image_is_named_and_leaves_nothing(pictures, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_of_many_images_every_one_is_where_it_belongs(tmp_path, draw):
+    paths = [draw(tmp_path / f"{i}.png", (8, 8)) for i in range(250)]  # read by several processes
+    found = memory.images(paths, 8, tmp_path / "cache")
+    for path, pixels in zip(paths, found):
+        assert np.array_equal(pixels, read_pixels(path, 8))
+    paths[200].write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"cannot read .*200\.png: .*; mend or remove it"):
+        memory.images(paths, 8, tmp_path / "cache")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork beside threads
+def test_of_two_processes_that_start_at_once_one_decodes(pictures, tmp_path):
+    log = tmp_path / "log"
+
+    def slowly(path):
+        time.sleep(0.05)
+        with log.open("a") as text:
+            text.write(f"{path.name}\n")
+        return read_pixels(path, 16)
+
+    def use():
+        found = memory._mapped(pictures, "slow", (16, 16, 3), slowly, tmp_path / "cache")
+        assert np.array_equal(found[5], read_pixels(pictures[5], 16))
+
+    both = [multiprocessing.get_context("fork").Process(target=use) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    assert sorted(log.read_text().split()) == [path.name for path in pictures]
+
+
+def test_what_a_killed_process_left_is_removed(pictures, tmp_path):
+    file = tmp_path / "cache" / f"rgb-16-{memory._key(pictures)}.npy"
+    file.parent.mkdir()
+    (file.parent / f".{file.name}.1.tmp").write_bytes(b"half")
+    memory.images(pictures, 16, file.parent)
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
+def test_a_full_disk_is_one_line(pictures, tmp_path):
+    cache = tmp_path / "disk"
+    cache.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(cache)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no right to mount")
+    try:
+        with pytest.raises(UserError, match=r"cannot write the cache .*\(1 MB\): No space left"):
+            memory.images(pictures, 100, cache)
+        assert list(cache.iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(cache)], check=True)
+
+
+def test_a_full_disk_is_foreseen(pictures, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match=r"cannot write the cache .*No space left .*make room"):
+        memory.images(pictures, 16, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
 def test_masks_are_indices_and_never_resized(tmp_path):
     mask = np.arange(64, dtype=np.uint8).reshape(8, 8) % 7
     file = tmp_path / "0_mask.png"
@@ -93,12 +163,3 @@ def test_two_processes_share_the_batches_that_one_would_have():
     one = memory.Batches((np.arange(48),), range(48), 8, shuffle=True)
     assert [a | b for a, b in zip(*both)] == [set(numbers.tolist()) for (numbers,) in one]
     assert all(not a & b for a, b in zip(*both))
-
-
-def test_leaving_early_stops_the_thread():
-    import threading
-
-    before = threading.active_count()
-    for _ in batches(shuffle=True):
-        break
-    assert threading.active_count() <= before

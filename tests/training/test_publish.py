@@ -72,13 +72,6 @@ def test_a_run_explains_itself(trained):
     assert {"torch", "device", "minutes", "revision", "data"} <= result.keys()
 
 
-def test_another_recipe_is_not_mixed_into_a_run(trained, data):
-    command = [sys.executable, "-m", "training.classification", "p1-a", "--data", str(data)]
-    done = subprocess.run(command, cwd=trained, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("error: runs/p1-a-s0 holds a run with another")
-
-
 def test_from_training_to_a_graders_csv(trained, data, tmp_path):
     # The author publishes, says where it will be, and predicts.
     handler = functools.partial(
