@@ -121,6 +121,7 @@ def read_ahead(
     def read_chunk(part: list[Path]) -> list:
         return [_attempt(read, path) for path in part]
 
+    Image.preinit()  # decoders would wait where torch's libraries are being loaded meanwhile
     # One core is left to the network; more than eight readers wait for each other in Python.
     pool = ThreadPoolExecutor(max(1, min(8, (os.cpu_count() or 2) - 1)))
     rest = iter(paths)

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
-from inference import UserError, device, files, images, landcover, masks, sharding, tables, zoo
+from inference import (
+    UserError,
+    device,
+    files,
+    images,
+    landcover,
+    masks,
+    sharding,
+    startup,
+    tables,
+    zoo,
+)
 
 if TYPE_CHECKING:
     from inference.runner import Runner
@@ -152,6 +163,7 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
     Raises:
         UserError: the checkpoint, the device or the precision will not do.
     """
+    startup.import_torch()
     from inference.runner import Runner
 
     network = zoo.load(record, settings.weights)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from inference import UserError
+from inference.networks.fused import fuse, keep_last_layers_exact
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -35,7 +36,11 @@ class Runner:
         # casting the weights once, and its convolutions from the channels' lying together.
         weights = self.dtype if device.type == "cpu" else torch.float32
         try:
+            if device.type == "cpu":
+                network = fuse(network, weights)
             self.network = network.to(device, weights, memory_format=torch.channels_last)
+            if weights != torch.float32:
+                keep_last_layers_exact(self.network)
         except RuntimeError as error:
             if not _is_out_of_memory(error):
                 raise

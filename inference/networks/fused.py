@@ -1,0 +1,159 @@
+"""Networks as a CPU runs them fastest: convolution, BN and activation in one pass over memory.
+
+Scale and shift of a BN in eval mode go into the weights and the bias of the convolution before it,
+in fp32; oneDNN adds shortcuts and applies activations while the outputs are still in the caches,
+and takes weights in an order of its own, into which PyTorch otherwise brings them at every call.
+In bf16 there is one rounding where there were three or four.
+
+What comes out only predicts: it has no gradients and its state_dict lacks the fused layers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from inference.networks.resnet import Bottleneck, Trunk
+
+ACTIVATIONS = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
+
+
+def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Rebuild a network in place for predictions on the CPU.
+
+    Args:
+        network: Any network of this package, fp32, on the CPU, in eval mode.
+        dtype: What it will compute in: torch.float32 or torch.bfloat16.
+
+    Returns:
+        The same network, to be cast to `dtype` by the caller; unchanged where this PyTorch or
+        this processor has no such convolutions.
+    """
+    if not is_available(dtype):
+        return network
+    for module in list(network.modules()):
+        if isinstance(module, nn.Sequential):
+            _fuse_sequence(module, dtype)
+        if isinstance(module, Trunk):
+            module.conv1 = FusedConv(module.conv1, module.bn1, "relu", dtype)
+            module.bn1 = module.relu = nn.Identity()
+    return network
+
+
+def keep_last_layers_exact(network: nn.Module) -> None:
+    """Return the layers that make logits, and linear layers before them, to fp32, in place.
+
+    They take next to no time, and classes that are nearly equal become equal in bf16, which has
+    8 bits: then the first one wins. What follows them, as enlarging the logits, is fp32 too.
+    """
+    for name, module in network.named_modules():
+        makes_logits = isinstance(module, nn.Conv2d) and module.bias is not None
+        makes_logits = makes_logits and "classifier" in name
+        if makes_logits or isinstance(module, (nn.Linear, nn.BatchNorm1d)):
+            module.float().register_forward_pre_hook(_to_fp32)
+
+
+def _to_fp32(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(x.float() for x in inputs)
+
+
+def is_available(dtype: torch.dtype) -> bool:
+    """Try the convolutions below, whose interface PyTorch does not promise to keep."""
+    images = torch.linspace(-1, 1, 2 * 16 * 5 * 5).reshape(2, 16, 5, 5)
+    images = images.to(dtype, memory_format=torch.channels_last)
+    conv = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+    nn.init.constant_(conv.weight, 1 / 16)
+    norm = nn.BatchNorm2d(16).eval()
+    with torch.no_grad():
+        expected = torch.relu(images + conv(images.float()))
+        try:
+            found = FusedConv(conv, norm, "relu", dtype)(images, images.clone())
+        except (AttributeError, RuntimeError, TypeError):
+            return False
+        return torch.allclose(found.float(), expected, rtol=0.01, atol=0.01)
+
+
+class FusedConv(nn.Module):
+    """Convolution, BN, activation; with a shortcut, which is overwritten, added before the last.
+
+    Args:
+        conv: Without gradients to come.
+        norm: The BN that follows it, in eval mode.
+        activation: A value of `ACTIVATIONS`, or "none".
+        dtype: Of the weights and the images.
+    """
+
+    def __init__(
+        self, conv: nn.Conv2d, norm: nn.BatchNorm2d, activation: str, dtype: torch.dtype
+    ) -> None:
+        super().__init__()
+        self.activation = activation
+        self.settings = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        with torch.no_grad():
+            scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
+            weight = conv.weight * scale.reshape(-1, 1, 1, 1)
+            bias = norm.bias - norm.running_mean * scale
+            if conv.bias is not None:
+                bias += conv.bias * scale
+        self.weight = weight.to(dtype)
+        self.bias = bias
+        self.rounded_bias = bias.to(dtype)  # which the addition wants
+        self.packed, self.packed_for = self.weight, None
+
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, out, H/stride, W/stride), the shape of the shortcut."""
+        ops = torch.ops.mkldnn
+        if x.shape != self.packed_for:  # which order is fastest hangs on the shape
+            self.packed = ops._reorder_convolution_weight(
+                self.weight, *self.settings, list(x.shape)
+            )
+            self.packed_for = x.shape
+        if shortcut is None:
+            return ops._convolution_pointwise(
+                x, self.packed, self.bias, *self.settings, self.activation, [], ""
+            )
+        return ops._convolution_pointwise_.binary(
+            shortcut, x, self.packed, self.rounded_bias, *self.settings,
+            "add", 1.0, self.activation, [], None,
+        )  # fmt: skip
+
+
+class FusedBottleneck(nn.Module):
+    """A `Bottleneck` of three or four passes over memory."""
+
+    def __init__(self, block: Bottleneck, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.conv1 = FusedConv(block.conv1, block.bn1, "relu", dtype)
+        self.conv2 = FusedConv(block.conv2, block.bn2, "relu", dtype)
+        self.conv3 = FusedConv(block.conv3, block.bn3, "relu", dtype)
+        self.downsample = None
+        if block.downsample is not None:
+            self.downsample = FusedConv(*block.downsample, "none", dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W), overwritten -> (N, 4 * planes, H/stride, W/stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.conv3(self.conv2(self.conv1(x)), shortcut)
+
+
+def _fuse_sequence(layers: nn.Sequential, dtype: torch.dtype) -> None:
+    """Fuse what follows each other; an `nn.Identity` keeps the place of each layer that is gone."""
+    for i, layer in enumerate(layers):
+        if isinstance(layer, Bottleneck):
+            layers[i] = FusedBottleneck(layer, dtype)
+        if not isinstance(layer, nn.Conv2d):
+            continue
+        pools = isinstance(_at(layers, i + 1), nn.MaxPool2d)
+        norm, activation = _at(layers, i + 1 + pools), _at(layers, i + 2 + pools)
+        # Maxima go through a scale that is not negative: max(s x + t) = s max(x) + t.
+        if not isinstance(norm, nn.BatchNorm2d) or (pools and norm.weight.min() < 0):
+            continue
+        name = ACTIVATIONS.get(type(activation), "none")
+        layers[i] = FusedConv(layer, norm, name, dtype)
+        layers[i + 1 + pools] = nn.Identity()
+        if name != "none":
+            layers[i + 2 + pools] = nn.Identity()
+
+
+def _at(layers: nn.Sequential, i: int) -> nn.Module | None:
+    return layers[i] if i < len(layers) else None
