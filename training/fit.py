@@ -76,14 +76,7 @@ def fit(
         logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
     run = _Run(out, train, held_out, say)
     trainer = _trainer(task.recipe, run)
-    last = out / "last.ckpt"
-    with warnings.catch_warnings():
-        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
-        warnings.filterwarnings("ignore", module="lightning")
-        try:
-            trainer.fit(task, run.train, run.held_out, ckpt_path=last if last.exists() else None)
-        except SystemExit as error:  # Lightning's way to say that somebody pressed Ctrl-C
-            raise KeyboardInterrupt from error
+    _go(trainer, task, run, out / "last.ckpt")
     return {
         "held_out": None if math.isinf(run.best) else run.best,
         "best_epoch": run.best_epoch,
@@ -92,6 +85,16 @@ def fit(
         "trained_on": len(train.indices),
         "precision": trainer.precision,
     }
+
+
+def _go(trainer: lightning.Trainer, task: Task, run: _Run, last: Path) -> None:
+    with warnings.catch_warnings():
+        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            trainer.fit(task, run.train, run.held_out, ckpt_path=last if last.exists() else None)
+        except SystemExit as error:  # Lightning's way to say that somebody pressed Ctrl-C
+            raise KeyboardInterrupt from error
 
 
 def _trainer(recipe, run: _Run) -> lightning.Trainer:
