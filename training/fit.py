@@ -206,7 +206,7 @@ class _Run(Callback):
     def _line(self, task: Task, measured: dict, speed: dict) -> str:
         line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
         if self.held_out is not None:
-            split = "val" if task.recipe.select == "val" else "held-out"
+            split = "held-out" if task.recipe.holds_out() else "val"
             line += f", {split} {task.score_name} {measured[task.score_name]:.4f}"
             line += f" (best {self.best:.4f})" if task.recipe.select != "last" else ""
         return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"

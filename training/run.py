@@ -162,7 +162,7 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
             "val": scored.score,
             "images": scored.images,
             "select": recipe.select,
-            "held_out": found["held_out"],
+            "held_out": found["held_out"] if recipe.holds_out() else None,
             "best_epoch": found["best_epoch"],
         },
         "epochs": found["epochs"],
