@@ -76,14 +76,7 @@ def fit(
         logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
     run = _Run(out, train, held_out, say)
     trainer = _trainer(task.recipe, run)
-    last = out / "last.ckpt"
-    with warnings.catch_warnings():
-        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
-        warnings.filterwarnings("ignore", module="lightning")
-        try:
-            trainer.fit(task, run.train, run.held_out, ckpt_path=last if last.exists() else None)
-        except SystemExit as error:  # Lightning's way to say that somebody pressed Ctrl-C
-            raise KeyboardInterrupt from error
+    _go(trainer, task, run, out / "last.ckpt")
     return {
         "held_out": None if math.isinf(run.best) else run.best,
         "best_epoch": run.best_epoch,
@@ -92,6 +85,16 @@ def fit(
         "trained_on": len(train.indices),
         "precision": trainer.precision,
     }
+
+
+def _go(trainer: lightning.Trainer, task: Task, run: _Run, last: Path) -> None:
+    with warnings.catch_warnings():
+        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
+        warnings.filterwarnings("ignore", module="lightning")
+        try:
+            trainer.fit(task, run.train, run.held_out, ckpt_path=last if last.exists() else None)
+        except SystemExit as error:  # Lightning's way to say that somebody pressed Ctrl-C
+            raise KeyboardInterrupt from error
 
 
 def _trainer(recipe, run: _Run) -> lightning.Trainer:
@@ -203,8 +206,7 @@ class _Run(Callback):
     def _line(self, task: Task, measured: dict, speed: dict) -> str:
         line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
         if self.held_out is not None:
-            held = task.recipe.held_out and task.recipe.select != "val"
-            split = "held-out" if held else "val"
+            split = "held-out" if task.recipe.holds_out() else "val"
             line += f", {split} {task.score_name} {measured[task.score_name]:.4f}"
             line += f" (best {self.best:.4f})" if task.recipe.select != "last" else ""
         return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"

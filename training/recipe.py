@@ -83,6 +83,10 @@ class Recipe:
         if self.patience and self.held_out == 0 and self.select == "last":
             raise UserError(f"patience={self.patience} needs a held-out score: give held_out=0.05")
 
+    def holds_out(self) -> bool:
+        """Whether a part of train is measured, and not the course's validation set or nothing."""
+        return self.held_out > 0 and self.select != "val"
+
     def kept(self) -> tuple[int, ...]:
         """Gives the epochs, from 1, whose weights are kept for figures beside the best."""
         return self.keep or (1, max(1, self.epochs // 2))

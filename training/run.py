@@ -162,7 +162,7 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
             "val": scored.score,
             "images": scored.images,
             "select": recipe.select,
-            "held_out": found["held_out"],
+            "held_out": found["held_out"] if recipe.holds_out() else None,
             "best_epoch": found["best_epoch"],
         },
         "epochs": found["epochs"],
@@ -170,12 +170,8 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
         "seed": recipe.seed,
         "minutes": round(found["seconds"] / 60, 3),
         "finished": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        "revision": _revision(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "lightning", "numpy")},
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine(),
+        **_machine(),
         "processes": found["processes"],
-        "cores": os.cpu_count(),
         "precision": found["precision"],
     }
     write_whole(out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
@@ -184,6 +180,18 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
         f"{recipe.name}: {metric} {scored.score:.4f} on {scored.images} validation images{chose}; "
         f"{out}"
     )
+
+
+def _machine() -> dict:
+    """What ran, and on what."""
+    gpu = torch.cuda.is_available()
+    return {
+        "revision": _revision(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "torchvision", "lightning", "numpy")},
+        "device": torch.cuda.get_device_name() if gpu else platform.machine(),
+        "cores": os.cpu_count(),
+    }
 
 
 def _command(world: int) -> str:

@@ -1,8 +1,10 @@
 """The training loop on a tiny network: what it leaves behind, and how it goes on."""
 
 import csv
+import io
 import json
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -144,6 +146,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_what_was(tmp_path, mo
     with pytest.raises(UserError, match=r"the loss is nan at step \d+, rate .*lower lr="):
         train(tmp_path / "run", epochs=2)
     assert (tmp_path / "run" / "best.pth").read_bytes() == before
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_is_shown_on_a_terminal_only(tmp_path, monkeypatch, terminal):
+    stream = io.StringIO()
+    stream.isatty = lambda: terminal
+    monkeypatch.setattr(sys, "stderr", stream)
+    train(tmp_path, epochs=2)
+    assert ("epoch 2/2:" in stream.getvalue()) == terminal
 
 
 def test_a_damaged_checkpoint_is_one_line(tmp_path):

@@ -106,6 +106,14 @@ def test_the_result_tells_how_to_reproduce_it(whole):
     assert {"revision", "python", "torch", "lightning", "device", "precision"} <= result.keys()
 
 
+def test_an_epoch_chosen_on_val_is_marked(place, whole):
+    status, log = run(*COMMAND, *FIELDS, "epochs=1", "select=val", "--out", "val", cwd=place)
+    assert status == 0, log
+    assert ", val accuracy " in log and "validation images, which chose the epoch" in log
+    scores = json.loads((place / "val" / "result.json").read_text())["scores"]
+    assert (scores["select"], scores["held_out"]) == ("val", None)
+
+
 def test_tensorboards_curves_have_one_point_an_epoch(place, whole):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

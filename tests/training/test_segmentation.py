@@ -47,17 +47,30 @@ def test_the_loss_reaches_every_parameter(task):
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
 
 
-def test_data_needs_a_mask_for_every_tile(tmp_path, monkeypatch):
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Gives three tiles in train and one in validation, black and Unknown, in P3's layout."""
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "p3_data" / "train"
-    folder.mkdir(parents=True)
     picture = landcover.encode_png(np.zeros((512, 512, 3), np.uint8))
-    for i in range(3):
-        (folder / f"{i:04d}_sat.png").write_bytes(picture)
-        (folder / f"{i:04d}_mask.png").write_bytes(picture)
-    assert len(list_tiles(folder)) == 3
-    train, held = prepare(override(RECIPES["p3-lite"], ["batch_size=1"]), tmp_path / "p3_data")
+    for part, count in (("train", 3), ("validation", 1)):
+        folder = tmp_path / "p3_data" / part
+        folder.mkdir(parents=True)
+        for i in range(count):
+            (folder / f"{i:04d}_sat.png").write_bytes(picture)
+            (folder / f"{i:04d}_mask.png").write_bytes(picture)
+    return tmp_path / "p3_data"
+
+
+def test_data_needs_a_mask_for_every_tile(data):
+    assert len(list_tiles(data / "train")) == 3
+    train, held = prepare(override(RECIPES["p3-lite"], ["batch_size=1"]), data)
     assert len(train) == 2 and len(held) == 1
-    (folder / "0001_mask.png").unlink()
+    (data / "train" / "0001_mask.png").unlink()
     with pytest.raises(UserError, match=r"cannot read .*0001_mask\.png"):
-        prepare(RECIPES["p3-lite"], tmp_path / "p3_data")
+        prepare(RECIPES["p3-lite"], data)
+
+
+def test_choosing_by_val_trains_on_every_tile(data):
+    recipe = override(RECIPES["p3-lite"], ["batch_size=1", "select=val"])
+    train, measured = prepare(recipe, data)
+    assert len(train) == 3 and len(measured) == 1

@@ -21,7 +21,7 @@ def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]
     """
     paths, labels = labelled.read(recipe.task, data, "train")
     labelled.check_classes(labels, recipe.classes, data)
-    share = 0.0 if recipe.select == "val" else recipe.held_out
+    share = recipe.held_out if recipe.holds_out() else 0.0
     train, held = labelled.hold_out(labels, share, recipe.seed)
     pixels = memory.images(paths, recipe.cache_size)
     batches = memory.Batches(

@@ -16,6 +16,7 @@ class Segmentation(Task):
     """Cross-entropy per pixel on random crops; the score is the mIoU over the held-out tiles."""
 
     score_name = "mIoU"
+    counts = ("confusion",)
 
     def __init__(self, recipe):
         super().__init__(recipe)
