@@ -16,13 +16,11 @@ from __future__ import annotations
 import argparse
 import csv
 import os
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -31,58 +29,12 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # before this folder, where `inference` would be this file
 
 from inference import device, images, zoo  # noqa: E402
-from inference.networks import build, initialise  # noqa: E402
 from inference.records import Record  # noqa: E402
 from inference.runner import Runner  # noqa: E402
-from training.sample_data.landscapes import landscape  # noqa: E402
-from training.sample_data.problems import office_image, p1_image  # noqa: E402
-
-
-@dataclass
-class Case:
-    """One row of the table; `network` is what the plain script builds."""
-
-    name: str
-    images: int
-    record: str
-    network: str
-    task: str
-
-
-CASES = {
-    "p1": Case(
-        "P1, convnet", 2500, "p1-a", 'inference.networks.convnet:ConvNet:{"classes": 50}', "p1"
-    ),
-    "p1-b": Case(
-        "P1, ResNeXt101_64x4d",
-        1000,
-        "p1-b",
-        'torchvision.models:resnext101_64x4d:{"num_classes": 50}',
-        "p1",
-    ),
-    "p2": Case(
-        "P2, ResNet50 at 128",
-        400,
-        "p2-a",
-        'inference.networks.resnet:resnet50:{"classes": 65, "head": [256, 128]}',
-        "p2",
-    ),
-    "p3": Case(
-        "P3, DeepLabV3-ResNet50",
-        40,
-        "p3-b",
-        'torchvision.models.segmentation:deeplabv3_resnet50:{"num_classes": 7, '
-        '"weights_backbone": null}',
-        "p3",
-    ),
-}
-RANDOM = {
-    "p1-b": ("resnext101_64x4d", 50, 100),
-    "p3-b": ("deeplabv3_resnet50", 7, None),
-}
+from scripts.bench.inference_cases import CASES, Case, draw, repository  # noqa: E402
 
 
 def main() -> None:
@@ -97,66 +49,18 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        repository = _repository(folder / "repository", options.only)
+        copy = repository(folder / "repository", options.only)
         peaks = {precision: _peak(precision) for precision in _precisions()}
         print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; a convolution here:")
         print(", ".join(f"{name} {peak / 1e9:.0f} GFLOP/s" for name, peak in peaks.items()))
         for key in options.only:
             count = CASES[key].images // (10 if options.small else 1)
-            source = _images(CASES[key].task, folder / key, count)
-            _bench(CASES[key], repository, source, options, peaks)
+            source = draw(CASES[key].task, folder / key, count)
+            _bench(CASES[key], copy, source, options, peaks)
 
 
 def _precisions() -> list[str]:
     return ["fp32", *device.fast_precisions(device.choose_device())[:1]]
-
-
-def _repository(root: Path, keys: list[str]) -> Path:
-    """Copies what runs, with the large networks added to its zoo."""
-    shutil.copytree(ROOT / "inference", root / "inference")
-    shutil.copytree(ROOT / "weights", root / "weights")
-    for key in {CASES[key].record for key in keys} & RANDOM.keys():
-        network, classes, size = RANDOM[key]
-        torch.manual_seed(0)
-        made = initialise(build(network, classes))
-        file = root / "weights" / f"{key}.pth"
-        torch.save(made.state_dict(), file)
-        template = zoo.default("p3" if size is None else "p1")
-        record = Record(
-            **{
-                **vars(template),
-                "name": key,
-                "network": network,
-                "arguments": {},
-                "classes": classes,
-                "input": {**template.input, "size": size},
-                "file": file.name,
-                "bytes": file.stat().st_size,
-                "sha256": zoo.sha256(file),
-            }
-        )
-        zoo.add(record, file=root / "inference" / "zoo.json")
-    return root
-
-
-def _images(task: str, folder: Path, count: int) -> Path:
-    """Draws a case's images; for P2 a csv beside them too."""
-    source = folder / "images"
-    source.mkdir(parents=True)
-    random = np.random.default_rng(0)
-    for i in range(count):
-        if task == "p1":
-            Image.fromarray(p1_image(0, "val", i % 50, i)).save(source / f"{i:04d}.png")
-        elif task == "p2":
-            size = tuple(random.integers(300, 501, 2).tolist())
-            picture = Image.fromarray(office_image(0, "val", i % 65, i)).resize(size)
-            picture.save(source / f"{i:04d}.jpg", quality=90)
-        else:
-            rgb, _ = landscape(1, i, "validation")
-            Image.fromarray(rgb).save(source / f"{i:04d}_sat.jpg", quality=90)
-    rows = [f"{i},{path.name},None" for i, path in enumerate(sorted(source.iterdir()))]
-    (folder / "images.csv").write_text("\n".join(["id,filename,label", *rows, ""]))
-    return source
 
 
 def _bench(case: Case, repository: Path, source: Path, options, peaks: dict[str, float]) -> None:
@@ -240,8 +144,8 @@ def _forward(record: Record, source: Path, precision: str) -> tuple[float, float
     batch_size = device.BATCH_SIZES[where.type][record.task]
     runner = Runner(zoo.load(record), record.mean, record.std, where, precision, batch_size)
     pixels = [images.read_pixels(path, record.size) for path in images.list_images(source)]
-    with FlopCounterMode(display=False) as counter:
-        runner(np.stack(pixels[:1]))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():  # it knows plain layers only
+        zoo.load(record)(torch.zeros(1, 3, *pixels[0].shape[:2]))
     runner(np.stack(pixels[:batch_size]))
     start = time.perf_counter()
     for i in range(0, len(pixels), batch_size):

@@ -115,8 +115,10 @@ def test_flip_averaging_of_a_segmentation_network_turns_the_mask_back():
     assert classes.shape == (2, 8, 8) and classes.dtype == torch.uint8
 
 
-def test_bf16_casts_the_network_and_its_input():
+def test_bf16_casts_the_network_and_its_input_but_not_its_last_layer():
     network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0], scale=1.0).eval()
+    seen = []
     fast = runner(network, precision="bf16")
-    assert fast.logits(IMAGES).dtype == torch.bfloat16
+    fast.network.trunk.register_forward_pre_hook(lambda _, images: seen.append(images[0].dtype))
+    assert fast.logits(IMAGES).dtype == torch.float32 and seen == [torch.bfloat16]
     assert fast(IMAGES).shape == (13,)
