@@ -35,6 +35,7 @@ from inference import device, images, zoo  # noqa: E402
 from inference.records import Record  # noqa: E402
 from inference.runner import Runner  # noqa: E402
 from scripts.bench.inference_cases import CASES, Case, draw, repository  # noqa: E402
+from scripts.bench.peak import peak  # noqa: E402
 
 
 def main() -> None:
@@ -50,9 +51,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         copy = repository(folder / "repository", options.only)
-        peaks = {precision: _peak(precision) for precision in _precisions()}
+        peaks = {precision: peak(precision) for precision in _precisions()}
         print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; a convolution here:")
-        print(", ".join(f"{name} {peak / 1e9:.0f} GFLOP/s" for name, peak in peaks.items()))
+        print(", ".join(f"{name} {most / 1e9:.0f} GFLOP/s" for name, most in peaks.items()))
         for key in options.only:
             count = CASES[key].images // (10 if options.small else 1)
             source = draw(CASES[key].task, folder / key, count)
@@ -79,7 +80,7 @@ def _bench(case: Case, repository: Path, source: Path, options, peaks: dict[str,
     print(f"\n{case.name}, {count} images, {options.rounds} rounds: seconds, median (range)")
     base = statistics.median(seconds["plain"])
     print(f"  {'plain':6} {_range(seconds['plain'])}")
-    for precision, peak in peaks.items():
+    for precision, most in peaks.items():
         forward, flops = _forward(record, source, precision)
         median = statistics.median(seconds[precision])
         ratios = [a / b for a, b in zip(seconds["plain"], seconds[precision], strict=True)]
@@ -87,7 +88,7 @@ def _bench(case: Case, repository: Path, source: Path, options, peaks: dict[str,
             f"  {precision:6} {_range(seconds[precision])}  {base / median:.2f} times as fast "
             f"({min(ratios):.2f}-{max(ratios):.2f} by rounds); "
             f"{_difference(case, outs['plain'], outs[precision])}; forward {forward:.2f} s = "
-            f"{flops / forward / peak:.0%} of the convolution, rest {median - forward:.2f} s"
+            f"{flops / forward / most:.0%} of the convolution, rest {median - forward:.2f} s"
         )
 
 
@@ -152,22 +153,6 @@ def _forward(record: Record, source: Path, precision: str) -> tuple[float, float
         found = runner(np.stack(pixels[i : i + batch_size]))
     found.cpu()
     return time.perf_counter() - start, counter.get_total_flops() * len(pixels)
-
-
-def _peak(precision: str) -> float:
-    """Measures what a convolution reaches: FLOP/s, median of 9."""
-    where = device.choose_device()
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    network = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(where, dtype)
-    network = network.to(memory_format=torch.channels_last)
-    x = torch.randn(8, 256, 64, 64).to(where, dtype, memory_format=torch.channels_last)
-    seconds = []
-    with torch.no_grad():
-        for _ in range(12):
-            start = time.perf_counter()
-            network(x).sum().item()
-            seconds.append(time.perf_counter() - start)
-    return 2 * 256 * 256 * 9 * 64 * 64 * 8 / statistics.median(seconds[3:])
 
 
 if __name__ == "__main__":

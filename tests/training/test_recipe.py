@@ -72,7 +72,7 @@ def test_a_run_from_before_a_field_did_what_the_default_does():
         (["epochs=0"], "epochs=0: it is a whole number from 1 up"),
         (["ema=1"], "ema=1.0: it is a share"),
         (["lr=0"], "lr=0.0: a rate is above 0"),
-        (["held_out=0"], "held_out=0 leaves nothing to choose the epoch on"),
+        (["held_out=0", "select=held_out"], "held_out=0 leaves nothing to choose the epoch on"),
         (["held_out=0", "select=last", "patience=3"], "patience=3 needs a held-out score"),
     ],
 )

@@ -1,0 +1,27 @@
+"""What a convolution reaches on this machine: the yardstick of the other benchmarks."""
+
+from __future__ import annotations
+
+import statistics
+import time
+
+import torch
+
+from inference import device
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def peak(precision: str) -> float:
+    """Measures a 3x3 convolution of 256 channels on 8 x 64 x 64: FLOP/s, median of 9."""
+    where, dtype = device.choose_device(), DTYPES[precision]
+    network = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(where, dtype)
+    network = network.to(memory_format=torch.channels_last)
+    x = torch.randn(8, 256, 64, 64).to(where, dtype, memory_format=torch.channels_last)
+    seconds = []
+    with torch.no_grad():
+        for _ in range(12):
+            start = time.perf_counter()
+            network(x).sum().item()
+            seconds.append(time.perf_counter() - start)
+    return 2 * 256 * 256 * 9 * 64 * 64 * 8 / statistics.median(seconds[3:])
