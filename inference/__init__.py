@@ -12,6 +12,7 @@ The map of the package:
     networks/      every nn.Module that we ship
     zoo.py         the checkpoints (zoo.json), verified loading; download.py fetches them
     device.py      device, precision, batch size, allocator
+    startup.py     importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, out-of-memory retry
     grade.py       a local autograder
     sharding.py    one job on several processes, as torchrun starts them

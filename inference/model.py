@@ -33,7 +33,8 @@ class Model:
 
     Attributes:
         record: its record in the zoo.
-        network: the `torch.nn.Module`, in eval mode, on its device, in its precision.
+        network: the `torch.nn.Module`, in eval mode, on its device, in its precision; on a CPU
+            its layers may be fused, for predictions alone. `zoo.load` gives it as it was trained.
     """
 
     def __init__(self, record: zoo.Record, settings: predict.Settings) -> None:

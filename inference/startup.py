@@ -11,10 +11,10 @@ from pathlib import Path
 
 
 def import_torch() -> None:
-    """Imports torch in about two thirds of the time of a plain `import`; changes nothing else.
+    """Imports torch faster than a plain `import` while threads read images.
 
     The garbage collector rests: it would go through the hundred thousands of objects that torch
-    makes, again and again, and find nothing. And the threads that read images run meanwhile.
+    makes, again and again, and find nothing. And the threads are not held up.
     """
     if "torch" in sys.modules:
         return
