@@ -95,6 +95,7 @@ def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, draw):
     for i in range(12):
         draw(tmp_path / "p1_data" / "train_50" / f"{i % 3}_{i}.png")
     command = ["training.classification", "p1-a", "--data", "p1_data", "classes=3", "batch_size=4"]
+    command += ["select=held_out", "held_out=0.3"]
     world = {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
     status, log = run(*command, cwd=tmp_path, **world)
     assert status == 2 and log == "error: batch_size=4 cannot be divided among 3 processes\n"
