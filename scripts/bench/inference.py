@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
 import statistics
 import subprocess
@@ -93,8 +94,10 @@ def _bench(case: Case, repository: Path, source: Path, options, peaks: dict[str,
 
 
 def _plain(case: Case, record: Record, plain: Path, source: Path, out: Path) -> list[str]:
-    size = str(record.size or 512)
-    places = [case.network, str(zoo.path(record)), str(source), str(out)]
+    size, network = str(record.size or 512), case.network
+    if network.count(":") == 1:
+        network += ":" + json.dumps({"classes": record.classes, **record.arguments})
+    places = [network, str(zoo.path(record)), str(source), str(out)]
     table = [str(source.parent / "images.csv")] if case.task == "p2" else []
     return [sys.executable, str(plain), case.task, size, *places, *table]
 

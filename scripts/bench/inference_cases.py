@@ -24,7 +24,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass
 class Case:
-    """One row of the table; `network` is what the plain script builds."""
+    """One row of the table; `network` is what the plain script builds.
+
+    It is module:callable:keywords, without keywords for a network of ours: the record has them.
+    """
 
     name: str
     images: int
@@ -34,9 +37,7 @@ class Case:
 
 
 CASES = {
-    "p1": Case(
-        "P1, convnet", 2500, "p1-a", 'inference.networks.convnet:ConvNet:{"classes": 50}', "p1"
-    ),
+    "p1": Case("P1, convnet", 2500, "p1-a", "inference.networks.convnet:ConvNet", "p1"),
     "p1-b": Case(
         "P1, ResNeXt101_64x4d",
         1000,
@@ -44,13 +45,7 @@ CASES = {
         'torchvision.models:resnext101_64x4d:{"num_classes": 50}',
         "p1",
     ),
-    "p2": Case(
-        "P2, ResNet50 at 128",
-        400,
-        "p2-a",
-        'inference.networks.resnet:resnet50:{"classes": 65, "head": [256, 128]}',
-        "p2",
-    ),
+    "p2": Case("P2, ResNet50 at 128", 400, "p2-a", "inference.networks.resnet:resnet50", "p2"),
     "p3": Case(
         "P3, DeepLabV3-ResNet50",
         40,
