@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DTYPE_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 # Measured: small images gain from batches until caches are full; of 512 x 512 tiles one at a
 # time is fastest on a CPU. CUDA's are limited by what is copied at once, not by memory.
@@ -111,9 +112,21 @@ def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> 
     fast = (scores or {}).get("fast", {})
     for precision in fast_precisions(device):
         measured = fast.get(f"{device.type}-{precision}")
-        if measured and _is_as_good(measured, scores):
+        if measured and _is_as_good(measured, scores) and _computes_as_measured(device, precision):
             return precision
     return "fp32"
+
+
+def _computes_as_measured(device: torch.device, precision: str) -> bool:
+    """Whether bf16 on this CPU has the fused convolutions that the zoo's scores were made with.
+
+    An older PyTorch lacks them, and rounds three or four times where they round once.
+    """
+    import torch
+
+    from inference.networks import fused
+
+    return device.type != "cpu" or fused.is_available(getattr(torch, DTYPE_NAMES[precision]))
 
 
 def _is_as_good(measured: dict, scores: dict) -> bool:

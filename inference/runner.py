@@ -18,7 +18,8 @@ class Runner:
     """A network on its device, in its precision, that turns uint8 images into class indices.
 
     Args:
-        network: in eval mode, fp32, on the CPU; logits, or a dict with them under "out".
+        network: in eval mode, fp32, on the CPU; logits, or a dict with them under "out". It is
+            rebuilt in place, for predictions alone.
         mean, std: of each channel, in units of [0, 1], as in training.
         precision: fp32, bf16 or fp16.
         flip: whether to add the logits of the mirror image to those of the image.

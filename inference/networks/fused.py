@@ -31,13 +31,18 @@ def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     """
     if not is_available(dtype):
         return network
-    for module in list(network.modules()):
-        if isinstance(module, nn.Sequential):
-            _fuse_sequence(module, dtype)
-        if isinstance(module, Trunk):
-            module.conv1 = FusedConv(module.conv1, module.bn1, "relu", dtype)
-            module.bn1 = module.relu = nn.Identity()
+    _fuse_below(network, dtype)
     return network
+
+
+def _fuse_below(module: nn.Module, dtype: torch.dtype) -> None:
+    if isinstance(module, nn.Sequential):
+        _fuse_sequence(module, dtype)
+    if isinstance(module, Trunk) and isinstance(module.conv1, nn.Conv2d):  # not fused before
+        module.conv1 = FusedConv(module.conv1, module.bn1, "relu", dtype)
+        module.bn1 = module.relu = nn.Identity()
+    for child in module.children():
+        _fuse_below(child, dtype)
 
 
 def keep_last_layers_exact(network: nn.Module) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,15 @@ RANDOM = {
 
 
 def repository(root: Path, keys: list[str]) -> Path:
-    """Copies what runs, with the large networks added to its zoo."""
+    """Copies what runs, with the large networks added to its zoo and without flip averaging.
+
+    The plain script predicts each image once, and so does what it is compared with.
+    """
     shutil.copytree(ROOT / "inference", root / "inference")
     shutil.copytree(ROOT / "weights", root / "weights")
+    copied = root / "inference" / "zoo.json"
+    for record in zoo.records(copied).values():
+        zoo.add(dataclasses.replace(record, tta=False), file=copied)
     for key in {CASES[key].record for key in keys} & RANDOM.keys():
         network, classes, size = RANDOM[key]
         torch.manual_seed(0)
@@ -85,7 +92,7 @@ def repository(root: Path, keys: list[str]) -> Path:
                 "sha256": zoo.sha256(file),
             }
         )
-        zoo.add(record, file=root / "inference" / "zoo.json")
+        zoo.add(record, file=copied)
     return root
 
 

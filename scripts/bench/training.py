@@ -92,7 +92,7 @@ def _bench(name: str, options) -> None:
         for side, found in speeds.items():
             found.append(_run(name, side, options))
     recipe = RECIPES[name]
-    precision = "bf16" if device.fast_precisions(device.choose_device()) else "fp32"
+    precision = "bf16" if "bf16" in device.fast_precisions(device.choose_device()) else "fp32"
     share = statistics.median(speeds["ours"]) * _flops(recipe) / peak(precision)
     ratios = [b / a for a, b in zip(*speeds.values(), strict=True)]
     print(f"\n{name}, batches of {recipe.batch_size}, {options.rounds} rounds: images per second")

@@ -5,6 +5,7 @@ import torch
 
 from inference import UserError, device
 from inference.device import choose_device, choose_precision
+from inference.networks import fused
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -53,6 +54,13 @@ def test_a_cpu_is_fast_where_the_record_says_that_it_is_as_good(machine, recorde
     assert choose_precision("auto", CPU, recorded) == expected
     machine(bf16=False)
     assert choose_precision("auto", CPU, recorded) == "fp32"
+
+
+def test_a_pytorch_that_computes_otherwise_than_measured_stays_exact(machine, monkeypatch):
+    machine(bf16=True)
+    monkeypatch.setattr(fused, "is_available", lambda dtype: False)
+    assert choose_precision("auto", CPU, scores(cpu_bf16=(0.9, 1.0))) == "fp32"
+    assert choose_precision("bf16", CPU, None) == "bf16"
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def recipe(**changes):
         "lr": 0.01,
         "ema": 0.9,
         "size": 16,
+        "cache_size": 16,
         "shift": 2,
         "jitter": 0.2,
         "cutmix": 0.3,

@@ -66,25 +66,26 @@ def mistakes(labels: np.ndarray, probabilities: np.ndarray, most: int = 24) -> l
 
 
 def draw_learning(
-    name: str, columns: dict[str, list[float]], best: int, val: float | None
+    name: str, columns: dict[str, list[float]], best: int, val: float | None, split: str
 ) -> Figure:
-    """Draws loss and held-out accuracy over the epochs, and the epoch that was chosen.
+    """Draws loss and measured accuracy over the epochs, and the epoch whose weights are drawn.
 
     Args:
         columns: of metrics.csv: `loss` and `accuracy`, a value an epoch.
         best: the chosen epoch, from 1.
-        val: the chosen weights' accuracy on the validation set, where it is known.
+        val: the exported weights' accuracy on the validation set, where it is known.
+        split: which images the accuracy of each epoch is of: held-out, or val.
     """
     figure = Figure((WIDTH, 4.6), dpi=DPI, layout="constrained")
     figure.suptitle(f"{name}: learning curve", fontsize=12)
     left, right = figure.subplots(1, 2)
     epochs = np.arange(1, len(columns["loss"]) + 1)
     _curve(left, epochs, columns["loss"], best, "training loss")
-    _curve(right, epochs, columns["accuracy"], best, "held-out accuracy")
+    _curve(right, epochs, columns["accuracy"], best, f"{split} accuracy")
     if val is not None:
-        right.axhline(val, color=RED, linestyle="--", label=f"val of the chosen epoch: {val:.1%}")
+        right.axhline(val, color=RED, linestyle="--", label=f"val, exported weights: {val:.1%}")
     reached = columns["accuracy"][best - 1]
-    right.plot(best, reached, "o", color="black", zorder=3, label=f"held out: {reached:.1%}")
+    right.plot(best, reached, "o", color="black", zorder=3, label=f"{split}: {reached:.1%}")
     right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     right.legend(loc="lower right", fontsize=10, framealpha=1)
     return figure
@@ -92,7 +93,7 @@ def draw_learning(
 
 def _curve(axes: Axes, epochs: np.ndarray, values: Sequence[float], best: int, title: str):
     axes.plot(epochs, values, color=BLUE, marker="." if len(epochs) <= 30 else "")
-    axes.axvline(best, color="black", linestyle=":", label=f"chosen: epoch {best}")
+    axes.axvline(best, color="black", linestyle=":", label=f"drawn: epoch {best}")
     axes.set_title(title, fontsize=12)
     axes.set_xlabel("epoch", fontsize=11)
     axes.xaxis.get_major_locator().set_params(integer=True)

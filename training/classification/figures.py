@@ -75,7 +75,13 @@ def draw(run: Path, data: Path | None = None, out: Path | None = None) -> dict:
     notes = _missing(found, about_features["epochs"])
     if _has_curve(found):
         name = f"{run.name}, {found.recipe.network}"
-        learning = charts.draw_learning(name, found.columns, found.best, found.val)
+        learning = charts.draw_learning(
+            name,
+            found.columns,
+            found.best,
+            found.val,
+            "held-out" if found.recipe.holds_out() else "val",
+        )
         figures["learning_curve"] = learning
     for name, figure in figures.items():
         files.write_whole(out / f"{name}.png", _png(figure))
@@ -101,7 +107,8 @@ def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
         points = features.Classifier(run.recipe, weights).features(val.pixels)
         knn = features.knn_accuracy(points, val.labels, k)
         apart = features.silhouette(points, val.labels)
-        title = f"epoch {epoch or 'unknown'}" + " (best)" * (weights.name == "best.pth")
+        chosen = "last" if run.recipe.select == "last" else "best"
+        title = f"epoch {epoch or 'unknown'}" + f" ({chosen})" * (weights.name == "best.pth")
         title += f": {k}-NN {knn:.1%}"
         title += "" if apart is None else f", silhouette {apart:.3f}".replace("-", "\N{MINUS SIGN}")
         if weights.name == "best.pth":

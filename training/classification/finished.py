@@ -80,7 +80,8 @@ def read_run(folder: Path, data: Path | None = None) -> Run:
     columns, scores = _columns(folder / "metrics.csv"), result.get("scores", {})
     best = scores.get("best_epoch")  # from 0
     if best is None and columns:
-        best = int(np.nanargmax(columns["accuracy"]))
+        last = fields.get("select") == "last"  # which its weights are of, whatever was measured
+        best = len(columns["accuracy"]) - 1 if last else int(np.nanargmax(columns["accuracy"]))
     best = None if best is None else best + 1
     return Run(folder, recipe_of(fields), data, kept, columns, best, scores.get("val"))
 

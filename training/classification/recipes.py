@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from inference import UserError
 from training import recipe
 
 
@@ -18,7 +19,7 @@ class Recipe(recipe.Recipe):
 
     size: int = 32  # side of the network's input, pixels
     cache_size: int = 32  # side at which images are kept; larger when crops are drawn
-    early_size: int = 0  # side in the first `early` of the epochs: cheaper, and no worse
+    early_size: int = 0  # side in the first `early` of the epochs, which makes them cheaper
     early: float = 0.0  # share of the epochs
     shift: int = 0  # pixels
     crop: float = 0.0  # smallest share of the area that a random crop keeps
@@ -34,10 +35,25 @@ class Recipe(recipe.Recipe):
     cutout: float = 0.0  # side of the covered square, share of the image's
     label_smoothing: float = 0.0
 
+    def __post_init__(self):
+        """Refuses images of one size in training and another in prediction.
+
+        Raises:
+            UserError: as `training.recipe.Recipe`; `cache_size` is not `size` though nothing is
+                cropped; `early` without `early_size`.
+        """
+        super().__post_init__()
+        if not self.crop and self.cache_size != self.size:
+            raise UserError(
+                f"size={self.size}, cache_size={self.cache_size}: without crop= both are the same"
+            )
+        if self.early and self.early_size < 8:
+            raise UserError(f"early={self.early} needs early_size=, pixels")
+
 
 RECIPES = {
-    # Small and long: on few images epochs are worth more than width. No image is held out, for
-    # the last epoch needs no choice: the average's score rises until the rate has come down.
+    # Small and long, half of it at three quarters of the size. No image is held out: the last
+    # epoch, when the rate has come down, needs no choice.
     "p1-a": Recipe(
         name="p1-a",
         task="p1",

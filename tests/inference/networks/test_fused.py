@@ -50,6 +50,15 @@ def test_every_network_keeps_its_logits_and_labels(case):
 
 
 @needs_fp32
+@pytest.mark.parametrize("name", ["convnet", "resnet50"])
+def test_a_network_may_be_fused_again(name):
+    quick = fuse(copy.deepcopy(network(name)), FP32)
+    batch = images(2, 64)
+    expected = logits(quick, batch)
+    assert torch.equal(logits(fuse(quick, FP32), batch), expected)
+
+
+@needs_fp32
 def test_images_of_another_size_and_memory_format():
     plain = network("lraspp_mobilenet_v3_large")
     quick = fuse(copy.deepcopy(plain), FP32)

@@ -15,6 +15,7 @@ from torch import nn
 from inference import UserError
 from inference.networks import build
 from training.classification import figures
+from training.classification.finished import read_run
 from training.classification.recipes import RECIPES, Recipe
 from training.run import record_of
 from training.score import score
@@ -28,6 +29,7 @@ TINY = Recipe(
     arguments={"widths": [4, 8], "depths": [1]},
     epochs=4,
     size=SIZE,
+    cache_size=SIZE,
     tta=True,
 )
 
@@ -129,6 +131,14 @@ def test_first_middle_and_best_epoch_are_judged_in_all_dimensions(run, drawn, da
         assert shown["silhouette"] == pytest.approx(wanted, abs=1e-4)
     assert drawn["features"] == 8 and drawn["knn"]["k"] == 7
     assert len({shown["knn_accuracy"] for shown in drawn["epochs"]}) > 1
+
+
+def test_an_unfinished_run_shows_the_epoch_that_its_weights_are_of(copy, data):
+    for fields, epoch in (({}, 3), ({"select": "last", "held_out": 0.0}, 4)):
+        (copy / "result.json").unlink(missing_ok=True)
+        recipe = {**dataclasses.asdict(TINY), **fields}
+        (copy / "recipe.json").write_text(json.dumps(recipe))
+        assert read_run(copy, data).best == epoch
 
 
 def test_accuracy_is_the_graded_one(run, drawn, data):

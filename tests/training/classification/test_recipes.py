@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import predict
+from inference import UserError, predict
 from inference.networks import NETWORKS
 from inference.networks.resnet import ResNet
 from training import run
@@ -106,7 +106,9 @@ def test_the_reports_model_a_is_the_reports():
 def test_variations_are_those_that_the_recipe_asks_for():
     labels = torch.arange(4).repeat(4)
     images = torch.rand(16, 3, 32, 32)
-    plain = override(RECIPES["p1-a-report"], ["rotate=0", "flip=0", "size=32", "classes=4"])
+    plain = override(
+        RECIPES["p1-a-report"], ["rotate=0", "flip=0", "size=32", "cache_size=32", "classes=4"]
+    )
     torch.manual_seed(0)
     same, targets = vary(images, labels, plain)
     assert torch.equal(same, images) and torch.equal(targets.argmax(1), labels)
@@ -116,6 +118,12 @@ def test_variations_are_those_that_the_recipe_asks_for():
     assert not torch.equal(mixed, images) and torch.allclose(targets.sum(1), torch.ones(16))
     for field in ("rotate=30", "trivial=1", "blur=3", "cutout=0.5", "jitter=0.4", "shift=4"):
         assert not torch.equal(vary(images, labels, override(plain, [field]))[0], images), field
+
+
+@pytest.mark.parametrize("change", ["size=64", "cache_size=64", "early_size=0"])
+def test_sizes_that_would_not_fit_are_refused(change):
+    with pytest.raises(UserError, match=r"size="):
+        override(RECIPES["p1-a"], [change])
 
 
 def test_early_epochs_may_be_smaller(monkeypatch):
