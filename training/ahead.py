@@ -16,7 +16,7 @@ SHARE = 0.2  # of the GPU's free memory that they may take
 class Ahead:
     """Gives the batches of `Batches` on a device.
 
-    On a CPU they are passed on. A small array lies on the GPU as a whole, and batches are
+    On a CPU they are passed on. What is used of a small array lies on the GPU, and batches are
     gathered there. Of a larger one, batch k + 1 is copied from pinned memory while k trains: on a
     stream of its own, so that neither waits for the other.
     """
@@ -24,6 +24,7 @@ class Ahead:
     def __init__(self, batches: Batches):
         self.batches, self.device = batches, torch.device("cpu")
         self.resident: list[torch.Tensor] | None = None
+        self.rows = np.unique(batches.indices)  # of the arrays, those that are used
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -40,17 +41,21 @@ class Ahead:
         if self.device.type != "cuda":
             return iter(self.batches)
         if self.resident is None and self._is_small():
-            self.resident = [_upload(array, self.device) for array in self.batches.arrays]
+            self._settle()
         return self._copied() if self.resident is None else self._gathered()
+
+    def _settle(self) -> None:
+        self.resident = [_upload(array, self.rows, self.device) for array in self.batches.arrays]
 
     def _is_small(self) -> bool:
         free, _ = torch.cuda.mem_get_info(self.device)
-        size = sum(array.nbytes for array in self.batches.arrays)
+        size = sum(array[:1].nbytes * len(self.rows) for array in self.batches.arrays)
         return size <= min(RESIDENT, SHARE * free)
 
     def _gathered(self) -> Iterator[tuple[torch.Tensor, ...]]:
         parts = self.batches.parts()
-        order = torch.from_numpy(np.concatenate(parts)).to(self.device)  # once an epoch
+        places = np.searchsorted(self.rows, np.concatenate(parts))
+        order = torch.from_numpy(places).to(self.device)  # once an epoch
         for chosen in order.split([len(part) for part in parts]):
             yield tuple(array.index_select(0, chosen) for array in self.resident)
 
@@ -76,10 +81,11 @@ def _arrived(copies: tuple[torch.Tensor, ...], ready: torch.cuda.Event) -> tuple
     return copies
 
 
-def _upload(array: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copies an array to a GPU bit by bit: it may not fit twice into memory."""
+def _upload(array: np.ndarray, rows: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Copies rows of an array to a GPU bit by bit: they may not fit twice into memory."""
     first = torch.tensor(array[:1])
-    whole = torch.empty(array.shape, dtype=first.dtype, device=device)
-    for start in range(0, len(array), 4096):
-        whole[start : start + 4096] = torch.tensor(array[start : start + 4096])
+    whole = torch.empty((len(rows), *array.shape[1:]), dtype=first.dtype, device=device)
+    for start in range(0, len(rows), 4096):
+        chosen = rows[start : start + 4096]
+        whole[start : start + len(chosen)] = torch.from_numpy(array[chosen])
     return whole

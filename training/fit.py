@@ -67,7 +67,9 @@ def fit(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
-    torch.set_float32_matmul_precision("high")
+    exact = task.recipe.precision == "fp32"
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
     task.to(memory_format=torch.channels_last)
     if task.recipe.compile:
         task.network.compile()

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import math
 import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,7 @@ import torch
 
 from inference import UserError, landcover
 from inference.images import read_pixels, read_rgb
+from training.locks import locked
 
 CACHE = Path("runs/cache")
 
@@ -82,16 +83,13 @@ def _one_at_a_time(folder: Path) -> Iterator[bool]:
     Yields:
         Whether it could: some network drives have no locks, and each process builds its own.
     """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            stack.enter_context(locked(folder, wait=True))
             alone = True
         except OSError:
             alone = False
         yield alone
-    finally:
-        os.close(handle)
 
 
 def _key(paths: Sequence[Path]) -> str:
@@ -151,15 +149,23 @@ def _decode(file: Path, paths: Sequence[Path], read: Callable) -> None:
         # A fork of a process with threads, of which the workers use none. New interpreters would
         # import everything once more.
         warnings.simplefilter("ignore", DeprecationWarning)
-        pool = ProcessPoolExecutor(workers, get_context("fork"), _ignore_interrupt)
+        pool = ProcessPoolExecutor(workers, get_context("fork"), _serve)
         try:
             list(pool.map(work, parts, [[paths[i] for i in part] for part in parts]))
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _ignore_interrupt() -> None:
+def _serve() -> None:
+    """Prepares a worker, which is to report nothing and to outlive nobody."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports Ctrl-C, once
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A parent that was killed tells no one; its end of this pipe closes all the same.
+    connection.wait([parent_process().sentinel])
+    os._exit(1)
 
 
 def _fill(file: Path, indices: np.ndarray, paths: Sequence[Path], *, read: Callable) -> None:

@@ -46,7 +46,10 @@ def start_from(network: nn.Module, name: str, pretrained: str) -> None:
     """
     if pretrained == "none":
         return
-    given = _hosted(name, pretrained) if pretrained in WORDS else _read(Path(pretrained))
+    if pretrained in WORDS:
+        given = _hosted(name, pretrained)
+    else:
+        given = _read(Path(pretrained), ", ".join(["none", *HOSTED.get(name, {})]))
     own = network.state_dict()
     # Files from before torch 0.4 lack BN's counters, which nothing here uses.
     spare = {k: v for k, v in own.items() if k.startswith(HEADS) or k.endswith("_tracked")}
@@ -67,12 +70,14 @@ def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
     return {key: given[key] for key in given if not key.startswith(HEADS) or fits(key)}
 
 
-def _read(file: Path) -> dict[str, Tensor]:
+def _read(file: Path, words: str) -> dict[str, Tensor]:
     try:
         with file.open("rb") as stream:
             return checkpoint.state_dict(stream, file)
     except OSError as error:
-        raise UserError(f"cannot read pretrained={file}: {error.strerror}") from error
+        raise UserError(
+            f"cannot read pretrained={file}: {error.strerror}; it is a file, or one of {words}"
+        ) from error
 
 
 def _hosted(name: str, word: str) -> dict[str, Tensor]:
@@ -90,9 +95,14 @@ def _hosted(name: str, word: str) -> dict[str, Tensor]:
         state = torch.hub.load_state_dict_from_url(
             weights.url, map_location="cpu", check_hash=True, progress=sys.stderr.isatty()
         )
-    except (OSError, RuntimeError, EOFError) as error:  # no network, no room, a wrong hash
+    except Exception as error:  # no network, no room, a wrong hash, strange bytes
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        there = folder / weights.url.rpartition("/")[2]
+        if there.exists():  # a download that failed leaves nothing
+            raise UserError(
+                f"{there} is broken ({reason}): remove it, and it is downloaded anew"
+            ) from error
         raise UserError(
             f"cannot fetch {word} weights of {name} ({reason}): download {weights.url} elsewhere "
             f"and put it into {folder}"

@@ -26,10 +26,12 @@ from torch import nn
 
 from inference import UserError, device, files, zoo
 from inference.networks import load_into
-from training.recipe import recipe_of
+from training import same as same_run
+from training.recipe import Recipe, recipe_of
 from training.run import record_of
 from training.score import Scored, score
 
+COURSE = {"p1": 50, "p2": 65, "p3": 7}  # classes of the course's data
 SAME = 0.998  # share of labels or pixels that rounding the weights to fp16 has to leave alone
 
 
@@ -77,8 +79,10 @@ def publish(run: Path, name: str | None, data: Path | None, urls: list[str], def
         if same < SAME:
             raise UserError(f"in fp16 only {same:.2%} of {run}'s predictions stay: not published")
         scores = _scores(record, data, after, file)
+    if recipe.select == "val":  # the score flatters, and says so
+        scores["select"] = "val"
     record = dataclasses.replace(
-        record, urls=urls, trained_on=_described(Path(result["data"])), scores=scores
+        record, urls=urls, trained_on=_trained_on(run, recipe, result, data), scores=scores
     )
     files.write_whole(zoo.path(record), content)
     zoo.add(record, default)
@@ -99,7 +103,8 @@ def rescore(record: zoo.Record, data: Path | None) -> None:
     scores = _scores(record, data, exact, zoo.path(record))
     if (record.scores["data"], record.scores["images"]) == (scores["data"], scores["images"]):
         scores["fast"] = {**record.scores["fast"], **scores["fast"]}
-    record = dataclasses.replace(record, scores=scores)
+    marks = {key: record.scores[key] for key in ("select",) if key in record.scores}
+    record = dataclasses.replace(record, scores={**scores, **marks})
     zoo.add(record)
     _show(record)
 
@@ -148,7 +153,7 @@ def _scores(record: zoo.Record, data: Path, exact: Scored, weights: Path) -> dic
                 "agreement": round(_agreement(exact, found), 6),
             }
     return {
-        "data": f"validation set of {_described(data)}",
+        "data": f"validation set of {_described(data, record)}",
         "images": exact.images,
         "metric": "mIoU" if record.task == "p3" else "accuracy",
         "fp32": round(exact.score, 6),
@@ -160,11 +165,22 @@ def _agreement(one: Scored, other: Scored) -> float:
     return float((one.predictions == other.predictions).mean())
 
 
-def _described(data: Path) -> str:
-    """Says what data is: generated data carries a note that it is."""
+def _trained_on(run: Path, recipe: Recipe, result: dict, data: Path) -> str:
+    """Describes what a run was trained on, by where it was or else by `data`, if that is it."""
+    there = Path(result["data"])
+    if there.is_dir():
+        return _described(there, recipe)
+    noted = same_run.read(run).get("key")
+    return _described(data, recipe) if noted == same_run.key(recipe, data) else "unknown data"
+
+
+def _described(data: Path, what: Recipe | zoo.Record) -> str:
+    """Says what data is: generated data carries a note that it is, the course's has its classes."""
     for folder in (data, data.resolve().parent):
         if (folder / "SAMPLE_DATA.json").exists():
             return "sample data"
+    if what.classes != COURSE[what.task]:
+        return f"own data ({what.classes} classes)"
     return "course data"
 
 

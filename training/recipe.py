@@ -17,6 +17,7 @@ WORDS = {
     "period_unit": ("epoch", "step"),
     "select": ("held_out", "val", "last"),
     "precision": ("auto", "fp32", "bf16"),
+    "initialise": ("he", "torch"),
 }
 
 
@@ -31,10 +32,13 @@ class Recipe:
     arguments: dict = field(default_factory=dict)  # of the network
     # none, a file (a state dict of this network) or what torchvision hosts: imagenet, coco
     pretrained: str = "none"
+    # What pretrained weights do not replace: he (inference.networks.initialise), or torch, which
+    # is PyTorch's own default
+    initialise: str = "he"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     epochs: int = 100
-    patience: int = 0  # epochs without a better held-out score that end the run; 0: never
+    patience: int = 0  # epochs without a better score that end the run; 0: never
     batch_size: int = 64  # of all processes together
     optimizer: str = "sgd"  # or adamw, or adam, whose weight decay is part of the gradient
     momentum: float = 0.9  # of sgd
@@ -57,7 +61,8 @@ class Recipe:
     select: str = "held_out"
     keep: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: the first and the middle
     tta: bool = False  # average the prediction with the mirror image's
-    precision: str = "auto"  # auto (bf16 where the machine has it), fp32 or bf16
+    # auto (bf16 where the machine has it), bf16, or fp32 (on a GPU too: no TF32)
+    precision: str = "auto"
     compile: bool = False  # torch.compile: minutes at first, then faster steps
     seed: int = 0
 
@@ -80,8 +85,11 @@ class Recipe:
             raise UserError(f"lr={self.lr}: a rate is above 0")
         if self.held_out == 0 and self.select == "held_out":
             raise UserError("held_out=0 leaves nothing to choose the epoch on: add select=last")
-        if self.patience and self.held_out == 0 and self.select == "last":
-            raise UserError(f"patience={self.patience} needs a held-out score: give held_out=0.05")
+        if self.patience and self.select == "last":
+            raise UserError(
+                f"patience={self.patience} waits for a better epoch, and select=last compares "
+                "none: add patience=0"
+            )
 
     def holds_out(self) -> bool:
         """Whether a part of train is measured, and not the course's validation set or nothing."""

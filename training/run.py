@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import json
 import os
 import platform
@@ -22,9 +21,11 @@ import torch
 from inference import UserError, zoo
 from inference.device import tune_allocator
 from inference.sharding import rank_and_world
+from training import same
 from training.fit import fit
 from training.keep import write_whole
-from training.recipe import Recipe, override, recipe_of
+from training.locks import locked
+from training.recipe import Recipe, override
 from training.score import score
 from training.task import Task
 
@@ -68,7 +69,7 @@ def _train(recipe: Recipe, data: Path, out: Path, prepare: Callable, task: Calla
     rank, world = rank_and_world()
     with _alone(out) if rank == 0 else contextlib.nullcontext():
         if rank == 0:
-            _check_same(recipe, out)
+            same.check(recipe, data, out)
         train, held_out = prepare(recipe, data)
         torch.manual_seed(recipe.seed)  # the initial weights
         found = fit(task(recipe), train, held_out, out, say=_say)
@@ -95,31 +96,17 @@ def _alone(out: Path) -> Iterator[None]:
     Raises:
         UserError: another one is at work in it, or it cannot be made.
     """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        folder = os.open(out, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with contextlib.ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(out, wait=False))
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process trains in {out}: wait for it or choose --out"
+            ) from error
+        except OSError as error:
+            raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
         yield
-    except BlockingIOError as error:
-        raise UserError(f"another process trains in {out}: wait for it or choose --out") from error
-    finally:
-        os.close(folder)
-
-
-def _check_same(recipe: Recipe, out: Path) -> None:
-    """Refuses to go on with another recipe in a run's folder."""
-    file = out / "recipe.json"
-    now = dataclasses.asdict(recipe)
-    if file.exists():
-        then = dataclasses.asdict(recipe_of(json.loads(file.read_text())))
-        changed = [key for key in now if then.get(key) != now[key]]
-        if changed:
-            raise UserError(f"{out} holds a run with another {changed[0]}: choose another --out")
-    else:
-        write_whole(file, json.dumps(now, indent=2).encode())
 
 
 def record_of(recipe: Recipe, name: str = "") -> zoo.Record:
@@ -155,7 +142,7 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
     result = {
         "recipe": dataclasses.asdict(recipe),
         "command": _command(found["processes"]),
-        "data": str(data),
+        "data": str(data.resolve()),
         "trained_on": found["trained_on"],
         "scores": {
             "metric": metric,
@@ -195,10 +182,12 @@ def _machine() -> dict:
 
 
 def _command(world: int) -> str:
-    """Gives what was typed, as a shell takes it."""
+    """Gives what was typed, as a shell takes it; of several hosts, without where they meet."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     module = ["-m", spec.name.removesuffix(".__main__")] if spec else [sys.argv[0]]
-    start = ["torchrun", f"--nproc-per-node={world}"] if world > 1 else ["python"]
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    hosts = [f"--nnodes={world // local}"] if world > local else []
+    start = ["torchrun", *hosts, f"--nproc-per-node={local}"] if world > 1 else ["python"]
     return shlex.join([*start, *module, *sys.argv[1:]])
 
 

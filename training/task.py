@@ -42,7 +42,8 @@ class Task(lightning.LightningModule):
         super().__init__()
         self.recipe, self.steps = recipe, 0
         self.network = build(recipe.network, recipe.classes, **recipe.arguments)
-        initialise(self.network, zero_residual=True)
+        if recipe.initialise == "he":
+            initialise(self.network, zero_residual=True)
         start_from(self.network, recipe.network, recipe.pretrained)
         self.average = self.network
         if recipe.ema:
@@ -52,6 +53,10 @@ class Task(lightning.LightningModule):
         self.losses: list[torch.Tensor] = []  # of the epoch, each with its rate
         self.rates: list[float] = []
         self.looked_at, self.scores = 0, {}
+
+    def exact(self) -> torch.autocast:
+        """Gives a context in which everything is computed in fp32, whatever the precision."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def loss(self, *batch: torch.Tensor) -> torch.Tensor:
         """Augments a uint8 batch and gives its mean loss."""
@@ -90,7 +95,8 @@ class Task(lightning.LightningModule):
         """One step; a loss that is not finite ends the run."""
         loss = self.loss(*batch)
         self.losses.append(loss.detach())
-        self.rates.append(self.optimizers(use_pl_optimizer=False).param_groups[0]["lr"])
+        groups = self.optimizers(use_pl_optimizer=False).param_groups
+        self.rates.append(max(group["lr"] for group in groups))
         # Looking at a GPU's value means to wait for it.
         if loss.device.type == "cpu" or len(self.losses) - self.looked_at >= UNSEEN:
             self._check()
@@ -106,7 +112,8 @@ class Task(lightning.LightningModule):
         self.looked_at = len(self.losses)
 
     def measured(self) -> dict[str, float]:
-        """Gives the epoch's mean loss, its score where there is one, and its last rate.
+        """Gives the epoch's mean loss, its score where there is one, and its last rate, the
+        highest of all layers'.
 
         Raises:
             UserError: a loss is not finite.
@@ -148,8 +155,9 @@ class Task(lightning.LightningModule):
             buffer.copy_(part.view_as(buffer))
 
     def validation_step(self, batch, _):
-        """Measures the average."""
-        self.measure(*batch)
+        """Measures the average, in fp32: rounded logits might choose another epoch."""
+        with self.exact():
+            self.measure(*batch)
 
     def on_validation_epoch_end(self):
         """Sums the processes' counts and keeps the score."""

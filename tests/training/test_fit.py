@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from inference import UserError
+from inference.networks import build
 from training import memory
 from training.classification.recipes import Recipe
 from training.classification.task import Classification
@@ -163,6 +164,33 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path):
     (tmp_path / "last.ckpt").write_bytes(b"PK half of it")
     with pytest.raises(UserError, match=r"cannot go on from .*last\.ckpt: remove it to begin anew"):
         train(tmp_path, epochs=2)
+
+
+def test_under_bf16_pixels_and_scores_are_fp32(tmp_path, monkeypatch):
+    real, kinds = Classification.normalise, set()
+
+    def noting(self, images):
+        kinds.add((images.dtype, torch.is_autocast_enabled("cpu")))
+        return real(self, images)
+
+    monkeypatch.setattr(Classification, "normalise", noting)
+    found = train(tmp_path, epochs=1, blur=3, degrees=5.0, crop=0.5, precision="bf16")
+    assert found["precision"] == "bf16-mixed"
+    assert kinds == {(torch.float32, False)}
+
+
+def test_the_rate_that_is_logged_is_the_highest(tmp_path):
+    train(tmp_path, epochs=1, lr=0.01, schedule="constant", head_lr=10.0)
+    assert float(measured(tmp_path)[0]["lr"]) == 0.1
+
+
+def test_without_he_the_network_starts_as_torch_builds_it():
+    torch.manual_seed(0)
+    built = build("convnet", 2, **recipe().arguments).state_dict()
+    for start, plain in (("torch", True), ("he", False)):
+        torch.manual_seed(0)
+        network = Classification(recipe(initialise=start)).network
+        assert same(built, network.state_dict()) == plain
 
 
 def test_checkpoints_hold_no_objects_and_weights_no_prefix(tmp_path):

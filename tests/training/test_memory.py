@@ -5,14 +5,20 @@ import multiprocessing
 import os
 import subprocess
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from inference import UserError, landcover
 from inference.images import read_pixels
+from tests.training.started import wait_until
 from training import memory
+from training.ahead import Ahead
+from training.locks import locked
 
 
 @pytest.fixture
@@ -84,6 +90,42 @@ def test_of_two_processes_that_start_at_once_one_decodes(pictures, tmp_path):
         process.join()
     assert [process.exitcode for process in both] == [0, 0]
     assert sorted(log.read_text().split()) == [path.name for path in pictures]
+
+
+def sleep(path, workers):
+    """Reads nothing, and says which process it is."""
+    (workers / str(os.getpid())).touch()
+    time.sleep(100)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork beside threads
+def test_a_killed_process_takes_its_workers_and_its_locks_along(tmp_path, draw, monkeypatch):
+    paths = [draw(tmp_path / f"{i}.png", (8, 8)) for i in range(200)]
+    workers, run = tmp_path / "workers", tmp_path / "run"
+    workers.mkdir(), run.mkdir()
+    monkeypatch.setattr(memory, "_cores", lambda: 2)
+
+    def use():
+        with locked(run, wait=False):
+            read = partial(sleep, workers=workers)
+            memory._mapped(paths, "slow", (8, 8, 3), read, tmp_path / "cache")
+
+    process = multiprocessing.get_context("fork").Process(target=use)
+    process.start()
+    try:
+        wait_until(lambda: len(list(workers.iterdir())) == 2, process)
+        with pytest.raises(BlockingIOError), locked(run, wait=False):
+            pass
+    finally:
+        process.kill()
+        process.join()
+    for folder in (run, tmp_path / "cache"):
+        with locked(folder, wait=False):
+            pass
+    until = time.monotonic() + 20
+    while any(Path(f"/proc/{worker.name}").exists() for worker in workers.iterdir()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_what_a_killed_process_left_is_removed(pictures, tmp_path):
@@ -163,3 +205,13 @@ def test_two_processes_share_the_batches_that_one_would_have():
     one = memory.Batches((np.arange(48),), range(48), 8, shuffle=True)
     assert [a | b for a, b in zip(*both)] == [set(numbers.tolist()) for (numbers,) in one]
     assert all(not a & b for a, b in zip(*both))
+
+
+def test_what_lies_on_a_device_gives_the_same_batches():
+    numbers, used = np.arange(100), np.random.default_rng(0).permutation(100)[:50]
+    made = memory.Batches((numbers, numbers * 2), used, 8, shuffle=True)
+    ahead = Ahead(made)
+    ahead._settle()  # on the CPU here
+    assert [len(items) for items in ahead.resident] == [50, 50]
+    for one, other in zip(made, ahead._gathered(), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

@@ -86,3 +86,20 @@ def test_no_network_is_one_line(monkeypatch):
 def test_a_network_that_torchvision_does_not_have_is_one_line():
     with pytest.raises(UserError, match="no imagenet weights of convnet: pretrained= is one of"):
         start_from(build("convnet", 50), "convnet", "imagenet")
+
+
+def test_a_broken_download_is_one_line_that_names_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    url = models.ResNet50_Weights.DEFAULT.url
+    file = tmp_path / "checkpoints" / url.rpartition("/")[2]
+    file.parent.mkdir()
+    file.write_bytes(b"<html>no weights</html>")
+    with pytest.raises(UserError, match=rf"{file} is broken .*: remove it") as caught:
+        start_from(build("resnet50", 65), "resnet50", "imagenet")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_misspelt_word_is_answered_with_the_words():
+    says = "cannot read pretrained=imagnet: .* or one of none, imagenet$"
+    with pytest.raises(UserError, match=says):
+        start_from(build("resnet50", 65), "resnet50", "imagnet")

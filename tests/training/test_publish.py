@@ -98,7 +98,7 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
     assert (tmp_path / "grader.csv").read_bytes() == (tmp_path / "author.csv").read_bytes()
 
     record = json.loads((clean / "inference/zoo.json").read_text())["checkpoints"]["mine"]
-    assert record["urls"] == [url] and record["trained_on"] == "course data"
+    assert record["urls"] == [url] and record["trained_on"] == "own data (3 classes)"
     assert record["scores"]["images"] == 12
     state = torch.load(clean / "weights/mine.pth", weights_only=True)
     kinds = {key: value.dtype for key, value in state.items()}
@@ -111,8 +111,12 @@ def test_scores_of_another_machine_are_added(trained, data):
     file = trained / "inference/zoo.json"
     zoo = json.loads(file.read_text())
     fast = zoo["checkpoints"]["more"]["scores"]["fast"]
-    zoo["checkpoints"]["more"]["scores"]["fast"] = {"cuda-fp16": {"score": 1.0, "agreement": 1.0}}
+    scores = zoo["checkpoints"]["more"]["scores"]
+    assert "select" not in scores
+    scores["fast"] = {"cuda-fp16": {"score": 1.0, "agreement": 1.0}}
+    scores["select"] = "val"
     file.write_text(json.dumps(zoo))
     run(sys.executable, "-m", "training.publish", "more", "--data", str(data), cwd=trained)
-    again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]["fast"]
-    assert again == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
+    again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]
+    assert again["select"] == "val"
+    assert again["fast"] == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}

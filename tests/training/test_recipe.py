@@ -73,7 +73,8 @@ def test_a_run_from_before_a_field_did_what_the_default_does():
         (["ema=1"], "ema=1.0: it is a share"),
         (["lr=0"], "lr=0.0: a rate is above 0"),
         (["held_out=0", "select=held_out"], "held_out=0 leaves nothing to choose the epoch on"),
-        (["held_out=0", "select=last", "patience=3"], "patience=3 needs a held-out score"),
+        (["select=last", "patience=3"], "patience=3 waits .* select=last .*: add patience=0"),
+        (["initialise=zeros"], "initialise=zeros: it is one of he, torch"),
     ],
 )
 def test_what_no_run_could_mean_is_one_line(pairs, says):

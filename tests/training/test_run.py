@@ -191,3 +191,27 @@ def test_another_recipe_is_not_mixed_into_a_run(place, whole):
     status, log = run(*COMMAND, *FIELDS, "lr=0.02", "--out", "whole", cwd=place)
     assert status == 2
     assert log == "error: whole holds a run with another lr: choose another --out\n"
+
+
+def test_other_data_is_not_mixed_into_a_run_but_moved_data_is_the_same(place, whole):
+    shutil.copytree(place / "p1_data", place / "moved")
+    for file in (place / "moved").rglob("*.png"):
+        os.utime(file, (1, 1))
+    command = (COMMAND[0], COMMAND[1], *FIELDS, "--data", "moved", "--out", "whole")
+    status, log = run(*command, cwd=place)
+    assert status == 0, log
+    result = json.loads((whole / "result.json").read_text())
+    assert result["data"] == str(place / "moved")
+    (place / "moved" / "train_50" / "0_0.png").rename(place / "moved" / "train_50" / "1_40.png")
+    status, log = run(*command, cwd=place)
+    assert status == 2
+    moved = place / "moved"
+    assert log == f"error: whole holds a run on other data ({moved}): choose another --out\n"
+    assert json.loads((whole / "result.json").read_text()) == result
+
+
+def test_a_run_that_never_began_keeps_no_one_out(place):
+    status, _ = run(*COMMAND, *FIELDS, "pretrained=nowhere.pth", "--out", "begun", cwd=place)
+    assert status == 2 and (place / "begun" / "recipe.json").exists()
+    status, log = run(*COMMAND, *FIELDS, "epochs=1", "--out", "begun", cwd=place)
+    assert status == 0, log

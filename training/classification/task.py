@@ -22,10 +22,13 @@ class Classification(Task):
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Args: images uint8 (N, S, S, 3) at the cache's size; labels int64 (N,)."""
         recipe = self.recipe
-        images, targets = vary(self.unit(images), labels, recipe)
-        if self.current_epoch < recipe.early * recipe.epochs:
-            images = F.interpolate(images, size=recipe.early_size, mode="bilinear", antialias=True)
-        logits = self.network(self.normalise(images))
+        with self.exact():  # a convolution of an augmentation would round the pixels
+            images, targets = vary(self.unit(images), labels, recipe)
+            if self.current_epoch < recipe.early * recipe.epochs:
+                side = recipe.early_size
+                images = F.interpolate(images, size=side, mode="bilinear", antialias=True)
+            images = self.normalise(images)
+        logits = self.network(images)
         return F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
 
     def measure(self, images: torch.Tensor, labels: torch.Tensor) -> None:

@@ -25,15 +25,10 @@ class Segmentation(Task):
     def loss(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Args: images uint8 (N, H, W, 3); masks uint8 (N, H, W) in 0-6, 255 where no class."""
         recipe = self.recipe
-        images = self.unit(images)
-        # A crop's area is drawn uniformly between its smallest and largest side, squared.
-        area = tuple(min(1.0, (s * recipe.crop / images.shape[-1]) ** 2) for s in recipe.scale)
-        images, masks = augment.crop(images, recipe.crop, area, (0.8, 1.25), masks=masks)
-        images, masks = augment.turn(images, masks)
-        if recipe.jitter:
-            images = augment.jitter(images, *[recipe.jitter] * 3)
-        output = self.network(self.normalise(images))
-        masks = masks.long()
+        with self.exact():  # a matrix product of an augmentation would round the pixels
+            images, masks = _vary(self.unit(images), masks, recipe)
+            images, masks = self.normalise(images), masks.long()
+        output = self.network(images)
         loss = F.cross_entropy(output["out"].float(), masks, ignore_index=landcover.NO_CLASS)
         if recipe.auxiliary:
             auxiliary = F.cross_entropy(
@@ -56,3 +51,14 @@ class Segmentation(Task):
         miou = (right / union)[:6].mean().item()
         self.confusion.zero_()
         return 0.0 if math.isnan(miou) else miou
+
+
+def _vary(images: torch.Tensor, masks: torch.Tensor, recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Augments images (N, 3, H, W) in [0, 1] and their masks (N, H, W) as the recipe says."""
+    # A crop's area is drawn uniformly between its smallest and largest side, squared.
+    area = tuple(min(1.0, (s * recipe.crop / images.shape[-1]) ** 2) for s in recipe.scale)
+    images, masks = augment.crop(images, recipe.crop, area, (0.8, 1.25), masks=masks)
+    images, masks = augment.turn(images, masks)
+    if recipe.jitter:
+        images = augment.jitter(images, *[recipe.jitter] * 3)
+    return images, masks
