@@ -15,6 +15,10 @@ import pytest
 import torch
 from PIL import Image
 
+from training import publish, same
+from training.classification.recipes import RECIPES
+from training.recipe import override
+
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ["hw1_1.sh", "hw1_2.sh", "hw1_3.sh", "hw1_download.sh", "mean_iou_evaluate.py"]
 
@@ -82,8 +86,8 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         url = f"http://127.0.0.1:{server.server_port}/mine.pth"
-        publish = ["training.publish", "runs/p1-a-s0", "--name", "mine", "--url", url, "--default"]
-        run(sys.executable, "-m", *publish, cwd=trained)
+        command = ["training.publish", "runs/p1-a-s0", "--name", "mine", "--url", url, "--default"]
+        run(sys.executable, "-m", *command, cwd=trained)
         images = str(data / "val_50")
         run("bash", "hw1_1.sh", images, str(tmp_path / "author.csv"), cwd=trained)
 
@@ -120,3 +124,14 @@ def test_scores_of_another_machine_are_added(trained, data):
     again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]
     assert again["select"] == "val"
     assert again["fast"] == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
+
+
+def test_what_data_is_called(data, tmp_path):
+    course = RECIPES["p1-a"]
+    own = override(course, ["classes=3"])
+    gone = {"data": str(tmp_path / "gone")}
+    assert publish._described(data, own) == "own data (3 classes)"
+    assert publish._described(data, course) == "course data"
+    assert publish._trained_on(tmp_path, own, gone, data) == "unknown data"
+    same.check(own, data, tmp_path)  # the run was on this data, before it was moved
+    assert publish._trained_on(tmp_path, own, gone, data) == "own data (3 classes)"
