@@ -51,4 +51,5 @@ def _row(record: zoo.Record, default: bool) -> list[str]:
 def _score(scores: dict) -> str:
     if "fp32" not in scores:
         return "-"
-    return f"{scores['fp32']:.4f} {scores.get('metric', '')} (n={scores.get('images', '?')})"
+    chose = ", chosen on them" if scores.get("select") == "val" else ""
+    return f"{scores['fp32']:.4f} {scores.get('metric', '')} (n={scores.get('images', '?')}{chose})"

@@ -37,7 +37,8 @@ class Record:
         trained_on: the data, in words.
         recipe: name of the training recipe.
         scores: {"data": which set, "images": how many, "metric": "accuracy" or "mIoU", "fp32":
-            score in [0, 1], "fast": {"cuda-fp16": {"score": ..., "agreement": ...}, ...}}.
+            score in [0, 1], "fast": {"cuda-fp16": {"score": ..., "agreement": ...}, ...}}, and
+            "select": "val" where those images chose the epoch, which flatters the score.
         folder: follows from where the zoo.json lies, and is not written there.
     """
 
