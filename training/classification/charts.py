@@ -83,9 +83,11 @@ def draw_learning(
     _curve(left, epochs, columns["loss"], best, "training loss")
     _curve(right, epochs, columns["accuracy"], best, f"{split} accuracy")
     if val is not None:
-        right.axhline(val, color=RED, linestyle="--", label=f"val, exported weights: {val:.1%}")
+        right.axhline(val, color=RED, linestyle="--", label=f"val as graded: {val:.1%}")
     reached = columns["accuracy"][best - 1]
-    right.plot(best, reached, "o", color="black", zorder=3, label=f"{split}: {reached:.1%}")
+    right.plot(
+        best, reached, "o", color="black", zorder=3, label=f"{split} in training: {reached:.1%}"
+    )
     right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     right.legend(loc="lower right", fontsize=10, framealpha=1)
     return figure
