@@ -29,6 +29,7 @@ RECIPE = Recipe(
     lr=0.05,
     ema=0.5,
     size=16,
+    cache_size=16,
     flip=0.0,
     precision="fp32",
 )
