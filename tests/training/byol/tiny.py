@@ -44,7 +44,7 @@ def train(out, watched=True, **changes):
     torch.manual_seed(0)
     task = Byol(recipe(**changes))
     pixels, labels = arrays()
-    batches = memory.Batches((pixels,), range(40), 8, shuffle=True)
+    batches = memory.Batches((pixels,), range(40), task.recipe.batch_size, shuffle=True)
     watching = memory.Batches((pixels, labels), range(40), 16, shuffle=False) if watched else None
     return task, fit(task, batches, watching, out, say=lambda line: None)
 
