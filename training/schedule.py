@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from inference import UserError
+from training.lars import Lars
 
 STAGES = 4  # layer1 ... layer4 of a ResNet
 
@@ -59,6 +60,8 @@ def optimizer(recipe, network: nn.Module) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         nesterov = recipe.nesterov and recipe.momentum > 0
         return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=fused)
+    if recipe.optimizer == "lars":
+        return Lars(groups, recipe.lr, recipe.momentum)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, recipe.lr, fused=fused)
 
