@@ -196,13 +196,14 @@ class _Run(Callback):
         speed = {"seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
         if trainer.is_global_zero:
             self._write(task, {"epoch": trainer.current_epoch, **measured, **speed})
-        trainer.save_checkpoint(self.out / "last.ckpt", weights_only=False)  # on every rank
+        if task.recipe.is_due(trainer.current_epoch):
+            trainer.save_checkpoint(self.out / "last.ckpt", weights_only=False)  # on every rank
         if trainer.is_global_zero:
             self.say(self._line(task, measured, speed))
         trainer.should_stop = self._is_patience_over(task.recipe)
 
     def _write(self, task: Task, row: dict) -> None:
-        if self.best_epoch == row["epoch"]:
+        if self.best_epoch == row["epoch"] and task.recipe.is_due(row["epoch"]):
             keep.save_weights(task.exported(), self.out / "best.pth")
         if self.done in task.recipe.kept():
             keep.save_weights(task.exported(), self.out / f"epoch-{self.done:04}.pth")

@@ -67,6 +67,8 @@ class Recipe:
     # What chooses the epoch: held_out; val, the course's own (an old habit: its score flatters);
     # or last, no choice, for which held_out may be 0
     select: str = "held_out"
+    # Epochs from one measurement, and from one state that a killed run goes on from, to the next
+    every: int = 1
     keep: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: the first and the middle
     tta: bool = False  # average the prediction with the mirror image's
     # auto (bf16 where the machine has it), bf16, or fp32 (on a GPU too: no TF32)
@@ -83,7 +85,7 @@ class Recipe:
         for key, words in WORDS.items():
             if getattr(self, key) not in words:
                 raise UserError(f"{key}={getattr(self, key)}: it is one of {', '.join(words)}")
-        for key in ("epochs", "batch_size", "period"):
+        for key in ("epochs", "batch_size", "period", "every"):
             if getattr(self, key) < 1:
                 raise UserError(f"{key}={getattr(self, key)}: it is a whole number from 1 up")
         for key in ("ema", "held_out", "warmup"):
@@ -102,6 +104,10 @@ class Recipe:
     def holds_out(self) -> bool:
         """Whether a part of train is measured, and not the course's validation set or nothing."""
         return self.held_out > 0 and self.select != "val"
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether a run measures, and saves its state, after an epoch, counted from 0."""
+        return (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs
 
     def kept(self) -> tuple[int, ...]:
         """Gives the epochs, from 1, whose weights are kept for figures beside the best."""
