@@ -9,6 +9,7 @@ import numpy as np
 
 from training import memory, run
 from training.classification import data as labelled
+from training.classification import fraction
 from training.classification.recipes import RECIPES, Recipe
 from training.classification.task import Classification
 
@@ -23,10 +24,13 @@ def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]
     labelled.check_classes(labels, recipe.classes, data)
     share = recipe.held_out if recipe.holds_out() else 0.0
     train, held = labelled.hold_out(labels, share, recipe.seed)
-    pixels = memory.images(paths, recipe.cache_size)
-    batches = memory.Batches(
-        (pixels, labels), train, recipe.batch_size, shuffle=True, seed=recipe.seed
-    )
+    train = fraction.part(labels, train, recipe.fraction, recipe.seed)
+    arrays = memory.images(paths, recipe.cache_size), labels
+    given = {"batch_size": recipe.batch_size, "shuffle": True, "seed": recipe.seed}
+    if recipe.repeat == 1:
+        batches = memory.Batches(arrays, train, **given)
+    else:
+        batches = fraction.Repeated(arrays, train, **given, repeat=recipe.repeat)
     if not len(held):
         return batches, _measured(recipe, *labelled.read(recipe.task, data, "val"))
     return batches, _measured(recipe, [paths[i] for i in held], labels[held])
