@@ -1,4 +1,7 @@
-"""Train a classifier: python -m training.classification RECIPE --data DIR [key=value ...]."""
+"""Train a classifier: python -m training.classification RECIPE --data DIR [key=value ...].
+
+`p2-table` in the place of RECIPE trains P2's settings and compares them (p2-table --help).
+"""
 
 from __future__ import annotations
 
@@ -43,4 +46,10 @@ def _measured(recipe: Recipe, paths: list[Path], labels: np.ndarray) -> memory.B
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["p2-table"]:
+        from training.classification import (
+            table,
+        )  # which is for its statistics' sake slow to import
+
+        sys.exit(table.main(sys.argv[2:]))
     sys.exit(run.main(__doc__, RECIPES, prepare, Classification))
