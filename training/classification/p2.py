@@ -7,12 +7,13 @@
     E  as C                     backbone frozen
 
 One budget and one classifier, a linear layer on the pooled features, for all five: epochs, batch
-size, augmentation, smoothing, optimiser, schedule, average and mirrored prediction are the same.
-Rates alone differ, since what starts at random has to go further than what is nearly there:
+size, augmentation, smoothing, optimiser, schedule, average, mirrored prediction and the
+classifier's rate are the same. The backbone's rate alone differs, since what starts at random has
+to go further than what is nearly there:
 
-    A     1e-3 everywhere
-    B, C  1e-3 for the classifier, .65 of it for the last stage, .65^2 for the one before, ...
-    D, E  3e-3 for the classifier, which is all that is trained
+    A     1e-3, as the classifier's
+    B, C  .65 of that in the last stage, .65^2 in the one before, ... .65^5 before the first
+    D, E  none
 
 Nothing is held out and nothing chosen: it is the last epoch's weights that count, and val is
 measured along the way for the curve alone. B to E start from `pretrained=FILE`.
@@ -58,7 +59,7 @@ A = Recipe(
     label_smoothing=0.1,
 )
 TUNED = {"pretrained": "", "layer_decay": 0.65}
-FROZEN = {"pretrained": "", "frozen": True, "lr": 3e-3}
+FROZEN = {"pretrained": "", "frozen": True}
 
 A_REPORT = Recipe(
     name="p2-a-report",

@@ -99,6 +99,23 @@ def test_a_recipe_trains_and_its_export_answers(name, data, tmp_path, monkeypatc
         assert len(list(csv.DictReader(text))) == len(list(images.iterdir()))
 
 
+def test_a_supervised_backbone_is_what_the_settings_start_from(
+    data, tmp_path, monkeypatch, shallow
+):
+    monkeypatch.chdir(tmp_path)
+    folder = data / "p2_data"
+    changes = small(RECIPES["p2-supervised"])
+    assert train(monkeypatch, "p2-supervised", "--data", folder, "--out", "sl", *changes) == 0
+    result = json.loads((tmp_path / "sl" / "result.json").read_text())
+    assert result["trained_on"] == 8 and 0 <= result["scores"]["accuracy"] <= 1
+    changes = [*small(RECIPES["p2-d"]), "pretrained=sl/best.pth"]
+    assert train(monkeypatch, "p2-d", "--data", folder, "--out", "d", *changes) == 0
+    one, other = (
+        torch.load(tmp_path / name / "best.pth", weights_only=True) for name in ("sl", "d")
+    )
+    assert all(torch.equal(one[key], other[key]) for key in one if not key.startswith("fc."))
+
+
 def test_the_reports_model_a_is_the_reports():
     recipe = RECIPES["p1-a-report"]
     network = Classification(recipe).network
