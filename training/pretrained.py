@@ -38,12 +38,16 @@ def start_from(network: nn.Module, name: str, pretrained: str) -> None:
     Args:
         name: the network's, a key of `inference.networks.NETWORKS`.
         pretrained: none, imagenet, coco, coco_trunk (coco without the heads), or a file with a
-            state dict of this network.
+            state dict of this network; empty where a recipe wants to be told.
 
     Raises:
-        UserError: the file is missing, no checkpoint or another network's; torchvision has no
-            such weights of this network, or they cannot be downloaded.
+        UserError: nothing is said; the file is missing, no checkpoint or another network's;
+            torchvision has no such weights of this network, or they cannot be downloaded.
     """
+    if not pretrained:
+        raise UserError(
+            "this recipe starts from a backbone: add pretrained=FILE, a state dict of " + name
+        )
     if pretrained == "none":
         return
     if pretrained in WORDS:

@@ -115,6 +115,8 @@ class ResNet(Trunk):
         groups: Groups of the 3x3 convolutions.
         group_width: Channels of one group in the first stage.
         head: None for torchvision's one linear layer, else the hidden widths of `mlp`.
+        logits: Outputs of a linear layer `fc` before all that, which then is `classifier`: how
+            the original report put a classifier on ImageNet's 1000 logits. 0: no such layer.
     """
 
     def __init__(
@@ -124,10 +126,16 @@ class ResNet(Trunk):
         groups: int = 1,
         group_width: int = 64,
         head: Sequence[int] | None = None,
+        logits: int = 0,
     ) -> None:
         super().__init__(depths, groups, group_width)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(POOLED, classes) if head is None else mlp(POOLED, head, classes)
+        self.classifier = None
+        if logits:
+            self.fc = nn.Linear(POOLED, logits)
+            self.classifier = mlp(logits, head or (), classes)
+        else:
+            self.fc = nn.Linear(POOLED, classes) if head is None else mlp(POOLED, head, classes)
 
     def pooled(self, images: Tensor) -> Tensor:
         """Global average of the last stage: (N, 3, H, W) -> (N, 2048)."""
@@ -137,11 +145,14 @@ class ResNet(Trunk):
     def features(self, images: Tensor) -> Tensor:
         """Input of the last linear layer: (N, 3, H, W) -> (N, 2048), or the head's last width."""
         pooled = self.pooled(images)
+        if self.classifier is not None:
+            return self.classifier[:-1](self.fc(pooled))
         return pooled if isinstance(self.fc, nn.Linear) else self.fc[:-1](pooled)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> logits (N, classes)."""
-        return self.fc(self.pooled(images))
+        first = self.fc(self.pooled(images))
+        return first if self.classifier is None else self.classifier(first)
 
 
 def mlp(channels: int, widths: Sequence[int], classes: int) -> nn.Sequential:
@@ -154,9 +165,9 @@ def mlp(channels: int, widths: Sequence[int], classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(channels, classes))
 
 
-def resnet50(classes: int, head: Sequence[int] | None = None) -> ResNet:
+def resnet50(classes: int, head: Sequence[int] | None = None, logits: int = 0) -> ResNet:
     """25.6 M parameters with 1000 classes; `head=(h1, h2)` makes a 3-layer classifier."""
-    return ResNet(classes, (3, 4, 6, 3), head=head)
+    return ResNet(classes, (3, 4, 6, 3), head=head, logits=logits)
 
 
 def resnext101_64x4d(classes: int, head: Sequence[int] | None = None) -> ResNet:

@@ -1,4 +1,7 @@
-"""Train a classifier: python -m training.classification RECIPE --data DIR [key=value ...]."""
+"""Train a classifier: python -m training.classification RECIPE --data DIR [key=value ...].
+
+`p2-table` in the place of RECIPE trains P2's settings and compares them (p2-table --help).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from training import memory, run
 from training.classification import data as labelled
+from training.classification import fraction
 from training.classification.recipes import RECIPES, Recipe
 from training.classification.task import Classification
 
@@ -23,10 +27,13 @@ def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]
     labelled.check_classes(labels, recipe.classes, data)
     share = recipe.held_out if recipe.holds_out() else 0.0
     train, held = labelled.hold_out(labels, share, recipe.seed)
-    pixels = memory.images(paths, recipe.cache_size)
-    batches = memory.Batches(
-        (pixels, labels), train, recipe.batch_size, shuffle=True, seed=recipe.seed
-    )
+    train = fraction.part(labels, train, recipe.fraction, recipe.seed)
+    arrays = memory.images(paths, recipe.cache_size), labels
+    given = {"batch_size": recipe.batch_size, "shuffle": True, "seed": recipe.seed}
+    if recipe.repeat == 1:
+        batches = memory.Batches(arrays, train, **given)
+    else:
+        batches = fraction.Repeated(arrays, train, **given, repeat=recipe.repeat)
     if not len(held):
         return batches, _measured(recipe, *labelled.read(recipe.task, data, "val"))
     return batches, _measured(recipe, [paths[i] for i in held], labels[held])
@@ -39,4 +46,10 @@ def _measured(recipe: Recipe, paths: list[Path], labels: np.ndarray) -> memory.B
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["p2-table"]:
+        from training.classification import (
+            table,
+        )  # which is for its statistics' sake slow to import
+
+        sys.exit(table.main(sys.argv[2:]))
     sys.exit(run.main(__doc__, RECIPES, prepare, Classification))

@@ -24,7 +24,8 @@ def read(task: str, data: Path, part: str) -> Labelled:
     """Lists a part of a problem's data.
 
     Args:
-        task: p1 (names tell the class: `{class}_{id}.png`) or p2 (a csv does).
+        task: p1 (names tell the class: `{class}_{id}.png`), p2 (office, whose csv does) or mini
+            (the images to pre-train on, where their csv has labels).
         data: `hw1_data/p1_data` or `hw1_data/p2_data`.
         part: train or val.
 
@@ -33,8 +34,8 @@ def read(task: str, data: Path, part: str) -> Labelled:
     """
     if task == "p1":
         return _from_names(data / f"{part}_50")
-    office = data / "office"
-    return _from_csv(office / f"{part}.csv", office / part)
+    folder = data / ("mini" if task == "mini" else "office")
+    return _from_csv(folder / f"{part}.csv", folder / part)
 
 
 def _from_names(folder: Path) -> Labelled:

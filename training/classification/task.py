@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from training import augment
@@ -10,7 +11,13 @@ from training.task import Task
 
 
 class Classification(Task):
-    """Cross-entropy on augmented images; the score is the accuracy on held-out ones."""
+    """Cross-entropy on augmented images; the score is the accuracy on held-out ones.
+
+    With `frozen` the classifier alone learns. The backbone has no gradients, so that no graph is
+    kept of it and the optimiser does not have it; it stays in eval mode, so that the statistics
+    of its BatchNorm stay too; and the average leaves it alone, since even the mean of two equal
+    numbers need not be that number (0 and -0).
+    """
 
     score_name = "accuracy"
     counts = ("right", "seen")
@@ -18,6 +25,33 @@ class Classification(Task):
     def __init__(self, recipe):
         super().__init__(recipe)
         self.right = self.seen = 0
+        if recipe.frozen:
+            self.network.requires_grad_(False)
+            learner(self.network).requires_grad_(True)
+            self.train()
+
+    def train(self, mode: bool = True):
+        """Puts all that learns into train mode: what is frozen is always in eval mode."""
+        super().train(mode)
+        if self.recipe.frozen:
+            self.network.eval()
+            learner(self.network).train(mode)
+        return self
+
+    def on_train_start(self):
+        """As `Task` does; what is frozen is no part of the average's steps."""
+        super().on_train_start()
+        if self.recipe.frozen:
+            both = [learner(n).state_dict().values() for n in (self.average, self.network)]
+            self._floats = [[v for v in values if v.is_floating_point()] for values in both]
+
+    def _agree(self):
+        # The mean of equal statistics may differ from them in the last bit.
+        kept = _frozen_buffers(self) if self.recipe.frozen else []
+        before = [buffer.clone() for buffer in kept]
+        super()._agree()
+        for buffer, value in zip(kept, before, strict=True):
+            buffer.copy_(value)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Args: images uint8 (N, S, S, 3) at the cache's size; labels int64 (N,)."""
@@ -42,6 +76,19 @@ class Classification(Task):
         accuracy = self.right / self.seen
         self.right = self.seen = 0
         return accuracy
+
+
+def learner(network: nn.Module) -> nn.Module:
+    """Gives the classifier of a ResNet: what learns when the rest is frozen."""
+    return network.fc if network.classifier is None else network.classifier
+
+
+def _frozen_buffers(task: Classification) -> list[torch.Tensor]:
+    found = []
+    for network in {task.network, task.average}:
+        own = {id(buffer) for buffer in learner(network).buffers()}
+        found += [buffer for buffer in network.buffers() if id(buffer) not in own]
+    return found
 
 
 def vary(images: torch.Tensor, labels: torch.Tensor, recipe) -> tuple[torch.Tensor, torch.Tensor]:

@@ -29,8 +29,8 @@ SMALL = {
 def shallow(monkeypatch):
     """Puts ResNets of one block a stage in the place of the deep ones: a test can afford them."""
 
-    def build(classes, head=None):
-        return ResNet(classes, (1, 1, 1, 1), head=head)
+    def build(classes, head=None, logits=0):
+        return ResNet(classes, (1, 1, 1, 1), head=head, logits=logits)
 
     for name in ("resnet50", "resnext101_64x4d"):
         monkeypatch.setitem(NETWORKS, name, build)
@@ -43,7 +43,11 @@ def data(tmp_path_factory):
     random = np.random.default_rng(0)
     for part, count in (("train", 6), ("val", 2)):
         rows = []
-        for folder in (root / "p1_data" / f"{part}_50", root / "p2_data" / "office" / part):
+        for folder in (
+            root / "p1_data" / f"{part}_50",
+            root / "p2_data" / "office" / part,
+            root / "p2_data" / "mini" / part,
+        ):
             folder.mkdir(parents=True)
             for label in range(2):
                 for i in range(count):
@@ -51,8 +55,9 @@ def data(tmp_path_factory):
                     pixels[..., label] += 100
                     Image.fromarray(pixels).save(folder / f"{label}_{i}.png")
                     rows.append(f"{len(rows)},{label}_{i}.png,{label}")
-        table = root / "p2_data" / "office" / f"{part}.csv"
-        table.write_text("\n".join(["id,filename,label", *rows[len(rows) // 2 :], ""]))
+        for name in ("office", "mini"):
+            table = root / "p2_data" / name / f"{part}.csv"
+            table.write_text("\n".join(["id,filename,label", *rows[: 2 * count], ""]))
     return root
 
 
@@ -76,7 +81,7 @@ def small(recipe):
     ]
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "p2-supervised"])
 def test_a_recipe_trains_and_its_export_answers(name, data, tmp_path, monkeypatch, shallow):
     recipe = RECIPES[name]
     monkeypatch.chdir(tmp_path)
@@ -92,6 +97,23 @@ def test_a_recipe_trains_and_its_export_answers(name, data, tmp_path, monkeypatc
     predict.classify(images, tmp_path / "labels.csv", settings)
     with (tmp_path / "labels.csv").open() as text:
         assert len(list(csv.DictReader(text))) == len(list(images.iterdir()))
+
+
+def test_a_supervised_backbone_is_what_the_settings_start_from(
+    data, tmp_path, monkeypatch, shallow
+):
+    monkeypatch.chdir(tmp_path)
+    folder = data / "p2_data"
+    changes = small(RECIPES["p2-supervised"])
+    assert train(monkeypatch, "p2-supervised", "--data", folder, "--out", "sl", *changes) == 0
+    result = json.loads((tmp_path / "sl" / "result.json").read_text())
+    assert result["trained_on"] == 8 and 0 <= result["scores"]["accuracy"] <= 1
+    changes = [*small(RECIPES["p2-d"]), "pretrained=sl/best.pth"]
+    assert train(monkeypatch, "p2-d", "--data", folder, "--out", "d", *changes) == 0
+    one, other = (
+        torch.load(tmp_path / name / "best.pth", weights_only=True) for name in ("sl", "d")
+    )
+    assert all(torch.equal(one[key], other[key]) for key in one if not key.startswith("fc."))
 
 
 def test_the_reports_model_a_is_the_reports():

@@ -1,0 +1,171 @@
+"""The table of P2's settings: what it trains, what it takes as it is, and what it says."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference.networks import NETWORKS, build
+from inference.networks.resnet import ResNet
+from training import run
+from training.classification import __main__ as command
+from training.classification import intervals, table
+from training.classification.recipes import RECIPES
+from training.classification.task import Classification
+
+SMALL = ["classes=2", "epochs=1", "batch_size=4", "size=32", "cache_size=32", "precision=fp32"]
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """Gives a folder with office data, two backbones, and training within this process."""
+
+    def resnet(classes, head=None, logits=0):
+        return ResNet(classes, (1, 1, 1, 1), head=head, logits=logits)
+
+    monkeypatch.setitem(NETWORKS, "resnet50", resnet)
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for part, count in (("train", 6), ("val", 5)):
+        folder = tmp_path / "data" / "office" / part
+        folder.mkdir(parents=True)
+        rows = ["id,filename,label"]
+        for i in range(2 * count):
+            Image.fromarray(random.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(
+                folder / f"{i}.png"
+            )
+            rows.append(f"{i},{i}.png,{i % 2}")
+        (folder.parent / f"{part}.csv").write_text("\n".join([*rows, ""]))
+    for name in ("ssl", "sl"):
+        torch.save(build("resnet50", 1000).state_dict(), f"{name}.pth")
+    return tmp_path
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Gives the list of what was trained, in this process."""
+    names = []
+
+    def start(words, data, out):
+        names.append(out.name)
+        monkeypatch.setattr(sys, "argv", ["", *words, "--data", str(data), "--out", str(out)])
+        assert run.main("", RECIPES, command.prepare, Classification) == 0
+
+    monkeypatch.setattr(table, "start", start)
+    return names
+
+
+def make(*words):
+    return table.main(["--data", "data", "--out", "out", *words])
+
+
+def test_what_is_missing_is_trained_and_compared(place, started, capsys):
+    words = ("p2-a", "p2-c", *SMALL, "--backbone-ssl", "ssl.pth", "--seeds", "0", "1")
+    assert make(*words) == 0
+    said = capsys.readouterr().out
+    assert started == ["p2-a-s0", "p2-a-s1", "p2-c-s0", "p2-c-s1"]
+    assert said == (place / "out" / "table.md").read_text() + "\n"
+    assert "| A (`p2-a`) | none | all | " in said and "on the 10 images of val" in said
+    with (place / "out" / "table.csv").open() as text:
+        rows = list(csv.DictReader(text))
+    for row, name in zip(rows, ("p2-a", "p2-c")):
+        results = [
+            json.loads((place / "out" / f"{name}-s{seed}" / "result.json").read_text())
+            for seed in (0, 1)
+        ]
+        accuracies = [result["scores"]["val"] for result in results]
+        assert float(row["accuracy"]) == pytest.approx(np.mean(accuracies))
+        assert float(row["sd"]) == pytest.approx(np.std(accuracies, ddof=1), abs=1e-6)
+        assert float(row["low"]) < float(row["accuracy"]) < float(row["high"])
+        file = "none" if name == "p2-a" else "ssl.pth"
+        assert {result["recipe"]["pretrained"] for result in results} == {file}
+    with (place / "out" / "differences.csv").open() as text:
+        (pair,) = csv.DictReader(text)
+    accuracies = [float(row["accuracy"]) for row in rows]
+    assert (pair["better"], pair["than"]) == ("p2-c", "p2-a")
+    assert float(pair["by"]) == pytest.approx(accuracies[1] - accuracies[0], abs=2e-6)
+
+    # What is finished is not done again: answers are enough of it, wherever they came from.
+    for weights in (place / "out").glob("*/best.pth"):
+        weights.unlink()
+    assert make(*words) == 0 and capsys.readouterr().out == said
+    assert make("p2-c", *SMALL, "--seeds", "1") == 0  # no backbone is needed for what is there
+    assert "(n = 1)" in capsys.readouterr().out and len(started) == 4
+
+    # But what is there must be what is asked for, and its answers those of its result.
+    assert make(*words, "epochs=2") == 2
+    assert capsys.readouterr().err == (
+        "error: out/p2-a-s0 holds a run with another epochs than is asked for: choose another "
+        "--out, or say epochs=1\n"
+    )
+    answers = place / "out" / "p2-c-s1" / "predictions.csv"
+    answers.write_text(re.sub(r"[01]\n", "7\n", answers.read_text()))  # neither of the classes
+    assert make(*words) == 2
+    assert "predictions.csv does not fit its result" in capsys.readouterr().err
+    answers.unlink()
+    assert make(*words) == 2
+    assert "predictions.csv is missing, and there is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["p2-d"], "p2-d needs a backbone, and out has no finished p2-d-s0: add --backbone-sl"),
+        (["p2-c-report"], "p2-c-report needs a backbone"),
+        (["p1-a"], "no setting 'p1-a'; there are: p2-a, "),
+        (["p2-supervised"], "no setting 'p2-supervised'; there are: p2-a, "),
+        (["p2-a", "epoch=1"], "no field 'epoch' in p2-a"),
+        (["--seeds", "p2-a"], "--seeds needs a number"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line(place, started, capsys, words, says):
+    assert make(*words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {says}") and said.count("\n") == 1
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("status", "ends", "says"),
+    [
+        (2, 2, "error: p2-a did not reach its end (above): mend it, and it goes on\n"),
+        (130, 130, "interrupted: the same command goes on\n"),
+    ],
+)
+def test_a_run_that_ends_early_ends_the_table(place, monkeypatch, capsys, status, ends, says):
+    commands = []
+
+    def fail(words):
+        commands.append(words)
+        return subprocess.CompletedProcess(words, status)
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    assert make("--seeds", "3", "4", "p2-a", "epochs=1") == ends
+    assert capsys.readouterr().err == says and not (place / "out").exists()
+    (words,) = commands
+    assert words[1:6] == ["-m", "training.classification", "p2-a", "epochs=1", "seed=3"]
+    assert words[6:] == ["--data", "data", "--out", "out/p2-a-s3"]
+
+
+def test_wilsons_interval_is_the_textbooks():
+    found = intervals.of_accuracy(np.arange(100) < 80)
+    assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.711, 0.867), abs=1e-3)
+
+
+def test_a_difference_counts_the_images_on_which_two_models_differ():
+    one, other = np.zeros(100), np.zeros(100)
+    one[:60], other[:50], other[60:80] = 1, 1, 1  # 10 lost, 20 won
+    found = intervals.of_difference(one, other)
+    error = np.sqrt(0.3 - 0.1**2) / 10  # of a mean of -1, 0 and 1
+    assert found.value == pytest.approx(0.1)
+    assert found.high - found.low == pytest.approx(2 * 1.984 * error, rel=0.01)
+    assert not found.is_clear
+    other[80:] = 1
+    assert intervals.of_difference(one, other).is_clear
+    assert intervals.of_difference(one, one) == (0, 0, 0)
