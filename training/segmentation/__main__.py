@@ -66,8 +66,8 @@ def _note_absent(masks: np.ndarray, measured: np.ndarray, what: str) -> None:
     absent = [landcover.CLASSES[i] for i in np.flatnonzero(found[:AVERAGED] == 0)]
     if absent and rank_and_world()[0] == 0:
         print(
-            f"note: the {len(measured)} {what} tiles have no {', no '.join(absent)}: where it is "
-            "not predicted either, the mIoU is over the other classes",
+            f"note: no {', no '.join(absent)} in the measured tiles ({len(measured)} {what}): "
+            "where it is not predicted either, the mIoU is over the other classes",
             file=sys.stderr,
         )
 

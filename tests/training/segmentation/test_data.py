@@ -79,7 +79,7 @@ def test_crops_larger_than_tiles_are_refused(data):
 
 def test_classes_that_the_measured_tiles_lack_are_named(data, capsys):
     prepare(recipe("select=val"), data)
-    assert "the 1 validation tiles have no Urban land, no Agr" in capsys.readouterr().err
+    assert "no Barren land in the measured tiles (1 validation):" in capsys.readouterr().err
     write(data / "validation", 0, np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 6)
     prepare(recipe("select=val"), data)
     assert capsys.readouterr().err == ""
