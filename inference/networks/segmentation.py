@@ -15,6 +15,7 @@ from inference.networks.resnet import POOLED, Trunk
 
 VGG16 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool")
 VGG16 += (512, 512, 512, "pool")
+TRANSPOSED = (512, 256, 128, 64, 32)  # channels of the original report's decoder
 
 
 def conv_bn_relu(channels: int, out: int, kernel: int = 1, dilation: int = 1) -> list[nn.Module]:
@@ -49,28 +50,55 @@ def vgg16_bn() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-class FCN32(nn.Module):
-    """VGG16, then five transposed convolutions that double the size, then 1x1 to the classes.
+def convolutional_head(channels: int, width: int) -> nn.Sequential:
+    """VGG16's fully connected layers as convolutions: (N, channels, h, w) -> (N, width, h, w).
 
-    After Fully Convolutional Networks (arXiv 1411.4038).
-    NOTE: the paper enlarges once, by 32; here five learned steps, with BN and no ReLU between.
+    As in the paper they look at 7x7 and at 1x1 with dropout .5 behind each.
+    NOTE: the paper pads the image by 100 pixels and crops; here fc6 pads its input by 3.
+    """
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 7, padding=3),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+        nn.Conv2d(width, width, 1),
+        nn.ReLU(inplace=True),
+        nn.Dropout(0.5),
+    )
+
+
+def transposed_head(channels: int) -> nn.Sequential:
+    """The original report's five learned steps: (N, channels, h, w) -> (N, 32, 32 h, 32 w).
+
+    Transposed convolutions, each with BN and no ReLU behind it.
+    """
+    layers: list[nn.Module] = []
+    for width in TRANSPOSED:
+        layers.append(nn.ConvTranspose2d(channels, width, 3, stride=2, padding=1, output_padding=1))
+        layers.append(nn.BatchNorm2d(width))
+        channels = width
+    return nn.Sequential(*layers)
+
+
+class FCN32(nn.Module):
+    """FCN-32s on VGG16 (Fully Convolutional Networks, arXiv 1411.4038): classes at 1/32, enlarged.
+
+    The paper: "Final layer deconvolutional filters are fixed to bilinear interpolation".
+    NOTE: the paper's VGG16 has no BN.
+
+    Args:
+        classes: Number of logits a pixel.
+        width: Channels of fc6 and fc7, 4096 in the paper.
+        transposed: Whether to have the original report's decoder in place of the paper's head.
     """
 
     STRIDE = 32
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, width: int = 4096, transposed: bool = False) -> None:
         super().__init__()
         self.features = vgg16_bn()
-        layers: list[nn.Module] = []
-        channels = 512
-        for width in (512, 256, 128, 64, 32):
-            layers.append(
-                nn.ConvTranspose2d(channels, width, 3, stride=2, padding=1, output_padding=1)
-            )
-            layers.append(nn.BatchNorm2d(width))
-            channels = width
-        self.decoder = nn.Sequential(*layers)
-        self.classifier = nn.Conv2d(channels, classes, 1)
+        last = VGG16[-2]
+        self.decoder = transposed_head(last) if transposed else convolutional_head(last, width)
+        self.classifier = nn.Conv2d(TRANSPOSED[-1] if transposed else width, classes, 1)
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(N, 3, H, W) -> {"out": logits (N, classes, H, W)}.
@@ -81,7 +109,9 @@ class FCN32(nn.Module):
         height, width = images.shape[-2:]
         padded = pad(images, (0, -width % self.STRIDE, 0, -height % self.STRIDE))
         x = self.features(padded)  # (N, 512, H/32, W/32)
-        logits = self.classifier(self.decoder(x))  # (N, classes, padded H, padded W)
+        logits = self.classifier(self.decoder(x))  # (N, classes, .), at 1/32 or padded H, padded W
+        if logits.shape[-2:] != padded.shape[-2:]:
+            logits = resize(logits, like=padded)
         return {"out": logits[..., :height, :width]}
 
 
@@ -177,9 +207,9 @@ class LRASPP(nn.Module):
         return {"out": resize(self.classifier(fine, coarse), like=images)}
 
 
-def vgg16_fcn32(classes: int) -> FCN32:
-    """18.7 M parameters; 171 GFLOP for an image of 512 x 512."""
-    return FCN32(classes)
+def vgg16_fcn32(classes: int, width: int = 4096, transposed: bool = False) -> FCN32:
+    """134.3 M parameters, 222 GFLOP for an image of 512 x 512; transposed 18.7 M and 171."""
+    return FCN32(classes, width, transposed)
 
 
 def deeplabv3_resnet50(classes: int, aux: bool = False) -> DeepLabV3:

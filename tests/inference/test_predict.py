@@ -150,11 +150,15 @@ def test_a_mask_has_the_size_of_its_image(small_zoo, draw, tmp_path):
     assert [found[f"{i}_mask.png"].shape[::-1] for i in range(len(sizes))] == sizes
 
 
-@pytest.mark.parametrize("network", ["vgg16_fcn32", "deeplabv3_resnet50"])
-def test_other_networks_take_every_size_too(small_zoo, draw, tmp_path, monkeypatch, network):
+@pytest.mark.parametrize(
+    ("network", "arguments"), [("vgg16_fcn32", {"width": 8}), ("deeplabv3_resnet50", {})]
+)
+def test_other_networks_take_every_size_too(
+    small_zoo, draw, tmp_path, monkeypatch, network, arguments
+):
     from inference.networks import build
 
-    monkeypatch.setattr(zoo, "load", lambda *_: build(network, 7).eval())
+    monkeypatch.setattr(zoo, "load", lambda *_: build(network, 7, **arguments).eval())
     for i, size in enumerate([(1, 1), (20, 70)]):
         draw(tmp_path / f"{i}.png", size)
     paths = images.list_tiles(tmp_path)

@@ -39,7 +39,7 @@ def test_every_network_keeps_its_logits_and_labels(case):
     quick = fuse(copy.deepcopy(plain), FP32)
     assert any(isinstance(module, FusedConv) for module in quick.modules())
     assert not any(isinstance(module, nn.BatchNorm2d) for module in quick.modules()) or (
-        case == "vgg16_fcn32"  # whose transposed convolutions keep theirs
+        case == "vgg16_fcn32 transposed"  # whose transposed convolutions keep theirs
     )
     size = CASES[case][-1]
     for count in (2, 3, 2):  # weights are reordered for each shape

@@ -14,7 +14,8 @@ SMALL = {"widths": [8, 8, 16], "depths": [1, 0]}
     [
         ("resnet5", 50, {}, "no network 'resnet5'; there are: convnet, "),
         ("convnet", 50, {"wdths": [8]}, "no argument 'wdths'; it takes: widths, depths, dropout"),
-        ("vgg16_fcn32", 7, {"aux": True}, "no argument 'aux'; it takes: no arguments"),
+        ("lraspp_mobilenet_v3_large", 7, {"aux": True}, "it takes: no arguments"),
+        ("vgg16_fcn32", 7, {"aux": True}, "no argument 'aux'; it takes: width, transposed"),
         ("convnet", 50, {"widths": [8, 16], "depths": [1, 1]}, "widths"),
         ("convnet", 50, {"widths": [8, 0], "depths": [1]}, "widths"),
         ("convnet", 50, {"widths": "wide", "depths": "abc"}, "widths='wide'"),

@@ -17,7 +17,8 @@ CASES = {  # name: (network, arguments, image size)
     "resnet50": ("resnet50", {}, 32),
     "resnet50 with head": ("resnet50", {"head": [24, 16]}, 32),
     "resnext101_64x4d": ("resnext101_64x4d", {}, 32),
-    "vgg16_fcn32": ("vgg16_fcn32", {}, 32),
+    "vgg16_fcn32": ("vgg16_fcn32", {"width": 24}, 32),
+    "vgg16_fcn32 transposed": ("vgg16_fcn32", {"transposed": True}, 32),
     "deeplabv3_resnet50": ("deeplabv3_resnet50", {}, 32),
     "deeplabv3_resnet50 with aux": ("deeplabv3_resnet50", {"aux": True}, 32),
     "lraspp_mobilenet_v3_large": ("lraspp_mobilenet_v3_large", {}, 32),
@@ -30,7 +31,8 @@ GOLDEN = {
     "resnet50": (0.258877, 0.124196),
     "resnet50 with head": (0.118718, 0.0525185),
     "resnext101_64x4d": (0.358757, 0.190232),
-    "vgg16_fcn32": (0.15374, 0.0716801),
+    "vgg16_fcn32": (0.382927, 0.186365),
+    "vgg16_fcn32 transposed": (0.15374, 0.0716801),
     "deeplabv3_resnet50": (0.153889, 0.0629323),
     "deeplabv3_resnet50 with aux": (0.153889, 0.0629323),
     "lraspp_mobilenet_v3_large": (0.0966393, 0.0487368),
@@ -148,12 +150,40 @@ def test_segmentation_answers_at_the_images_own_size(name, height, width):
     assert logits.shape == (1, CLASSES, height, width)
 
 
-def test_fcn32_padding_leaves_pixels_in_place():
+@pytest.mark.parametrize("case", ["vgg16_fcn32", "vgg16_fcn32 transposed"])
+def test_fcn32_padding_leaves_pixels_in_place(case):
     whole = pictures(1, 64)
     whole[..., 40:, :] = 0  # what padding would put there
     with torch.no_grad():
-        cropped = network("vgg16_fcn32")(whole[..., :40, :])["out"]
-        assert torch.equal(cropped, network("vgg16_fcn32")(whole)["out"][..., :40, :])
+        cropped = network(case)(whole[..., :40, :])["out"]
+        assert torch.equal(cropped, network(case)(whole)["out"][..., :40, :])
+
+
+def test_fcn32_has_the_papers_head_and_bilinear_enlargement():
+    with torch.device("meta"):
+        layers = [m for m in build("vgg16_fcn32", 7).modules() if isinstance(m, nn.Conv2d)]
+    assert [layer.weight.shape for layer in layers[-3:]] == [
+        (4096, 512, 7, 7),
+        (4096, 4096, 1, 1),
+        (7, 4096, 1, 1),
+    ]
+    images = pictures(1, 96)
+    with torch.no_grad():
+        logits = network("vgg16_fcn32")(images)["out"]
+    assert logits.isfinite().all() and logits.std() > 0
+    # Linear between the centres of the coarse pixels, 16 and 48, along a row and down a column.
+    for line in (logits[0, 0, 30, 16:48], logits[0, 0, 16:48, 50]):
+        assert line.diff().diff().abs().max() < 1e-5
+
+
+def test_fcn32_reports_decoder_has_the_reports_channels():
+    with torch.device("meta"):
+        report = build("vgg16_fcn32", 7, transposed=True)
+    steps = [layer for layer in report.modules() if isinstance(layer, nn.ConvTranspose2d)]
+    assert [layer.out_channels for layer in steps] == [512, 256, 128, 64, 32]
+    assert all(layer.kernel_size == (3, 3) and layer.stride == (2, 2) for layer in steps)
+    kinds = [type(layer) for layer in report.decoder]
+    assert kinds == [nn.ConvTranspose2d, nn.BatchNorm2d] * 5
 
 
 @pytest.mark.parametrize("height, width", [(8, 8), (9, 31), (64, 64)])

@@ -1,0 +1,85 @@
+"""What a segmentation recipe is trained on and measured on."""
+
+import numpy as np
+import pytest
+
+from inference import UserError, landcover
+from inference.images import list_tiles
+from training.recipe import override
+from training.segmentation.__main__ import prepare
+from training.segmentation.recipes import RECIPES
+
+SIDE = 64
+
+
+def write(folder, index, mask):
+    picture = landcover.encode_png(landcover.to_colours(mask))
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in ("sat", "mask"):
+        (folder / f"{index:04d}_{kind}.png").write_bytes(picture)
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Gives three tiles in train and one in validation, black and Unknown, in P3's layout."""
+    monkeypatch.chdir(tmp_path)
+    for part, count in (("train", 3), ("validation", 1)):
+        for i in range(count):
+            write(tmp_path / "p3_data" / part, i, np.full((SIDE, SIDE), 6, np.uint8))
+    return tmp_path / "p3_data"
+
+
+def recipe(*changes):
+    return override(RECIPES["p3-lite"], ["batch_size=1", f"crop={SIDE}", *changes])
+
+
+def test_data_needs_a_mask_for_every_tile(data):
+    assert len(list_tiles(data / "train")) == 3
+    train, held = prepare(recipe(), data)
+    assert len(train) == 2 and len(held) == 1
+    (data / "train" / "0001_mask.png").unlink()
+    with pytest.raises(UserError, match=r"cannot read .*0001_mask\.png"):
+        prepare(recipe(), data)
+
+
+def test_choosing_by_val_trains_on_every_tile(data):
+    train, measured = prepare(recipe("select=val"), data)
+    assert len(train) == 3 and len(measured) == 1
+
+
+@pytest.mark.parametrize("side", [32, 96])
+def test_tiles_have_the_size_that_they_have(data, side):
+    for file in data.glob("*/*.png"):
+        file.unlink()
+    for part in ("train", "validation"):
+        for i in range(2):
+            write(data / part, i, np.full((side, side), 1, np.uint8))
+    train, _ = prepare(recipe("crop=32"), data)
+    for images, masks in train:
+        assert images.shape == (1, side, side, 3) and masks.shape == (1, side, side)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "says"),
+    [
+        (SIDE, 32, "0000_sat.png is 32 x 64: tiles to train on are square"),
+        (32, 32, "0001_mask.png: it is 64 x 64, not 32 x 32"),
+    ],
+)
+def test_tiles_of_odd_sizes_are_refused(data, height, width, says):
+    write(data / "train", 0, np.zeros((height, width), np.uint8))
+    with pytest.raises(UserError, match=says):
+        prepare(recipe("crop=32"), data)
+
+
+def test_crops_larger_than_tiles_are_refused(data):
+    with pytest.raises(UserError, match="crop=128, tiles of 64 pixels: lower crop="):
+        prepare(recipe("crop=128"), data)
+
+
+def test_classes_that_the_measured_tiles_lack_are_named(data, capsys):
+    prepare(recipe("select=val"), data)
+    assert "no Barren land in the measured tiles (1 validation):" in capsys.readouterr().err
+    write(data / "validation", 0, np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 6)
+    prepare(recipe("select=val"), data)
+    assert capsys.readouterr().err == ""
