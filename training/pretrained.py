@@ -17,7 +17,16 @@ from inference.networks import check_state
 HOSTED = {
     "resnet50": {"imagenet": ("ResNet50_Weights.DEFAULT", {"": ""})},
     "resnext101_64x4d": {"imagenet": ("ResNeXt101_64X4D_Weights.DEFAULT", {"": ""})},
-    "vgg16_fcn32": {"imagenet": ("VGG16_BN_Weights.DEFAULT", {"features.": "features."})},
+    "vgg16_fcn32": {
+        "imagenet": (
+            "VGG16_BN_Weights.DEFAULT",
+            {
+                "features.": "features.",
+                "classifier.0.": "decoder.0.",
+                "classifier.3.": "decoder.3.",
+            },
+        )
+    },
     "deeplabv3_resnet50": {
         "imagenet": ("ResNet50_Weights.DEFAULT", {"": "backbone."}),
         "coco": ("DeepLabV3_ResNet50_Weights.DEFAULT", {"": ""}),
@@ -64,6 +73,10 @@ def start_from(network: nn.Module, name: str, pretrained: str) -> None:
 
 def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Leaves out what of the heads does not fit: a classifier `fc` as a whole, else a layer."""
+    # A linear layer on a map of h x w is a convolution of that size (FCN, arXiv 1411.4038).
+    given = {
+        k: v.reshape(own[k].shape) if _is_convolved(v, own.get(k)) else v for k, v in given.items()
+    }
     whole = [{k: v.shape for k, v in s.items() if k.startswith("fc.")} for s in (own, given)]
 
     def fits(key: str) -> bool:
@@ -72,6 +85,14 @@ def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
         return key in own and own[key].shape == given[key].shape
 
     return {key: given[key] for key in given if not key.startswith(HEADS) or fits(key)}
+
+
+def _is_convolved(linear: Tensor, own: Tensor | None) -> bool:
+    return (
+        own is not None
+        and (linear.dim(), own.dim()) == (2, 4)
+        and (linear.shape == (len(own), own[0].numel()))
+    )
 
 
 def _read(file: Path, words: str) -> dict[str, Tensor]:
