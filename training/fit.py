@@ -4,7 +4,7 @@
 
 trains `task.network`, keeps an exponential moving average (EMA) of its weights, measures that
 average on the held-out split after every epoch, and leaves in the folder `out` what
-`training/keep.py` lists.
+`training/keep.py` lists. A task may say otherwise: what it exports, and when it is measured.
 
 Every random draw is a function of (seed, epoch, step): the task seeds the global generators anew
 before each step, and the order of the images is drawn for each epoch. So a run that was killed
@@ -56,7 +56,8 @@ def fit(
         out: the run's folder; made if need be.
 
     Returns:
-        `held_out` (the score that chose the epoch, None without one), `best_epoch` (from 0),
+        `held_out` (the score that chose the epoch, None without one), `metric` (its name),
+        `best_epoch` (from 0),
         `epochs` done, `seconds` of all parts of the run, `trained_on` images, `precision`.
 
     Raises:
@@ -72,7 +73,8 @@ def fit(
     torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
     task.to(memory_format=torch.channels_last)
     if task.recipe.compile:
-        task.network.compile()
+        for network in task.compiled():
+            network.compile()
     task.steps = len(train)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
@@ -81,6 +83,7 @@ def fit(
     _go(trainer, task, run, out / "last.ckpt")
     return {
         "held_out": None if math.isinf(run.best) else run.best,
+        "metric": task.score_name,
         "best_epoch": run.best_epoch,
         "epochs": run.done,
         "seconds": run.seconds,
@@ -177,6 +180,9 @@ class _Run(Callback):
     def on_train_epoch_start(self, trainer, task) -> None:
         self.start = time.monotonic()
         self.train.epoch(trainer.current_epoch)
+        # Lightning looks at this at the epoch's end, and counts epochs: every one, or none.
+        measured = task.is_measured_at(trainer.current_epoch)
+        trainer.check_val_every_n_epoch = 1 if measured else trainer.max_epochs + 1
 
     def on_train_epoch_end(self, trainer, task) -> None:
         measured = task.measured()  # on every rank: it sums over them
@@ -190,16 +196,17 @@ class _Run(Callback):
         speed = {"seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
         if trainer.is_global_zero:
             self._write(task, {"epoch": trainer.current_epoch, **measured, **speed})
-        trainer.save_checkpoint(self.out / "last.ckpt", weights_only=False)  # on every rank
+        if task.recipe.is_due(trainer.current_epoch):
+            trainer.save_checkpoint(self.out / "last.ckpt", weights_only=False)  # on every rank
         if trainer.is_global_zero:
             self.say(self._line(task, measured, speed))
         trainer.should_stop = self._is_patience_over(task.recipe)
 
     def _write(self, task: Task, row: dict) -> None:
-        if self.best_epoch == row["epoch"]:
-            keep.save_weights(task.average, self.out / "best.pth")
+        if self.best_epoch == row["epoch"] and task.recipe.is_due(row["epoch"]):
+            keep.save_weights(task.exported(), self.out / "best.pth")
         if self.done in task.recipe.kept():
-            keep.save_weights(task.average, self.out / f"epoch-{self.done:04}.pth")
+            keep.save_weights(task.exported(), self.out / f"epoch-{self.done:04}.pth")
         keep.add_row(self.out / "metrics.csv", row)
         if self.curves is None:
             self.curves = keep.Curves(self.out / "tensorboard", row["epoch"])
@@ -207,10 +214,10 @@ class _Run(Callback):
 
     def _line(self, task: Task, measured: dict, speed: dict) -> str:
         line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
-        if self.held_out is not None:
-            split = "held-out" if task.recipe.holds_out() else "val"
-            line += f", {split} {task.score_name} {measured[task.score_name]:.4f}"
-            line += f" (best {self.best:.4f})" if task.recipe.select != "last" else ""
+        for name, value in task.told(measured).items():
+            line += f", {name} {value:.4f}"
+        if self.held_out is not None and task.recipe.select != "last":
+            line += f" (best {self.best:.4f})"
         return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"
 
     def _is_patience_over(self, recipe) -> bool:

@@ -1,7 +1,7 @@
 """What a run leaves on disk: every file whole or not at all, so that a kill at any moment is safe.
 
 last.ckpt        everything that the same command needs to go on from the last whole epoch
-best.pth         bare fp32 state dict of the average at the epoch that was chosen
+best.pth         bare fp32 state dict of what the task exports at the epoch that was chosen
 epoch-0001.pth   the same at the epochs that the recipe keeps, counted from 1
 metrics.csv      what was measured, an epoch a row, counted from 0
 tensorboard/     the same for TensorBoard
@@ -75,7 +75,8 @@ def add_row(file: Path, row: Mapping[str, object]) -> None:
         with file.open(newline="") as text:
             rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, row, restval="", extrasaction="ignore", lineterminator="\n")
+    names = dict.fromkeys([*(rows[0] if rows else []), *row])  # some are not measured each epoch
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows([*rows, row])
     write_whole(file, text.getvalue().encode())

@@ -6,13 +6,14 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from inference import UserError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 WORDS = {
-    "optimizer": ("sgd", "adam", "adamw"),
+    "optimizer": ("sgd", "adam", "adamw", "lars"),
     "schedule": ("warm_cosine", "step", "cosine_restart", "constant"),
     "period_unit": ("epoch", "step"),
     "select": ("held_out", "val", "last"),
@@ -23,10 +24,16 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; a run is a function of its recipe and its data."""
+    """How a network is trained; a run is a function of its recipe and its data.
+
+    Attributes:
+        graded: whether the scripts can answer with what it trains, and so score it.
+    """
+
+    graded: ClassVar[bool] = True
 
     name: str
-    task: str  # p1, p2 or p3
+    task: str  # p1, p2 or p3; byol is what comes before p2
     network: str  # a key of inference.networks.NETWORKS
     classes: int
     arguments: dict = field(default_factory=dict)  # of the network
@@ -40,8 +47,9 @@ class Recipe:
     epochs: int = 100
     patience: int = 0  # epochs without a better score that end the run; 0: never
     batch_size: int = 64  # of all processes together
-    optimizer: str = "sgd"  # or adamw, or adam, whose weight decay is part of the gradient
-    momentum: float = 0.9  # of sgd
+    # Or adamw; adam, whose weight decay is part of the gradient; lars, for large batches
+    optimizer: str = "sgd"
+    momentum: float = 0.9  # of sgd and lars
     nesterov: bool = True  # of sgd
     lr: float = 0.1  # the highest
     lr_min: float = 0.0  # where a cosine ends
@@ -59,6 +67,8 @@ class Recipe:
     # What chooses the epoch: held_out; val, the course's own (an old habit: its score flatters);
     # or last, no choice, for which held_out may be 0
     select: str = "held_out"
+    # Epochs from one measurement, and from one state that a killed run goes on from, to the next
+    every: int = 1
     keep: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: the first and the middle
     tta: bool = False  # average the prediction with the mirror image's
     # auto (bf16 where the machine has it), bf16, or fp32 (on a GPU too: no TF32)
@@ -75,7 +85,7 @@ class Recipe:
         for key, words in WORDS.items():
             if getattr(self, key) not in words:
                 raise UserError(f"{key}={getattr(self, key)}: it is one of {', '.join(words)}")
-        for key in ("epochs", "batch_size", "period"):
+        for key in ("epochs", "batch_size", "period", "every"):
             if getattr(self, key) < 1:
                 raise UserError(f"{key}={getattr(self, key)}: it is a whole number from 1 up")
         for key in ("ema", "held_out", "warmup"):
@@ -95,6 +105,10 @@ class Recipe:
         """Whether a part of train is measured, and not the course's validation set or nothing."""
         return self.held_out > 0 and self.select != "val"
 
+    def is_due(self, epoch: int) -> bool:
+        """Whether a run measures, and saves its state, after an epoch, counted from 0."""
+        return (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs
+
     def kept(self) -> tuple[int, ...]:
         """Gives the epochs, from 1, whose weights are kept for figures beside the best."""
         return self.keep or (1, max(1, self.epochs // 2))
@@ -108,10 +122,11 @@ def recipe_of(fields: dict) -> Recipe:
     Raises:
         UserError: it is of another version of this program.
     """
+    from training.byol.recipes import Recipe as Byol
     from training.classification.recipes import Recipe as Classification
     from training.segmentation.recipes import Recipe as Segmentation
 
-    kind = Segmentation if fields.get("task") == "p3" else Classification
+    kind = {"p3": Segmentation, "byol": Byol}.get(fields.get("task"), Classification)
     known = {f.name for f in dataclasses.fields(kind)}
     needed = {f.name for f in dataclasses.fields(kind)[:4]}  # the others have a default
     odd = (set(fields) - known) | (needed - set(fields))

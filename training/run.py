@@ -110,7 +110,16 @@ def _alone(out: Path) -> Iterator[None]:
 
 
 def record_of(recipe: Recipe, name: str = "") -> zoo.Record:
-    """Describes a run's `best.pth` as the zoo would, before it is published."""
+    """Describes a run's `best.pth` as the zoo would, before it is published.
+
+    Raises:
+        UserError: it is no classifier of the course's classes, and no segmenter.
+    """
+    if not recipe.graded:
+        raise UserError(
+            f"{recipe.name} is pre-training, which no script answers with: fine-tune its best.pth "
+            "(pretrained=FILE) and take that run"
+        )
     size = getattr(recipe, "size", None) if recipe.task != "p3" else None
     return zoo.Record(
         name=name or recipe.name,
@@ -133,25 +142,24 @@ def record_of(recipe: Recipe, name: str = "") -> zoo.Record:
 def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
     """Scores the exported weights through the graded path, and writes `result.json`.
 
+    What is not graded has no score but the task's own, if that.
+
     Args:
         found: what `fit` returned, and the number of `processes`.
     """
-    scored = score(record_of(recipe), data, "fp32", "auto", out / "best.pth")
-    metric = "mIoU" if recipe.task == "p3" else "accuracy"
+    if recipe.graded:
+        scores, said = _graded(recipe, data, out, found)
+    else:
+        scores = {found["metric"]: found["held_out"], "best_epoch": found["best_epoch"]}
+        measured = found["held_out"] is not None
+        said = f"{found['metric']} {found['held_out']:.4f}" if measured else "not measured"
     kept = sorted(file.name for file in out.glob("epoch-*.pth"))
     result = {
         "recipe": dataclasses.asdict(recipe),
         "command": _command(found["processes"]),
         "data": str(data.resolve()),
         "trained_on": found["trained_on"],
-        "scores": {
-            "metric": metric,
-            "val": scored.score,
-            "images": scored.images,
-            "select": recipe.select,
-            "held_out": found["held_out"] if recipe.holds_out() else None,
-            "best_epoch": found["best_epoch"],
-        },
+        "scores": scores,
         "epochs": found["epochs"],
         "kept": kept,
         "seed": recipe.seed,
@@ -162,11 +170,23 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
         "precision": found["precision"],
     }
     write_whole(out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+    _say(f"{recipe.name}: {said}; {out}")
+
+
+def _graded(recipe: Recipe, data: Path, out: Path, found: dict) -> tuple[dict, str]:
+    """Gives the scores of the exported weights, and what is said of them."""
+    scored = score(record_of(recipe), data, "fp32", "auto", out / "best.pth")
+    metric = "mIoU" if recipe.task == "p3" else "accuracy"
+    scores = {
+        "metric": metric,
+        "val": scored.score,
+        "images": scored.images,
+        "select": recipe.select,
+        "held_out": found["held_out"] if recipe.holds_out() else None,
+        "best_epoch": found["best_epoch"],
+    }
     chose = ", which chose the epoch" if recipe.select == "val" else ""
-    _say(
-        f"{recipe.name}: {metric} {scored.score:.4f} on {scored.images} validation images{chose}; "
-        f"{out}"
-    )
+    return scores, f"{metric} {scored.score:.4f} on {scored.images} validation images{chose}"
 
 
 def _machine() -> dict:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from inference import UserError, landcover
 from inference.images import list_tiles
+from training.byol import data as unlabelled
 from training.classification import data as labelled
 from training.keep import write_whole
 from training.recipe import Recipe, recipe_of
@@ -57,7 +58,8 @@ def read(out: Path) -> dict:
 def key(recipe: Recipe, data: Path) -> str:
     """Names data by its files' names, sizes and labels, wherever it lies.
 
-    With `select=val` the validation set is part of it, since it chooses the epoch.
+    With `select=val` the validation set is part of it, since it chooses the epoch. Pre-training
+    has its images alone: labels only watch it.
 
     Raises:
         UserError: the layout is not the course's, or a file is missing.
@@ -67,6 +69,8 @@ def key(recipe: Recipe, data: Path) -> str:
         if recipe.task == "p3":
             tiles = list_tiles(data / {"train": "train", "val": "validation"}[part])
             paths = [*tiles, *(tile.with_name(landcover.mask_name(tile.name)) for tile in tiles)]
+        elif recipe.task == "byol":
+            paths = unlabelled.read(data).paths
         else:
             paths, labels = labelled.read(recipe.task, data, part)
             digest.update(labels.tobytes())

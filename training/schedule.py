@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from inference import UserError
+from training.lars import Lars
 
 STAGES = 4  # layer1 ... layer4 of a ResNet
 
@@ -55,11 +56,14 @@ def warm_cosine(progress: float, warmup: float, low: float = 0.0) -> float:
 def optimizer(recipe, network: nn.Module) -> torch.optim.Optimizer:
     """Makes the optimiser: a group for each rate and weight decay that parameters have."""
     groups = list(_groups(recipe, network).values())
+    fused = next(network.parameters()).is_cuda  # one launch instead of dozens
     if recipe.optimizer == "sgd":
         nesterov = recipe.nesterov and recipe.momentum > 0
-        return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov)
+        return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=fused)
+    if recipe.optimizer == "lars":
+        return Lars(groups, recipe.lr, recipe.momentum)
     kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, recipe.lr)
+    return kind(groups, recipe.lr, fused=fused)
 
 
 def _groups(recipe, network: nn.Module) -> dict[tuple, dict]:

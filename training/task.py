@@ -9,6 +9,7 @@ import lightning
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from inference import UserError
 from inference.networks import build, initialise
@@ -25,7 +26,8 @@ class Task(lightning.LightningModule):
 
     Attributes:
         network: is trained.
-        average: is measured and exported: the moving average, or with `ema=0` the network.
+        average: is measured and, if a task does not say otherwise, exported: the moving average,
+            or with `ema=0` the network.
         counts: names of the attributes, numbers or tensors, that `measure` adds to. Of several
             processes each then measures a share, and the sums are what `score` sees. Without
             names each process measures everything.
@@ -70,6 +72,25 @@ class Task(lightning.LightningModule):
         """Gives the score of what was measured since the last call, higher is better."""
         raise NotImplementedError
 
+    def exported(self) -> nn.Module:
+        """Gives the network whose weights a run leaves behind."""
+        return self.average
+
+    def compiled(self) -> tuple[nn.Module, ...]:
+        """Gives what a step calls, to be compiled with `compile=true`."""
+        return (self.network,)
+
+    def is_measured_at(self, epoch: int) -> bool:
+        """Whether the held-out images are measured after an epoch, counted from 0."""
+        return self.recipe.is_due(epoch)
+
+    def told(self, measured: dict[str, float]) -> dict[str, float]:
+        """Gives what an epoch's line says beside the loss, by name."""
+        if self.score_name not in measured:
+            return {}
+        split = "held-out" if self.recipe.holds_out() else "val"
+        return {f"{split} {self.score_name}": measured[self.score_name]}
+
     def unit(self, images: torch.Tensor) -> torch.Tensor:
         """Turns uint8 (N, H, W, 3) into float (N, 3, H, W) in [0, 1], channels_last."""
         return images.permute(0, 3, 1, 2).float().div_(255)
@@ -79,8 +100,8 @@ class Task(lightning.LightningModule):
         return images.sub(self.mean).div(self.std).contiguous(memory_format=torch.channels_last)
 
     def on_train_epoch_start(self):
-        """Forgets the last epoch's losses."""
-        self.losses, self.rates, self.looked_at = [], [], 0
+        """Forgets what was measured of the last epoch."""
+        self.losses, self.rates, self.looked_at, self.scores = [], [], 0, {}
 
     def on_train_batch_start(self, batch, step):
         """Makes all draws of this step, dropout's included, a function of (seed, epoch, step)."""

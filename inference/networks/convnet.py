@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from typing import Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -35,14 +35,15 @@ class Residual(nn.Module):
 class ConvNet(nn.Module):
     """3x3 convolutions, BN, ReLU and max pooling in three stages, a linear classifier.
 
-    In each stage a convolution widens and pools its input, and a residual block follows at the
-    lower resolution, where convolutions are cheap. The last pooling is a global maximum, so any
+    In each stage a convolution widens and pools its input, and residual blocks follow at the lower
+    resolution, where convolutions are cheap. The last pooling is a global maximum, so any
     input of at least 8x8 will do; the defaults were chosen for 32x32.
 
     Args:
         classes: Number of logits.
         widths: Channels of the stem and of each stage.
-        depths: Convolutions in each stage's residual block, 0 for no block.
+        depths: Convolutions in each residual block of each stage, 0 for no block.
+        blocks: Residual blocks of each stage; one in each by default.
         dropout: Probability of dropping a pooled feature in training.
         scale: Factor on the logits. Maxima of BN's outputs are large and never negative, so that
             each step moves the logits far: at 1 the first hundreds of steps diverge.
@@ -53,20 +54,21 @@ class ConvNet(nn.Module):
         classes: int,
         widths: Sequence[int] = (32, 64, 192, 384),
         depths: Sequence[int] = (2, 2, 2),
+        blocks: Optional[Sequence[int]] = None,
         dropout: float = 0.0,
         scale: float = 0.125,
     ) -> None:
         super().__init__()
         self.scale = scale
-        if len(widths) != len(depths) + 1:
-            raise ValueError("widths are those of the stem and of each stage, depths of each stage")
+        blocks = [1] * len(depths) if blocks is None else blocks
+        if not len(widths) - 1 == len(depths) == len(blocks):
+            raise ValueError("widths are those of the stem and each stage, depths, blocks of each")
         if min(widths) < 1:
             raise ValueError("widths start at 1")
         layers = conv_bn_relu(3, widths[0])
-        for channels, width, depth in zip(widths, widths[1:], depths):
+        for channels, width, depth, count in zip(widths, widths[1:], depths, blocks):
             layers += conv_bn_relu(channels, width, pool=True)
-            if depth:
-                layers.append(Residual(width, depth))
+            layers += [Residual(width, depth) for _ in range(count if depth else 0)]
         self.trunk = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(widths[-1], classes)

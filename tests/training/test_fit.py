@@ -92,23 +92,33 @@ def test_a_run_learns_and_leaves_its_files(tmp_path):
     }
 
 
-def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):
-    train(tmp_path / "whole")
+@pytest.mark.parametrize(
+    ("changes", "step"),
+    [({}, 8), ({"every": 2, "select": "last", "epochs": 5}, 18)],  # in the middle of an epoch
+    ids=["each epoch saved", "every second one"],
+)
+def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, changes, step):
+    train(tmp_path / "whole", **changes)
     real, calls = Classification.loss, []
 
     def stopping(self, *batch):
         calls.append(1)
-        if len(calls) == 8:  # in the middle of the second epoch
+        if len(calls) == step:
             raise KeyError("pulled plug")
         return real(self, *batch)
 
     with monkeypatch.context() as patch:
         patch.setattr(Classification, "loss", stopping)
         with pytest.raises(KeyError):
-            train(tmp_path / "halves")
-    train(tmp_path / "halves")
+            train(tmp_path / "halves", **changes)
+    train(tmp_path / "halves", **changes)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "halves"))
     assert measured(tmp_path / "whole") == measured(tmp_path / "halves")
+
+
+def test_every_says_which_epochs_are_measured_and_the_last_always_is(tmp_path):
+    train(tmp_path, every=2)
+    assert [bool(row["accuracy"]) for row in measured(tmp_path)] == [False, True, True]
 
 
 def test_two_seeds_differ_and_one_seed_does_not(tmp_path):

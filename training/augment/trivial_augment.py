@@ -50,21 +50,27 @@ def trivial(
         operations: what is drawn from, names in `OPERATIONS`.
     """
     n, _, height, width = images.shape
-    # Drawn on the CPU: the sizes of the groups are known without waiting for a GPU.
+    operations = sorted(operations, key=lambda name: name in RECOLOURS)  # warps first
+    # Drawn on the CPU: the sizes of the groups are known without waiting for a GPU, and matrices
+    # are put together without dozens of launches there.
     drawn = torch.randint(len(operations), (n,))
-    order = drawn.argsort().to(images.device, non_blocking=True)
-    groups = order.split(drawn.bincount(minlength=len(operations)).tolist())
-    members = {name: group for name, group in zip(operations, groups, strict=True) if len(group)}
-    strengths = uniform(images, -reach, reach)
-    changed = images.clone(memory_format=torch.contiguous_format)
-    warped = [name for name in members if name in WARPS]
+    strengths = uniform(torch.empty(n), -reach, reach).flatten()
+    order, counts = drawn.argsort(), drawn.bincount(minlength=len(operations)).tolist()
+    strengths = strengths[order]
+    matrices = [
+        WARPS[name](group, height, width)
+        for name, group in zip(operations, strengths.split(counts), strict=True)
+        if name in WARPS
+    ]
+    warped = sum(map(len, matrices))
+    order, strengths = (draw.to(images.device, non_blocking=True) for draw in (order, strengths))
+    images = images.contiguous()[order]
+    changed = []
     if warped:
-        matrices = [
-            WARPS[name](strengths[members[name]].flatten(), height, width) for name in warped
-        ]
-        group = torch.cat([members[name] for name in warped])
-        changed.index_copy_(0, group, geometry.warp(changed[group], torch.cat(matrices)))
-    for name in members.keys() & RECOLOURS.keys():
-        group = members[name]
-        changed.index_copy_(0, group, RECOLOURS[name](changed[group], strengths[group]))
-    return changed
+        matrix = torch.cat(matrices).to(images.device, non_blocking=True)
+        changed.append(geometry.warp(images[:warped], matrix))
+    groups = (values.split(counts) for values in (images, strengths.view(n, 1, 1, 1)))
+    for name, group, strength in zip(operations, *groups, strict=True):
+        if name in RECOLOURS and len(group):
+            changed.append(RECOLOURS[name](group, strength))
+    return torch.empty_like(images).index_copy_(0, order, torch.cat(changed))

@@ -94,6 +94,8 @@ def draw_learning(
 
 
 def _curve(axes: Axes, epochs: np.ndarray, values: Sequence[float], best: int, title: str):
+    known = np.isfinite(values)  # some epochs are not measured
+    epochs, values = epochs[known], np.asarray(values)[known]
     axes.plot(epochs, values, color=BLUE, marker="." if len(epochs) <= 30 else "")
     axes.axvline(best, color="black", linestyle=":", label=f"drawn: epoch {best}")
     axes.set_title(title, fontsize=12)

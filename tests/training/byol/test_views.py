@@ -1,0 +1,69 @@
+"""The two views: whose draw is whose."""
+
+import pytest
+import torch
+
+from tests.training.byol.tiny import recipe
+from training.byol import views
+
+PLAIN = {
+    "area": (1.0, 1.0),
+    "flip": 0.0,
+    "jitter_chance": 0.0,
+    "grey": 0.0,
+    "blur": (0.0, 0.0),
+    "solarise": (0.0, 0.0),
+}
+
+
+def image(side=32):
+    """Gives a smooth image with a corner of its own in each colour: (1, 3, side, side)."""
+    y, x = torch.meshgrid(*[torch.linspace(0, 1, side)] * 2, indexing="ij")
+    return torch.stack([x, y, (x * y).sqrt()])[None]
+
+
+def pair(images, **changes):
+    torch.manual_seed(0)
+    made = recipe(size=32, cache_size=32, **changes)
+    return views.pair(images, made, lambda x: x)
+
+
+def differences(batch):
+    """Gives the largest difference of each image of a batch to the first."""
+    return (batch[1:] - batch[:1]).abs().amax((1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {**PLAIN, "area": (0.1, 0.9)}, {**PLAIN, "jitter_chance": 1.0}, {**PLAIN, "blur": (1, 1)}],
+)
+def test_each_image_and_each_view_has_draws_of_its_own(changes):
+    first, second = pair(image().repeat(8, 1, 1, 1), **changes)
+    assert first.shape == second.shape == (8, 3, 32, 32)
+    assert (differences(first) > 1e-4).all() and (differences(second) > 1e-4).all()
+    assert ((first - second).abs().amax((1, 2, 3)) > 1e-4).all()
+    assert 0 <= min(first.min(), second.min()) and max(first.max(), second.max()) <= 1
+
+
+def test_the_two_sets_differ_in_blur_and_solarisation():
+    made = recipe()
+    assert made.blur == (1.0, 0.1) and made.solarise == (0.0, 0.2)
+    noise = torch.rand(4, 3, 32, 32)
+    still = {**PLAIN, "area": (0.999, 1.0)}
+    first, second = pair(noise, **{**still, "blur": (1.0, 0.0)})
+    sharp = noise.diff(dim=3).abs().mean()
+    assert first.diff(dim=3).abs().mean() < second.diff(dim=3).abs().mean() < 1.01 * sharp
+    bright = torch.full((4, 3, 32, 32), 0.75)
+    first, second = pair(bright, **{**still, "solarise": (0.0, 1.0)})
+    assert torch.allclose(first, bright) and torch.allclose(second, 1 - bright)
+
+
+@pytest.mark.parametrize(("side", "extent"), [(224, 23), (128, 13), (96, 9), (16, 3)])
+def test_the_blur_reaches_a_tenth_of_the_side(side, extent):
+    assert views.kernel(side) == extent
+
+
+def test_byol_pytorchs_views_are_drawn_once_for_a_batch():
+    first, second = pair(image().repeat(8, 1, 1, 1), views="byol_pytorch", flip=0.0)
+    assert differences(first).max() < 1e-5 and differences(second).max() < 1e-5
+    assert (first - second).abs().max() > 0.1

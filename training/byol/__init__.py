@@ -1,0 +1,1 @@
+"""Pre-training without labels: BYOL, the first half of P2."""

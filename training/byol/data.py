@@ -1,0 +1,49 @@
+"""A folder of images without labels, and the labels that watch over the training if there are."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from inference import UserError
+from inference.images import list_images
+
+
+class Images(NamedTuple):
+    """Images and their classes, int64 (N,), -1 where a class is not known."""
+
+    paths: list[Path]
+    labels: np.ndarray
+
+
+def read(data: Path) -> Images:
+    """Lists `mini/train` of the course's P2 data, or any other folder that holds images.
+
+    Labels come from `mini/train.csv` (filename, label) where it has any; the training never sees
+    them.
+
+    Raises:
+        UserError: no such folder, or no image in it; the csv has other columns.
+    """
+    mini = data / "mini" / "train"
+    folder = mini if mini.is_dir() else data
+    paths = list_images(folder)
+    table = folder.with_suffix(".csv")
+    known = _labels(table) if folder == mini and table.exists() else {}
+    return Images(paths, np.array([known.get(path.name, -1) for path in paths]))
+
+
+def _labels(table: Path) -> dict[str, int]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as text:
+            rows = list(csv.DictReader(text))
+        # The course's own says None, or nothing.
+        given = {row["filename"]: row["label"].strip() for row in rows if row["label"]}
+        return {name: int(label) for name, label in given.items() if label.isdecimal()}
+    except OSError as error:
+        raise UserError(f"cannot read {table}: {error.strerror}") from error
+    except KeyError as error:
+        raise UserError(f"{table} has no column {error}: mend it, or remove it") from error

@@ -1,0 +1,107 @@
+"""The online network and its target: BYOL (arXiv 2006.07733), section 3 and appendix F."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+class Online(nn.Module):
+    """Backbone, projector and predictor.
+
+    Args:
+        backbone: a classifier of `inference.networks`, of which `features` is used. Its `fc` has
+            no part in this and keeps its start.
+        recipe: of training/byol/recipes.py.
+    """
+
+    def __init__(self, backbone: nn.Module, recipe):
+        super().__init__()
+        self.backbone = backbone
+        backbone.fc.requires_grad_(False)
+        make = {"byol": mlp, "simsiam": simsiam_mlp}[recipe.projector]
+        self.projector = make(backbone.fc.in_features, recipe.hidden, recipe.projection)
+        self.predictor = mlp(recipe.projection, recipe.hidden, recipe.projection)
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, 3, H, W) -> projections and predictions, both (N, projection)."""
+        projections = self.projector(self.backbone.features(images))
+        return projections, self.predictor(projections)
+
+
+class Target(nn.Module):
+    """An average of an online network's backbone and projector; takes no gradient.
+
+    Its BatchNorm normalises by the batch it is given, as the authors' does, in training and
+    whenever else: so a target is a function of the same statistics as the prediction that meets
+    it, and needs none of its own. Running statistics would lag behind weights that are an average
+    already, and nobody would read them: they are left out. Scales and shifts are averaged like
+    all parameters.
+    """
+
+    def __init__(self, online: Online):
+        super().__init__()
+        self.backbone = copy.deepcopy(online.backbone)
+        self.projector = copy.deepcopy(online.projector)
+        for module in self.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.track_running_stats = False
+                module.running_mean = module.running_var = module.num_batches_tracked = None
+        self.requires_grad_(False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) -> projections (N, projection)."""
+        return self.projector(self.backbone.features(images))
+
+
+def mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
+    """A head as the paper's: linear, BN, ReLU, linear."""
+    return nn.Sequential(
+        nn.Linear(channels, hidden),
+        nn.BatchNorm1d(hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, out),
+    )
+
+
+def simsiam_mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
+    """SimSiam's projector (arXiv 2011.10566): three layers, BN after each, the last one plain."""
+    layers: list[nn.Module] = []
+    for width in (hidden, hidden):
+        layers += [nn.Linear(channels, width, bias=False), nn.BatchNorm1d(width)]
+        layers += [nn.ReLU(inplace=True)]
+        channels = width
+    layers += [nn.Linear(channels, out, bias=False), nn.BatchNorm1d(out, affine=False)]
+    return nn.Sequential(*layers)
+
+
+def distance(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Squared distance of the normalised vectors, 2 - 2 cos, mean over the batch: in [0, 4].
+
+    In fp32: near its end a cosine is 1 less what bf16 cannot tell from nothing.
+    """
+    predictions, targets = (F.normalize(v.float(), dim=1) for v in (predictions, targets))
+    return (2 - 2 * (predictions * targets).sum(1)).mean()
+
+
+def spread(projections: torch.Tensor) -> torch.Tensor:
+    """Standard deviation of the normalised projections, times sqrt(dimensions).
+
+    1: they point everywhere alike. 0: to one point, a collapse.
+    """
+    unit = F.normalize(projections.detach().float(), dim=1)
+    return unit.std(0, correction=0).mean() * math.sqrt(unit.shape[1])
+
+
+def tau(first: float, step: int, steps: int) -> float:
+    """The target's decay: 1 - (1 - first) * (cos(pi step / steps) + 1) / 2.
+
+    Args:
+        step: how many steps were done before this one.
+        steps: of the whole run.
+    """
+    return 1 - (1 - first) * (math.cos(math.pi * step / steps) + 1) / 2
