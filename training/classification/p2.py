@@ -6,7 +6,7 @@
     D  as B                     backbone frozen
     E  as C                     backbone frozen
 
-One budget and one classifier, a linear layer on the pooled features, for all five: epochs, batch
+One budget and one classifier, of two layers with a BatchNorm between, for all five: epochs, batch
 size, augmentation, smoothing, optimiser, schedule, average, mirrored prediction and the
 classifier's rate are the same. The backbone's rate alone differs, since what starts at random has
 to go further than what is nearly there:
@@ -14,6 +14,10 @@ to go further than what is nearly there:
     A     1e-3, as the classifier's
     B, C  .65 of that in the last stage, .65^2 in the one before, ... .65^5 before the first
     D, E  none
+
+A linear layer alone would make D and E hang on the scale of their features, which pre-training
+leaves as it comes: on features of one frozen backbone, times .1 and times 10, it reached .395 and
+.568 on val, this classifier .581 and .561 (one run each, 60 epochs, no augmentation).
 
 Nothing is held out and nothing chosen: it is the last epoch's weights that count, and val is
 measured along the way for the curve alone. B to E start from `pretrained=FILE`.
@@ -40,6 +44,7 @@ A = Recipe(
     name="p2-a",
     task="p2",
     network="resnet50",
+    arguments={"head": [512]},
     classes=65,
     epochs=60,
     batch_size=64,

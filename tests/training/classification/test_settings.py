@@ -51,12 +51,15 @@ def batches(shuffle=True):
     return memory.Batches((pixels, labels), range(24), 8, shuffle=shuffle)
 
 
-def train(name, file, out, *changes):
+def task_of(name, file, *changes):
     small = ["classes=3", "epochs=2", "batch_size=8", "size=32", "cache_size=40", "precision=fp32"]
     small += ["crop=0.5", "select=last", "patience=0", f"pretrained={file}"]
-    recipe = override(RECIPES[name], [*small, *changes])
     torch.manual_seed(0)
-    fit(Classification(recipe), batches(), None, out, say=lambda line: None)
+    return Classification(override(RECIPES[name], [*small, *changes]))
+
+
+def train(name, file, out, *changes):
+    fit(task_of(name, file, *changes), batches(), None, out, say=lambda line: None)
     return torch.load(out / "best.pth", weights_only=True)
 
 
@@ -78,7 +81,9 @@ def test_the_five_settings_have_one_budget_and_one_classifier(names):
 @pytest.mark.parametrize("name", ["p2-d", "p2-e-report"])
 def test_no_byte_of_a_frozen_backbone_changes(name, backbone, tmp_path):
     given = torch.load(backbone, weights_only=True)
-    after = train(name, backbone, tmp_path / "run", *(["ema=0.9"] if name == "p2-d" else []))
+    # From the ninth step on the average moves by less than half of the way, where 0 and -0 differ.
+    more = ["ema=0.9", "epochs=4"] if name == "p2-d" else []
+    after = train(name, backbone, tmp_path / "run", *more)
     learnt = "classifier." if "report" in name else "fc."
     for key, value in after.items():
         if not key.startswith(learnt):
@@ -93,9 +98,10 @@ def test_no_byte_of_a_frozen_backbone_changes(name, backbone, tmp_path):
 def test_the_classifier_of_a_frozen_backbone_learns_and_a_free_backbone_moves(backbone, tmp_path):
     given = torch.load(backbone, weights_only=True)
     frozen = train("p2-e", backbone, tmp_path / "frozen")
-    start = train("p2-e", backbone, tmp_path / "start", "lr=1e-30", "weight_decay=0")
-    assert not torch.equal(frozen["fc.weight"], start["fc.weight"])
-    free = train("p2-c", backbone, tmp_path / "free")
+    start = task_of("p2-e", backbone).network.state_dict()
+    for key in ("fc.0.weight", "fc.1.running_mean", "fc.4.bias"):
+        assert not torch.equal(frozen[key], start[key]), key
+    free = train("p2-c", backbone, tmp_path / "free", "epochs=1")
     for key in (BACKBONE, "conv1.weight", "layer4.0.conv3.weight"):
         assert not torch.equal(free[key], given[key]), key
 

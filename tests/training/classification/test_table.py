@@ -66,15 +66,19 @@ def make(*words):
 
 
 def test_what_is_missing_is_trained_and_compared(place, started, capsys):
-    words = ("p2-a", "p2-c", *SMALL, "--backbone-ssl", "ssl.pth", "--seeds", "0", "1")
+    backbones = ("--backbone-ssl", "ssl.pth", "--backbone-sl", "sl.pth")
+    words = ("p2-d", "p2-e", *SMALL, *backbones, "--seeds", "0", "1")
     assert make(*words) == 0
     said = capsys.readouterr().out
-    assert started == ["p2-a-s0", "p2-a-s1", "p2-c-s0", "p2-c-s1"]
+    assert started == ["p2-d-s0", "p2-d-s1", "p2-e-s0", "p2-e-s1"]
     assert said == (place / "out" / "table.md").read_text() + "\n"
-    assert "| A (`p2-a`) | none | all | " in said and "on the 10 images of val" in said
+    assert (
+        "| D (`p2-d`) | supervised | classifier alone | " in said
+        and "on the 10 images of val" in said
+    )
     with (place / "out" / "table.csv").open() as text:
         rows = list(csv.DictReader(text))
-    for row, name in zip(rows, ("p2-a", "p2-c")):
+    for row, name in zip(rows, ("p2-d", "p2-e")):
         results = [
             json.loads((place / "out" / f"{name}-s{seed}" / "result.json").read_text())
             for seed in (0, 1)
@@ -83,28 +87,28 @@ def test_what_is_missing_is_trained_and_compared(place, started, capsys):
         assert float(row["accuracy"]) == pytest.approx(np.mean(accuracies))
         assert float(row["sd"]) == pytest.approx(np.std(accuracies, ddof=1), abs=1e-6)
         assert float(row["low"]) < float(row["accuracy"]) < float(row["high"])
-        file = "none" if name == "p2-a" else "ssl.pth"
+        file = "sl.pth" if name == "p2-d" else "ssl.pth"
         assert {result["recipe"]["pretrained"] for result in results} == {file}
     with (place / "out" / "differences.csv").open() as text:
         (pair,) = csv.DictReader(text)
     accuracies = [float(row["accuracy"]) for row in rows]
-    assert (pair["better"], pair["than"]) == ("p2-c", "p2-a")
+    assert (pair["better"], pair["than"]) == ("p2-e", "p2-d")
     assert float(pair["by"]) == pytest.approx(accuracies[1] - accuracies[0], abs=2e-6)
 
     # What is finished is not done again: answers are enough of it, wherever they came from.
     for weights in (place / "out").glob("*/best.pth"):
         weights.unlink()
     assert make(*words) == 0 and capsys.readouterr().out == said
-    assert make("p2-c", *SMALL, "--seeds", "1") == 0  # no backbone is needed for what is there
+    assert make("p2-e", *SMALL, "--seeds", "1") == 0  # no backbone is needed for what is there
     assert "(n = 1)" in capsys.readouterr().out and len(started) == 4
 
     # But what is there must be what is asked for, and its answers those of its result.
     assert make(*words, "epochs=2") == 2
     assert capsys.readouterr().err == (
-        "error: out/p2-a-s0 holds a run with another epochs than is asked for: choose another "
+        "error: out/p2-d-s0 holds a run with another epochs than is asked for: choose another "
         "--out, or say epochs=1\n"
     )
-    answers = place / "out" / "p2-c-s1" / "predictions.csv"
+    answers = place / "out" / "p2-e-s1" / "predictions.csv"
     answers.write_text(re.sub(r"[01]\n", "7\n", answers.read_text()))  # neither of the classes
     assert make(*words) == 2
     assert "predictions.csv does not fit its result" in capsys.readouterr().err
