@@ -112,3 +112,16 @@ def test_what_is_exported_loads_into_torchvision_and_a_classifier(tmp_path):
     classifier = build("resnet50", 65, head=[16, 8])
     start_from(classifier, "resnet50", str(tmp_path / "best.pth"))
     assert torch.equal(classifier.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
+
+
+def test_the_reports_backbone_starts_as_torchvisions():
+    words = ["hidden=8", "projection=8"]
+    made = override(RECIPES["p2-byol-report"], words)
+    torch.manual_seed(0)
+    ours = Byol(made).exported().state_dict()
+    torch.manual_seed(1)
+    theirs = torchvision.models.resnet50().state_dict()
+    for key, value in ours.items():
+        spread = value.float().std() if value.numel() > 1000 else value.float().mean()
+        wanted = theirs[key].float().std() if value.numel() > 1000 else theirs[key].float().mean()
+        assert spread == pytest.approx(wanted.item(), rel=0.1, abs=1e-2), key
