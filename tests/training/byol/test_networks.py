@@ -71,6 +71,16 @@ def test_the_target_normalises_by_the_batch_it_is_given():
     assert not list(task.target.buffers())
 
 
+def test_a_target_by_running_statistics_has_the_online_networks(tmp_path):
+    task, _ = train(tmp_path, watched=False, target_norm="running")
+    online, target = task.network.state_dict(), task.target.state_dict()
+    buffers = [name for name, _ in task.target.named_buffers()]
+    assert buffers and all(torch.equal(target[name], online[name]) for name in buffers)
+    images = torch.randn(8, 3, 16, 16)
+    alone = torch.cat([task.target.train()(image[None]) for image in images])
+    assert torch.allclose(task.target(images), alone, atol=1e-5)
+
+
 def test_the_target_is_moved_and_not_trained(tmp_path):
     task, _ = train(tmp_path, watched=False)
     trained = {id(p) for g in task.trainer.optimizers[0].param_groups for p in g["params"]}
