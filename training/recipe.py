@@ -18,7 +18,7 @@ WORDS = {
     "period_unit": ("epoch", "step"),
     "select": ("held_out", "val", "last"),
     "precision": ("auto", "fp32", "bf16"),
-    "initialise": ("he", "torch"),
+    "initialise": ("he", "torch", "torchvision"),
 }
 
 
@@ -39,8 +39,8 @@ class Recipe:
     arguments: dict = field(default_factory=dict)  # of the network
     # none, a file (a state dict of this network) or what torchvision hosts: imagenet, coco
     pretrained: str = "none"
-    # What pretrained weights do not replace: he (inference.networks.initialise), or torch, which
-    # is PyTorch's own default
+    # What pretrained weights do not replace: he (inference.networks.initialise), torch, which is
+    # PyTorch's own default, or torchvision, which is that but for he's convolutions
     initialise: str = "he"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD

@@ -46,6 +46,10 @@ class Task(lightning.LightningModule):
         self.network = build(recipe.network, recipe.classes, **recipe.arguments)
         if recipe.initialise == "he":
             initialise(self.network, zero_residual=True)
+        elif recipe.initialise == "torchvision":
+            for layer in self.network.modules():
+                if isinstance(layer, nn.Conv2d):
+                    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
         start_from(self.network, recipe.network, recipe.pretrained)
         self.average = self.network
         if recipe.ema:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from inference import UserError, files
 
@@ -82,8 +83,8 @@ def draw(name: str, points: dict[str, list[tuple[int, float]]]) -> Figure:
             axes.set_ylim(0, 1.05)
             axes.text(0.02, 0.03, "0: collapse", color=RED, transform=axes.transAxes, fontsize=9)
         if key == "knn":
-            axes.set_ylim(bottom=0)
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+            axes.set_ylim(0, 1.1 * max(value for _, value in points[key]) or 1)
+            axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     return figure
 
 
@@ -94,6 +95,7 @@ def _curve(axes: Axes, points: list[tuple[int, float]], label: str) -> None:
 
     axes.set_title(f"{label}\nlast: {values[-1]:.3f}", fontsize=10)
     axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
 
 

@@ -41,17 +41,26 @@ class Target(nn.Module):
     it, and needs none of its own. Running statistics would lag behind weights that are an average
     already, and nobody would read them: they are left out. Scales and shifts are averaged like
     all parameters.
+
+    With `target_norm=running`, which is there to be compared, it normalises by running statistics,
+    those of the online network.
     """
 
-    def __init__(self, online: Online):
+    def __init__(self, online: Online, norm: str):
         super().__init__()
         self.backbone = copy.deepcopy(online.backbone)
         self.projector = copy.deepcopy(online.projector)
+        self.by_batch = norm == "batch"
         for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if self.by_batch and isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.track_running_stats = False
                 module.running_mean = module.running_var = module.num_batches_tracked = None
         self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Target:
+        """Sets what BN normalises by, whatever the mode of the rest."""
+        return super().train(mode and self.by_batch)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, 3, H, W) -> projections (N, projection)."""

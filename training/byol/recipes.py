@@ -19,6 +19,7 @@ WORDS = {
     "views": ("byol", "byol_pytorch"),
     "projector": ("byol", "simsiam"),
     "target": ("momentum", "online"),
+    "target_norm": ("batch", "running"),
 }
 
 
@@ -51,6 +52,9 @@ class Recipe(recipe.Recipe):
     projector: str = "byol"  # two layers, or simsiam: three, with BN after each and no bias
     # An average of the online network, moved after each step, or the online network itself
     target: str = "momentum"
+    # What a momentum target's BN normalises by: the batch, as the authors', or the online network's
+    # running statistics
+    target_norm: str = "batch"
     # Of the momentum target, at first; 1 at the end. The authors took .99 for 300 epochs of
     # ImageNet and .996 for 1000: the fewer steps, the lower.
     tau: float = 0.996
@@ -97,7 +101,7 @@ RECIPES = {
         task="byol",
         network="resnet50",
         classes=1000,
-        initialise="torch",
+        initialise="torchvision",
         epochs=1000,
         batch_size=128,
         optimizer="adamw",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -33,7 +35,9 @@ class Byol(Task):
     def __init__(self, recipe):
         super().__init__(recipe)
         self.network = self.average = Online(self.network, recipe)
-        self.target = Target(self.network) if recipe.target == "momentum" else None
+        self.target = (
+            Target(self.network, recipe.target_norm) if recipe.target == "momentum" else None
+        )
         self.spreads: list[torch.Tensor] = []  # of the epoch
         self.features: list[torch.Tensor] = []  # of the images that watch, and their labels
         self.labels: list[torch.Tensor] = []
@@ -69,9 +73,8 @@ class Byol(Task):
     def on_train_start(self):
         """Looks up once what moves: walking through a network takes milliseconds."""
         if self.target is not None:
-            online = dict(self.network.named_parameters())
-            moved = dict(self.target.named_parameters())
-            self._moved = list(moved.values()), [online[name] for name in moved]
+            self._moved = _pairs(self.target.named_parameters(), self.network.named_parameters())
+            self._copied = _pairs(self.target.named_buffers(), self.network.named_buffers())
 
     def on_train_epoch_start(self):
         """Forgets what was measured of the last epoch."""
@@ -85,6 +88,8 @@ class Byol(Task):
             done = self.current_epoch * self.steps + step
             decay = tau(self.recipe.tau, done, self.recipe.epochs * self.steps)
             torch._foreach_lerp_(*self._moved, 1 - decay)  # one launch, not hundreds
+            if self._copied[0]:  # with target_norm=running
+                torch._foreach_copy_(*self._copied)
         super().on_train_batch_end(outputs, batch, step)
 
     def measured(self) -> dict[str, float]:
@@ -130,3 +135,9 @@ class Byol(Task):
         accuracy = knn_accuracy(torch.cat(self.features), torch.cat(self.labels))
         self.features, self.labels = [], []
         return accuracy
+
+
+def _pairs(some: Iterable, many: Iterable) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Gives the tensors of `some`, and those of the same names in `many`."""
+    named, others = dict(some), dict(many)
+    return list(named.values()), [others[name] for name in named]

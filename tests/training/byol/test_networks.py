@@ -71,6 +71,16 @@ def test_the_target_normalises_by_the_batch_it_is_given():
     assert not list(task.target.buffers())
 
 
+def test_a_target_by_running_statistics_has_the_online_networks(tmp_path):
+    task, _ = train(tmp_path, watched=False, target_norm="running")
+    online, target = task.network.state_dict(), task.target.state_dict()
+    buffers = [name for name, _ in task.target.named_buffers()]
+    assert buffers and all(torch.equal(target[name], online[name]) for name in buffers)
+    images = torch.randn(8, 3, 16, 16)
+    alone = torch.cat([task.target.train()(image[None]) for image in images])
+    assert torch.allclose(task.target(images), alone, atol=1e-5)
+
+
 def test_the_target_is_moved_and_not_trained(tmp_path):
     task, _ = train(tmp_path, watched=False)
     trained = {id(p) for g in task.trainer.optimizers[0].param_groups for p in g["params"]}
@@ -112,3 +122,16 @@ def test_what_is_exported_loads_into_torchvision_and_a_classifier(tmp_path):
     classifier = build("resnet50", 65, head=[16, 8])
     start_from(classifier, "resnet50", str(tmp_path / "best.pth"))
     assert torch.equal(classifier.layer4[2].conv3.weight, state["layer4.2.conv3.weight"])
+
+
+def test_the_reports_backbone_starts_as_torchvisions():
+    words = ["hidden=8", "projection=8"]
+    made = override(RECIPES["p2-byol-report"], words)
+    torch.manual_seed(0)
+    ours = Byol(made).exported().state_dict()
+    torch.manual_seed(1)
+    theirs = torchvision.models.resnet50().state_dict()
+    for key, value in ours.items():
+        spread = value.float().std() if value.numel() > 1000 else value.float().mean()
+        wanted = theirs[key].float().std() if value.numel() > 1000 else theirs[key].float().mean()
+        assert spread == pytest.approx(wanted.item(), rel=0.1, abs=1e-2), key
