@@ -12,7 +12,7 @@ classifier's rate are the same. The backbone's rate alone differs, since what st
 to go further than what is nearly there:
 
     A     1e-3, as the classifier's
-    B, C  .65 of that in the last stage, .65^2 in the one before, ... .65^5 before the first
+    B, C  .8 of that in the last stage, .8^2 in the one before, ... .8^5 before the first
     D, E  none
 
 A linear layer alone would make D and E hang on the scale of their features, which pre-training
@@ -63,7 +63,7 @@ A = Recipe(
     cutmix=0.3,
     label_smoothing=0.1,
 )
-TUNED = {"pretrained": "", "layer_decay": 0.65}
+TUNED = {"pretrained": "", "layer_decay": 0.8}
 FROZEN = {"pretrained": "", "frozen": True}
 
 A_REPORT = Recipe(
