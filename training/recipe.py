@@ -33,7 +33,7 @@ class Recipe:
     graded: ClassVar[bool] = True
 
     name: str
-    task: str  # p1, p2 or p3; byol is what comes before p2
+    task: str  # p1, p2 or p3; mini and byol are what comes before p2
     network: str  # a key of inference.networks.NETWORKS
     classes: int
     arguments: dict = field(default_factory=dict)  # of the network

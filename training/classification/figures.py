@@ -25,7 +25,8 @@ from matplotlib.figure import Figure
 
 from inference import UserError, files
 from training.classification import charts, features, scatter
-from training.classification.finished import Run, Validation, read_run, read_validation
+from training.classification.finished import Validation, read_run, read_validation
+from training.finished import Run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +85,7 @@ def draw(run: Path, data: Path | None = None, out: Path | None = None) -> dict:
         )
         figures["learning_curve"] = learning
     for name, figure in figures.items():
-        files.write_whole(out / f"{name}.png", _png(figure))
+        files.write_whole(out / f"{name}.png", png(figure))
     summary = {
         "run": run.name,
         "recipe": found.recipe.name,
@@ -181,7 +182,8 @@ def _predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
 
 
 def _has_curve(run: Run) -> bool:
-    return bool(run.best) and len(run.columns.get("accuracy", ())) >= run.best
+    measured = run.columns.get("accuracy", ())
+    return bool(run.best) and len(measured) >= run.best and measured[run.best - 1] >= 0  # not nan
 
 
 def _missing(run: Run, epochs: list[dict]) -> list[str]:
@@ -196,7 +198,7 @@ def _missing(run: Run, epochs: list[dict]) -> list[str]:
     return notes
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()

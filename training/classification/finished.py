@@ -1,10 +1,7 @@
-"""What a run has left in its folder, and the validation set that it is judged on."""
+"""What a classifier's run has left in its folder, and the validation set that it is judged on."""
 
 from __future__ import annotations
 
-import csv
-import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,32 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from inference import UserError
+from training import finished
 from training.classification import data as labelled
 from training.classification import features
 from training.classification.recipes import Recipe
-from training.recipe import recipe_of
-
-LOGGED = ("loss", "accuracy")  # columns of metrics.csv
-
-
-@dataclass(frozen=True)
-class Run:
-    """A classifier's run; epochs are numbered from 1, as in the names of its files.
-
-    Attributes:
-        kept: weights of single epochs by their number.
-        columns: those of `LOGGED`, a value an epoch; none where no epoch was logged.
-        best: the chosen epoch; None where nothing tells it.
-        val: the graded accuracy on the validation set; None for an unfinished run.
-    """
-
-    folder: Path
-    recipe: Recipe
-    data: Path
-    kept: dict[int, Path]
-    columns: dict[str, list[float]]
-    best: int | None
-    val: float | None
 
 
 @dataclass(frozen=True)
@@ -51,58 +26,19 @@ class Validation:
     names: list[str]
 
 
-def read_run(folder: Path, data: Path | None = None) -> Run:
-    """Reads a run's folder.
-
-    Args:
-        data: where the run's own data is by now, or other data of its classes.
+def read_run(folder: Path, data: Path | None = None) -> finished.Run:
+    """Reads a classifier's run, as `training.finished.read_run` does.
 
     Raises:
-        UserError: recipe.json, best.pth or the data is missing, or it is no classifier's run.
+        UserError: as there; it is no classifier's run.
     """
-    for name in ("recipe.json", "best.pth"):
-        if not (folder / name).is_file():
-            raise UserError(f"no {name} in {folder}: give a run's folder, like runs/p1-a-s0")
-    fields = _json(folder / "recipe.json")
-    if fields.get("task") == "p3":
-        raise UserError(f"{folder} holds a run of {fields['name']}, which is no classifier")
-    result = _json(folder / "result.json") if (folder / "result.json").is_file() else {}
-    if data is None and "data" not in result:
-        raise UserError(f"{folder} has no result.json that names its data: add --data DIR")
-    data = data or Path(result["data"])
-    if not data.is_dir():
-        raise UserError(f"no folder {data}: say where the run's data is with --data DIR")
-    kept = {
-        int(match[1]): file
-        for file in sorted(folder.glob("epoch-*.pth"))
-        if (match := re.fullmatch(r"epoch-(\d+)", file.stem))
-    }
-    columns, scores = _columns(folder / "metrics.csv"), result.get("scores", {})
-    best = scores.get("best_epoch")  # from 0
-    if best is None and columns:
-        last = fields.get("select") == "last"  # which its weights are of, whatever was measured
-        best = len(columns["accuracy"]) - 1 if last else int(np.nanargmax(columns["accuracy"]))
-    best = None if best is None else best + 1
-    return Run(folder, recipe_of(fields), data, kept, columns, best, scores.get("val"))
+    run = finished.read_run(folder, "accuracy", data)
+    if not isinstance(run.recipe, Recipe):
+        raise UserError(f"{folder} holds a run of {run.recipe.name}, which is no classifier")
+    return run
 
 
-def _json(file: Path) -> dict:
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {file}: {error}") from error
-
-
-def _columns(file: Path) -> dict[str, list[float]]:
-    if not file.is_file():
-        return {}
-    with file.open(newline="") as text:
-        rows = list(csv.DictReader(text))
-    columns = {name: [float(row.get(name) or math.nan) for row in rows] for name in LOGGED}
-    return {} if any(np.isnan(values).all() for values in columns.values()) else columns
-
-
-def read_validation(run: Run) -> Validation:
+def read_validation(run: finished.Run) -> Validation:
     """Reads the validation set.
 
     Raises:

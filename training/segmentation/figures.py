@@ -22,10 +22,10 @@ import torch
 from matplotlib.figure import Figure
 
 from inference import UserError, files, images, landcover
-from training.classification.figures import _png as png
+from training.classification.figures import png
+from training.finished import Run
 from training.segmentation import charts, finished, iou
 from training.segmentation.charts import Judged, Tile
-from training.segmentation.finished import Run
 
 REPORT = ("0013", "0062", "0104")  # the validation tiles of the original report's figure
 WORST = 8  # tiles
@@ -127,7 +127,7 @@ def _chosen(
 def _stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict]]:
     """Draws tiles as some epochs segment them; gives the figure and its numbers."""
     titles, masks = [], []
-    for title, weights in run.shown():
+    for title, weights in finished.shown(run):
         titles.append(title)
         masks.append(finished.segment(run.recipe, weights, paths))
     tiles = [_tile(path, list(found)) for path, *found in zip(paths, *masks, strict=True)]

@@ -19,6 +19,7 @@ from training.classification.finished import read_run
 from training.classification.recipes import RECIPES, Recipe
 from training.run import record_of
 from training.score import score
+from training.segmentation.recipes import RECIPES as SEGMENTERS
 
 CLASSES, SIZE = 4, 16
 TINY = Recipe(
@@ -185,7 +186,7 @@ def spoil(run, change, tmp_path):
         for file in run.glob("*.pth"):
             torch.save(state, file)
     elif change == "p3":
-        (run / "recipe.json").write_text('{"name": "p3-lite", "task": "p3"}')
+        (run / "recipe.json").write_text(json.dumps(dataclasses.asdict(SEGMENTERS["p3-lite"])))
     elif change == "result.json":
         (run / change).unlink()
     elif change == "classes":

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from inference import UserError, landcover
 from inference.networks import NETWORKS
 from tests.training.segmentation.conftest import Small, tile, write_tile
+from training.classification.recipes import RECIPES as CLASSIFIERS
 from training.run import main, record_of
 from training.score import score
 from training.segmentation import figures, finished
@@ -74,7 +76,7 @@ def test_stages_are_the_first_the_middle_the_last_and_the_best_epoch(run, copy):
     found = finished.read_run(copy)
     files = {"epoch 1": "epoch-0001.pth", "epoch 2": "epoch-0002.pth", "epoch 5": "epoch-0005.pth"}
     for best in range(1, 6):
-        shown = dict(finished.Run(**{**vars(found), "best": best}).shown())
+        shown = dict(finished.shown(replace(found, best=best)))
         wanted = {**files, f"epoch {best} (best)": "best.pth"}
         wanted.pop(f"epoch {best}", None)
         assert {title: file.name for title, file in shown.items()} == wanted
@@ -134,7 +136,7 @@ def spoil(run, change, data, tmp_path):
     elif change == "network":
         torch.save({"fc.weight": torch.zeros(2, 2)}, run / "best.pth")
     elif change == "p1":
-        (run / "recipe.json").write_text('{"name": "p1-a", "task": "p1"}')
+        (run / "recipe.json").write_text(json.dumps(asdict(CLASSIFIERS["p1-a"])))
     elif change == "data":
         words += ["--data", str(tmp_path / "nowhere")]
     elif change == "tile":
