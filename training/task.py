@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
+from collections.abc import Iterator
 
 import lightning
 import numpy as np
@@ -60,9 +62,18 @@ class Task(lightning.LightningModule):
         self.rates: list[float] = []
         self.looked_at, self.scores = 0, {}
 
-    def exact(self) -> torch.autocast:
-        """Gives a context in which everything is computed in fp32, whatever the precision."""
-        return torch.autocast(self.device.type, enabled=False)
+    @contextlib.contextmanager
+    def exact(self) -> Iterator[None]:
+        """Computes everything in fp32, whatever the precision: without autocast and TF32."""
+        matmul, tf32 = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+        torch.set_float32_matmul_precision("highest")
+        torch.backends.cudnn.allow_tf32 = False
+        try:
+            with torch.autocast(self.device.type, enabled=False):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(matmul)
+            torch.backends.cudnn.allow_tf32 = tf32
 
     def loss(self, *batch: torch.Tensor) -> torch.Tensor:
         """Augments a uint8 batch and gives its mean loss."""

@@ -180,13 +180,14 @@ def test_under_bf16_pixels_and_scores_are_fp32(tmp_path, monkeypatch):
     real, kinds = Classification.normalise, set()
 
     def noting(self, images):
-        kinds.add((images.dtype, torch.is_autocast_enabled("cpu")))
+        tf32 = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+        kinds.add((images.dtype, torch.is_autocast_enabled("cpu"), *tf32))
         return real(self, images)
 
     monkeypatch.setattr(Classification, "normalise", noting)
     found = train(tmp_path, epochs=1, blur=3, degrees=5.0, crop=0.5, precision="bf16")
     assert found["precision"] == "bf16-mixed"
-    assert kinds == {(torch.float32, False)}
+    assert kinds == {(torch.float32, False, False, "highest")}
 
 
 def test_the_rate_that_is_logged_is_the_highest(tmp_path):
