@@ -4,6 +4,7 @@ The map of the package:
 
     __main__.py    the command line: classify, classify-csv, segment, download, list, grade, overlay
     predict.py     the three prediction loops: read ahead -> forward -> write behind
+    batches.py     that forward pass, in batches; windows.py: of images too large for that
     model.py       the same for Python: `inference.load("p1-a").predict(paths)`
     images.py      find and read images, resize exactly as in training
     tables.py      the csv files that graders hand in and expect back
@@ -13,7 +14,7 @@ The map of the package:
     zoo.py         the checkpoints (zoo.json), verified loading; download.py fetches them
     device.py      device, precision, batch size, allocator
     startup.py     importing torch, while images are read
-    runner.py      a network at work: memory format, normalisation, out-of-memory retry
+    runner.py      a network at work: memory format, normalisation, views, out-of-memory retry
     grade.py       a local autograder
     sharding.py    one job on several processes, as torchrun starts them
     process.py     beginning and end of a command's process

@@ -140,12 +140,13 @@ def _add_settings(command) -> None:
         choices=("auto", "fp32", "bf16", "fp16"),
         help="auto: a fast one where the zoo shows that it changes next to nothing, else fp32",
     )
-    command.add_argument("--batch-size", type=_positive, metavar="N", help="images at a time")
+    command.add_argument(
+        "--tta", action="store_true", help="average over flips, of land cover over rotations too"
+    )
     command.add_argument(
         "--fill",
         action="store_true",
-        help="answer for an unreadable image too: class 0, a mask all Unknown; else its row says "
-        "-1, it has no mask, and the exit status is 3",
+        help="an unreadable image gets class 0, a mask all Unknown; else -1, no mask, and status 3",
     )
 
 
@@ -161,9 +162,8 @@ def _predict(function: str, options, *places) -> int:
     device.tune_allocator()
     from inference import predict
 
-    settings = predict.Settings(
-        **{name: getattr(options, name) for name in predict.Settings._fields}
-    )
+    given = vars(options)
+    settings = predict.Settings(**{k: given[k] for k in predict.Settings._fields if k in given})
     return 3 if getattr(predict, function)(*places, settings) else 0
 
 

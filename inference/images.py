@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Callable, Iterable, Iterator
@@ -20,9 +21,15 @@ from inference import UserError, landcover
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
-# Pillow takes pictures from 13,000 x 13,000 for attacks and refuses twice as many pixels as it
-# is told. A satellite scene of 20,000 x 20,000 is none; a damaged header may well ask for more.
+# Pillow takes pictures from 9,500 x 9,500 for attacks: it warns, and refuses those of twice as many
+# pixels. A satellite scene of 20,000 x 20,000 is none; a damaged header may well ask for more. So
+# it warns from 23,170 x 23,170 and refuses from 32,768 x 32,768.
 Image.MAX_IMAGE_PIXELS = 2**29
+
+# What a network sees at once, in pixels; a larger image is seen window by window. A whole scene of
+# DeepGlobe, 2,448 x 2,448, still is one. Measured in fp32 on a CPU, FCN32s and DeepLabV3 need 650
+# bytes a pixel (4 GB here), LRASPP 130.
+LARGEST = 2500 * 2500
 
 
 def list_images(folder: Path | str) -> list[Path]:
@@ -103,6 +110,16 @@ def read_pixels(path: Path | str, size: int | None = None) -> np.ndarray:
     return np.asarray(image)
 
 
+def read_or_defer(path: Path | str) -> np.ndarray | Callable[[], np.ndarray]:
+    """Reads an image, uint8 (H, W, 3); of one above `LARGEST` gives what will read it.
+
+    Sixteen large scenes, read ahead of their use, would fill gigabytes; and reading one takes a
+    hundredth of the time that segmenting it does.
+    """
+    height, width = size_of(path) or (0, 0)
+    return partial(read_pixels, path) if height * width > LARGEST else read_pixels(path)
+
+
 def read_ahead(
     paths: Iterable[Path], read: Callable, ahead: int, chunk: int = 1
 ) -> Iterator[np.ndarray | Exception]:
@@ -119,7 +136,7 @@ def read_ahead(
     """
 
     def read_chunk(part: list[Path]) -> list:
-        return [_attempt(read, path) for path in part]
+        return [attempt(read, path) for path in part]
 
     Image.preinit()  # decoders would wait where torch's libraries are being loaded meanwhile
     # One core is left to the network; more than eight readers wait for each other in Python.
@@ -144,9 +161,10 @@ def read_ahead(
     return results()
 
 
-def _attempt(read: Callable, path: Path) -> np.ndarray | Exception:
+def attempt(read: Callable, *arguments) -> np.ndarray | Exception:
+    """Reads, or gives the exception that reading raised."""
     try:
-        return read(path)
+        return read(*arguments)
     except Exception as error:  # a decoder can raise anything on garbage; the caller names it
         return error
 

@@ -11,6 +11,7 @@ import struct
 import sys
 import zlib
 from pathlib import Path, PurePath
+from typing import Iterable
 
 import numpy as np
 
@@ -84,7 +85,27 @@ def mask_name(name: str) -> str:
     return stem + ".png"
 
 
+def encode_mask(mask: np.ndarray) -> bytes:
+    """Makes the PNG file of a mask; as pictures its rows exist some four million pixels at a time.
+
+    Args:
+        mask: (H, W) uint8, classes 0-6 or `NO_CLASS`, H and W at least 1.
+
+    Returns:
+        The bytes of the file.
+    """
+    height, width = mask.shape
+    rows = max(1, 2**22 // width)
+    bands = (to_colours(mask[start : start + rows]) for start in range(0, height, rows))
+    return _png(height, width, bands)
+
+
 def encode_png(rgb: np.ndarray) -> bytes:
+    """Makes the truecolour PNG file of a picture, (H, W, 3) uint8, H and W at least 1."""
+    return _png(*rgb.shape[:2], [rgb])
+
+
+def _png(height: int, width: int, bands: Iterable[np.ndarray]) -> bytes:
     """Makes a truecolour PNG file; for masks several times faster than a general encoder.
 
     Masks are long runs of equal pixels, which zlib's fastest level finds without the help of a
@@ -92,16 +113,16 @@ def encode_png(rgb: np.ndarray) -> bytes:
     a 2-D array.  Format: https://www.w3.org/TR/png-3/.
 
     Args:
-        rgb: (H, W, 3) uint8, H and W at least 1.
-
-    Returns:
-        The bytes of the file.
+        bands: the picture's rows, (rows, W, 3) uint8 each, from the top down.
     """
-    height, width, _ = rgb.shape
-    rows = np.zeros((height, 1 + 3 * width), dtype=np.uint8)  # byte 0 of a row: filter 0, none
-    rows[:, 1:] = rgb.reshape(height, 3 * width)
+    packer, packed = zlib.compressobj(1), []
+    for rgb in bands:
+        rows = np.zeros((len(rgb), 1 + 3 * width), dtype=np.uint8)  # byte 0 of a row: filter 0
+        rows[:, 1:] = rgb.reshape(len(rgb), 3 * width)
+        packed.append(packer.compress(rows))
+    packed.append(packer.flush())
     header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)  # 8 bits, colour type 2: RGB
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows, 1)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), (b"IDAT", b"".join(packed)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks

@@ -14,6 +14,8 @@ import numpy as np
 from inference import UserError, landcover
 from inference.files import write_whole
 
+MOST = 2**26  # pixels of the masks that wait to be written
+
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
     """Writes class indices, uint8 (H, W) in 0-6, as a truecolour PNG, whole or not at all.
@@ -21,30 +23,37 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    write_whole(path, landcover.encode_png(landcover.to_colours(mask)))
+    write_whole(path, landcover.encode_mask(mask))
 
 
 @contextmanager
 def write_behind() -> Iterator[Callable[[Path, np.ndarray], None]]:
     """Gives a `write_mask` that returns at once; leaving the block waits for all of them.
 
-    At most 64 masks wait, so that a slow disk slows the network down instead of filling memory.
+    At most 64 masks wait, and of large ones only so many as make 67 million pixels, or one; so a
+    slow disk slows the network down instead of filling memory.
 
     Raises:
         UserError: one could not be written; it is raised by a later call or on leaving.
     """
     waiting: deque = deque()
+    sizes: deque = deque()  # of the masks that wait, in pixels
     with ThreadPoolExecutor(max(1, min(4, (os.cpu_count() or 2) - 1))) as pool:
 
+        def finish_one() -> None:
+            sizes.popleft()
+            waiting.popleft().result()
+
         def write(path: Path, mask: np.ndarray) -> None:
-            while len(waiting) >= 64:
-                waiting.popleft().result()
+            while len(waiting) >= 64 or (waiting and sum(sizes) + mask.size > MOST):
+                finish_one()
+            sizes.append(mask.size)
             waiting.append(pool.submit(write_mask, path, mask))
 
         try:
             yield write
             while waiting:
-                waiting.popleft().result()
+                finish_one()
         finally:
             for future in waiting:  # after a failure: what has not begun need not
                 future.cancel()

@@ -19,7 +19,8 @@ def load(name: str, weights: Path | str | None = None, **settings) -> Model:
     Args:
         name: of the record; `python3 -m inference list` shows them.
         weights: your own state dict for its network, in place of its file.
-        **settings: device, precision, batch_size, as on the command line.
+        **settings: device, precision, tta, as on the command line; batch_size, of images that are
+            predicted at a time, in place of what was measured to be fast.
 
     Raises:
         UserError: no such checkpoint, its file is missing or damaged, no such device.

@@ -26,12 +26,12 @@ from inference import (
     tables,
     zoo,
 )
+from inference.batches import forward
 
 if TYPE_CHECKING:
     from inference.runner import Runner
 
 UNREADABLE = -1
-MIN_SIDE = 32  # what five halvings leave a pixel of; smaller images are padded
 
 
 class Settings(NamedTuple):
@@ -42,6 +42,7 @@ class Settings(NamedTuple):
     device: str = "auto"
     precision: str = "auto"
     batch_size: int | None = None
+    tta: bool = False
     fill: bool = False
 
 
@@ -148,9 +149,12 @@ def write_masks(paths: Sequence[Path], out: Path, record: zoo.Record, settings: 
 
 
 def read(paths: Sequence[Path], record: zoo.Record) -> Iterator[np.ndarray | Exception]:
-    """Begins to read images as a record's network takes them: uint8 (H, W, 3) each, in order."""
+    """Begins to read images as a record's network takes them: uint8 (H, W, 3) each, in order.
+
+    Those that are segmented in windows are read by `forward`, when their turn comes.
+    """
     if record.size is None:
-        return images.read_ahead(paths, images.read_pixels, ahead=16)
+        return images.read_ahead(paths, images.read_or_defer, ahead=16)
     # Some 50 MB at most; reading them all takes about as long as importing torch, meanwhile.
     ahead = 50_000_000 // (3 * record.size**2)
     resized = partial(images.read_pixels, size=record.size)
@@ -174,7 +178,8 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
     batch_size = settings.batch_size or sizes[record.task]
     if settings.model is None and settings.weights is None:
         _note_origin(record)
-    return Runner(network, record.mean, record.std, where, precision, batch_size, flip=record.tta)
+    tta = record.tta or settings.tta
+    return Runner(network, record.mean, record.std, where, precision, batch_size, tta)
 
 
 def _note_origin(record: zoo.Record) -> None:
@@ -184,41 +189,6 @@ def _note_origin(record: zoo.Record) -> None:
             "the course's; see README.md for how to train and publish your own",
             file=sys.stderr,
         )
-
-
-def forward(items: Iterable[tuple], runner: Runner, record: zoo.Record) -> Iterator[tuple]:
-    """Runs a network over (key, pixels) in batches; an exception among the pixels passes through.
-
-    Yields:
-        (key, class) or, of a segmentation network, (key, uint8 (H, W)), in the order of items.
-    """
-    least = MIN_SIDE if record.task == "p3" else 1
-    for batch in _batches(items, runner.batch_size):
-        if isinstance(batch[0][1], Exception):
-            yield batch[0]
-            continue
-        keys, pixels = zip(*batch)
-        height, width, _ = pixels[0].shape
-        below, right = max(0, least - height), max(0, least - width)
-        padded = np.pad(np.stack(pixels), ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
-        classes = runner(padded).cpu().numpy()
-        yield from zip(keys, classes[:, :height, :width] if classes.ndim == 3 else classes)
-
-
-def _batches(items: Iterable[tuple], size: int) -> Iterator[list[tuple]]:
-    """Groups (key, pixels) of equal shape that follow each other; an exception stands alone."""
-    batch: list[tuple] = []
-    for key, pixels in items:
-        broken = isinstance(pixels, Exception)
-        if batch and (broken or len(batch) == size or pixels.shape != batch[0][1].shape):
-            yield batch
-            batch = []
-        if broken:
-            yield [(key, pixels)]
-        else:
-            batch.append((key, pixels))
-    if batch:
-        yield batch
 
 
 def reason(error: Exception) -> str:

@@ -29,7 +29,8 @@ class Record:
         classes: number of outputs.
         input: {"size": side in pixels that images are resized to, or None for their own size,
             "mean": three numbers, "std": three numbers}, mean and std of RGB in [0, 1].
-        tta: whether predictions are averaged with those of the mirrored image.
+        tta: whether predictions are averaged over views, for which `--tta` asks too: the image
+            and its mirror image, of "p3" all eight flips and rotations.
         file: name of the file in `folder`.
         bytes: its size.
         sha256: its hash, in lower-case hexadecimal.

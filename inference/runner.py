@@ -9,9 +9,19 @@ import numpy as np
 import torch
 
 from inference import UserError
+from inference.images import LARGEST
 from inference.networks.fused import fuse, keep_last_layers_exact
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# Views of a picture: whether it is transposed, and then along which sides it is flipped. The first
+# two are the picture and its mirror image; all are the eight flips and rotations of a square.
+VIEWS = [(turned, sides) for turned in (False, True) for sides in ((), (-1,), (-2,), (-2, -1))]
+MIRRORED = VIEWS[:2]
+
+
+class OutOfMemory(UserError):
+    """There is not memory enough for a single image."""
 
 
 class Runner:
@@ -22,15 +32,21 @@ class Runner:
             rebuilt in place, for predictions alone.
         mean, std: of each channel, in units of [0, 1], as in training.
         precision: fp32, bf16 or fp16.
-        flip: whether to add the logits of the mirror image to those of the image.
+        tta: whether to average over views: of a classifier the image and its mirror image, of a
+            segmentation network all eight, for land seen from above has no side that is up.
+
+    Attributes:
+        largest: pixels of an image; a larger one is segmented in windows (see windows.py).
+        window: their side, in pixels.
 
     Raises:
         UserError: there is not memory enough for the network.
     """
 
-    def __init__(self, network, mean, std, device, precision="fp32", batch_size=32, flip=False):
-        self.device, self.batch_size, self.flip = device, batch_size, flip
+    def __init__(self, network, mean, std, device, precision="fp32", batch_size=32, tta=False):
+        self.device, self.batch_size, self.tta = device, batch_size, tta
         self.dtype = DTYPES[precision]
+        self.largest, self.window = LARGEST, 1024
         if device.type == "cuda":  # TF32 keeps 10 bits of a factor: fp32 here means fp32
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         # CUDA's norm layers want fp32 statistics and autocast leaves them so; a CPU gains from
@@ -43,9 +59,9 @@ class Runner:
             if weights != torch.float32:
                 keep_last_layers_exact(self.network)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
-            raise self._too_small("the network") from error
+            raise self.too_small("the network") from error
         self.mean = torch.tensor(mean, dtype=torch.float32, device=device)
         self.std = torch.tensor(std, dtype=torch.float32, device=device)
 
@@ -59,7 +75,7 @@ class Runner:
             On the device: int64 (N,) of a classifier, uint8 (N, H, W) of a segmentation network.
 
         Raises:
-            UserError: there is not memory enough for one image.
+            OutOfMemory: there is not memory enough for one image.
         """
         results, start = [], 0
         while start < len(images):
@@ -69,22 +85,27 @@ class Runner:
                 start += len(part)
                 continue
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             self._halve(len(part))  # here the error, and what its frames hold, is gone
         return torch.cat(results)
 
     def _halve(self, tried: int) -> None:
         if tried == 1:
-            raise self._too_small("one image")
+            raise self.too_small("one image")
         self.batch_size = tried // 2
-        print(f"note: out of memory; trying batches of {self.batch_size}", file=sys.stderr)
+        self.free(f"batches of {self.batch_size}")
+
+    def free(self, trying: str) -> None:
+        """Gives back what the device holds unused, and says what is tried next."""
+        print(f"note: out of memory; trying {trying}", file=sys.stderr)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _too_small(self, what: str) -> UserError:
+    def too_small(self, what: str) -> OutOfMemory:
+        """Makes the error that says for what memory is too small, and what to do."""
         other = "a machine with more" if self.device.type == "cpu" else "--device cpu"
-        return UserError(f"not memory enough on {self.device} for {what}: try {other}")
+        return OutOfMemory(f"not memory enough on {self.device} for {what}: try {other}")
 
     def _classes(self, images: np.ndarray) -> torch.Tensor:
         logits = self.logits(images)
@@ -94,15 +115,22 @@ class Runner:
     def logits(self, images: np.ndarray) -> torch.Tensor:
         """Gives the logits of one batch, on the device: (N, classes) or (N, classes, H, W).
 
-        With `flip` they are the sum of both views', which has the mean's greatest class.
+        With `tta` they are the sum of all views', in fp32, which has the mean's greatest class.
+        Logits and not probabilities: their mean is the geometric mean of the probabilities, in
+        which a view that is sure against a class weighs more; and a sum of logits commutes with
+        the blending of windows. The views come one after the other, so that two views' logits are
+        held at a time and not eight.
         """
         with torch.no_grad(), self._autocast():
             batch = self._normalised(images)
-            logits = _logits(self.network(batch))
-            if self.flip:
-                mirrored = _logits(self.network(batch.flip(-1)))
-                logits = logits + (mirrored.flip(-1) if mirrored.dim() == 4 else mirrored)
-            return logits
+            total = _logits(self.network(batch))
+            if not self.tta:
+                return total
+            total = total.float()
+            for view in (VIEWS if total.dim() == 4 else MIRRORED)[1:]:
+                logits = _logits(self.network(_seen(batch, *view)))
+                total = total + (_back(logits, *view) if logits.dim() == 4 else logits)
+            return total
 
     def _autocast(self):
         if self.device.type == "cuda" and self.dtype != torch.float32:
@@ -123,7 +151,19 @@ def _logits(output: torch.Tensor | dict) -> torch.Tensor:
     return output["out"] if isinstance(output, dict) else output
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def _seen(batch: torch.Tensor, turned: bool, sides: tuple) -> torch.Tensor:
+    batch = batch.transpose(-2, -1) if turned else batch
+    batch = batch.flip(sides) if sides else batch
+    return batch.contiguous(memory_format=torch.channels_last)
+
+
+def _back(logits: torch.Tensor, turned: bool, sides: tuple) -> torch.Tensor:
+    logits = logits.flip(sides) if sides else logits
+    return logits.transpose(-2, -1) if turned else logits
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tells that memory was too small from all that can be wrong otherwise."""
     # Its own type only since torch 1.13; a CPU's allocator raises a plain RuntimeError, cuBLAS and
     # cuDNN say it in their own words.
     text = str(error).lower()

@@ -2,10 +2,12 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from inference import predict, zoo
+from inference import zoo
 from inference.__main__ import main
 
 CPU = ("--device", "cpu", "--precision", "fp32")
@@ -86,11 +88,12 @@ def test_devices_and_precisions_that_will_not_do(refused, small_images, tmp_path
     assert "fp16 is far slower than fp32 on a CPU" in line
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "2.5", "many"])
-def test_batch_sizes_that_will_not_do(run_here, small_images, tmp_path, size):
-    status, lines = run_here("classify", small_images, tmp_path / "o.csv", "--batch-size", size)
+@pytest.mark.parametrize("seconds", ["0", "-1", "2.5", "many"])
+def test_limits_that_will_not_do(run_here, small_images, seconds):
+    status, lines = run_here("grade", small_images, "--limit-seconds", seconds)
     assert status == 2
-    assert lines[-1].endswith(f"argument --batch-size: {size} is not a whole number above 0")
+    said = f"argument --limit-seconds: {seconds} is not a whole number above 0"
+    assert lines[-1].endswith(said)
 
 
 @pytest.mark.parametrize(
@@ -109,16 +112,21 @@ def test_an_unknown_command_or_none(run_here):
         assert status == 2 and "COMMAND" in " ".join(lines)
 
 
-def test_a_record_with_flip_averaging_is_obeyed(
-    run_here, repository, monkeypatch, small_images, tmp_path
+@pytest.mark.parametrize("task, command", [("p1", "classify"), ("p3", "segment")])
+def test_averaging_is_asked_for_by_the_record_or_by_the_user(
+    run_here, repository, monkeypatch, tmp_path, task, command
 ):
+    noise = np.random.default_rng(0).integers(0, 256, (9, 40, 40, 3), dtype=np.uint8)
+    (tmp_path / "in").mkdir()
+    for i, values in enumerate(noise):
+        Image.fromarray(values).save(tmp_path / "in" / f"{i:02}.png")
     monkeypatch.setattr(zoo, "ZOO", repository.zoo)
-    run_here("classify", small_images, tmp_path / "plain.csv", *CPU)
-    repository.write_zoo([dataclasses.replace(repository.records["p1"], tta=True)])
-    seen = []
-    runner = predict.load_runner
-    monkeypatch.setattr(
-        predict, "load_runner", lambda *given: seen.append(runner(*given)) or seen[-1]
-    )
-    assert run_here("classify", small_images, tmp_path / "flipped.csv", *CPU) == (0, [])
-    assert seen[0].flip and len((tmp_path / "flipped.csv").read_text().splitlines()) == 38
+
+    def answers(*options):
+        out = tmp_path / "out"
+        assert run_here(command, tmp_path / "in", out, *options, *CPU) == (0, [])
+        return [path.read_bytes() for path in ([out] if task == "p1" else sorted(out.iterdir()))]
+
+    plain, asked = answers(), answers("--tta")
+    repository.write_zoo([dataclasses.replace(repository.records[task], tta=True)])
+    assert answers() == answers("--tta") == asked != plain

@@ -84,6 +84,13 @@ def test_png_holds_any_picture_and_any_memory_layout():
         assert np.array_equal(np.asarray(Image.open(io.BytesIO(landcover.encode_png(rgb)))), rgb)
 
 
+def test_a_large_mask_is_encoded_piece_by_piece():
+    mask = blobs(5, 2**20)  # four rows are a piece
+    data = landcover.encode_mask(mask)
+    with Image.open(io.BytesIO(data)) as image:
+        assert np.array_equal(landcover.to_indices(np.asarray(image)), mask)
+
+
 @pytest.mark.parametrize(
     ("image", "mask"),
     [

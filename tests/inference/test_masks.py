@@ -41,6 +41,14 @@ def test_an_error_comes_before_all_the_work_is_done(tmp_path):
     assert done < 100
 
 
+def test_few_large_masks_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(masks, "MOST", MASK.size)
+    with masks.write_behind() as write:
+        for n in range(9):
+            write(tmp_path / f"{n}.png", MASK)
+            assert n == 0 or (tmp_path / f"{n - 1}.png").exists()
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_interrupted_nothing_is_half_written(tmp_path, error):
     with pytest.raises(error), masks.write_behind() as write:

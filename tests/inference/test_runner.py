@@ -92,27 +92,55 @@ def test_normalisation_is_torchvisions_bit_for_bit():
     assert torch.equal(seen[0], torch.stack([steps(image) for image in IMAGES]))
 
 
-def test_flip_averaging_of_a_classifier():
+def test_averaging_over_a_classifiers_two_views():
     torch.manual_seed(0)
     network = build("convnet", 5, widths=[4, 4, 4, 4], depths=[0, 0, 0], scale=1.0).eval()
-    plain, flipped = runner(network), runner(network, flip=True)
+    plain, averaged = runner(network), runner(network, tta=True)
     mirrored = np.ascontiguousarray(IMAGES[:, :, ::-1])
     expected = plain.logits(IMAGES) + plain.logits(mirrored)
-    assert torch.allclose(flipped.logits(IMAGES), expected, atol=1e-6)
+    assert torch.allclose(averaged.logits(IMAGES), expected, atol=1e-6)
     assert not torch.allclose(plain.logits(IMAGES), plain.logits(mirrored), atol=1e-3)
 
 
-def test_flip_averaging_of_a_segmentation_network_turns_the_mask_back():
-    class Where(torch.nn.Module):
-        def forward(self, images):
-            sides = torch.linspace(0, 1, images.shape[-1]).expand_as(images[:, 0])
-            return {"out": torch.stack([images[:, 0] + sides, images[:, 1]], 1)}
+class Lopsided(torch.nn.Module):
+    """A segmentation network to which every flip and rotation matters."""
 
-    images = IMAGES[:2]
-    expected = torch.tensor(images[..., 0] / 255.0 * 2 + 1.0)
-    assert torch.allclose(runner(Where(), flip=True).logits(images)[:, 0], expected.float())
-    classes = runner(Where())(images)
-    assert classes.shape == (2, 8, 8) and classes.dtype == torch.uint8
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = torch.nn.Conv2d(3, 4, 5, padding=2)
+
+    def forward(self, images):
+        right = torch.linspace(0, 1, images.shape[-1])
+        down = torch.linspace(0, 2, images.shape[-2])[:, None]
+        return {"out": self.conv(images) + right + torch.sin(down)}
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (12, 20)])
+def test_averaging_over_a_segmentation_networks_eight_views(shape):
+    images = np.random.default_rng(1).integers(0, 256, (3, *shape, 3), dtype=np.uint8)
+    plain, averaged = runner(Lopsided().eval()), runner(Lopsided().eval(), tta=True)
+    views = []
+    for turns in range(4):
+        for mirrored in (False, True):
+            view = np.rot90(images, turns, (1, 2))
+            view = view[:, :, ::-1] if mirrored else view
+            logits = plain.logits(np.ascontiguousarray(view)).numpy()
+            logits = logits[..., ::-1] if mirrored else logits
+            views.append(np.rot90(logits, -turns, (2, 3)))
+    assert np.allclose(averaged.logits(images).numpy(), sum(views), atol=1e-5)
+    assert all(np.abs(view - views[0]).max() > 0.1 for view in views[1:])
+    classes = averaged(images)
+    assert classes.shape == (3, *shape) and classes.dtype == torch.uint8
+
+
+def test_views_are_added_up_in_fp32():
+    class Half(torch.nn.Module):
+        def forward(self, images):
+            return images[:, :2].half()
+
+    sees = runner(Half(), tta=True)
+    assert sees.logits(IMAGES).dtype == torch.float32
 
 
 def test_bf16_casts_the_network_and_its_input_but_not_its_last_layer():

@@ -13,7 +13,12 @@ SMALL = {"widths": [8, 8, 16], "depths": [1, 0]}
     "name, classes, arguments, words",
     [
         ("resnet5", 50, {}, "no network 'resnet5'; there are: convnet, "),
-        ("convnet", 50, {"wdths": [8]}, "no argument 'wdths'; it takes: widths, depths, dropout"),
+        (
+            "convnet",
+            50,
+            {"wdths": [8]},
+            "no argument 'wdths'; it takes: widths, depths, blocks, dropout",
+        ),
         ("lraspp_mobilenet_v3_large", 7, {"aux": True}, "it takes: no arguments"),
         ("vgg16_fcn32", 7, {"aux": True}, "no argument 'aux'; it takes: width, transposed"),
         ("convnet", 50, {"widths": [8, 16], "depths": [1, 1]}, "widths"),

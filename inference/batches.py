@@ -1,0 +1,82 @@
+"""The forward pass over a stream of images: in batches, and those too large for that in windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from inference import images, zoo
+
+if TYPE_CHECKING:
+    from inference.runner import Runner
+
+MIN_SIDE = 32  # what five halvings leave a pixel of; smaller images are padded
+
+
+def forward(items: Iterable[tuple], runner: Runner, record: zoo.Record) -> Iterator[tuple]:
+    """Runs a network over (key, pixels) in batches; an exception among the pixels passes through.
+
+    Args:
+        items: keys, with uint8 (H, W, 3), or an exception, or what `images.read_or_defer` gives of
+            a large image.
+
+    Yields:
+        (key, class) or, of a segmentation network, (key, uint8 (H, W)), in the order of items.
+    """
+    for batch in _batches(items, runner.batch_size):
+        keys, pixels = zip(*batch)
+        if callable(pixels[0]):
+            yield keys[0], _read_and_segment(pixels[0], runner)
+        elif isinstance(pixels[0], Exception):
+            yield keys[0], pixels[0]
+        elif record.task == "p3":
+            yield from zip(keys, _masks(pixels, runner))
+        else:
+            yield from zip(keys, runner(np.stack(pixels)).cpu().numpy())
+
+
+def _masks(pixels: Sequence[np.ndarray], runner: Runner) -> Sequence[np.ndarray]:
+    """Segments images of one shape whole, or in windows where they are too large for that."""
+    from inference import windows
+    from inference.runner import OutOfMemory
+
+    height, width, _ = pixels[0].shape
+    if height * width <= runner.largest:
+        try:
+            return runner(_padded(np.stack(pixels))).cpu().numpy()[:, :height, :width]
+        except OutOfMemory:
+            runner.largest = height * width - 1
+        runner.free(f"windows of {runner.window} x {runner.window}")
+    found = (windows.segment(_padded(image[None])[0], runner) for image in pixels)
+    return [mask[:height, :width] for mask in found]
+
+
+def _read_and_segment(read, runner: Runner) -> np.ndarray | Exception:
+    pixels = images.attempt(read)
+    return pixels if isinstance(pixels, Exception) else _masks([pixels], runner)[0]
+
+
+def _padded(batch: np.ndarray) -> np.ndarray:
+    """Repeats the borders of uint8 (N, H, W, 3) until H and W are at least `MIN_SIDE`."""
+    _, height, width, _ = batch.shape
+    below, right = max(0, MIN_SIDE - height), max(0, MIN_SIDE - width)
+    if not below and not right:
+        return batch
+    return np.pad(batch, ((0, 0), (0, below), (0, right), (0, 0)), mode="edge")
+
+
+def _batches(items: Iterable[tuple], size: int) -> Iterator[list[tuple]]:
+    """Groups (key, pixels) of equal shape that follow each other; what is no array stands alone."""
+    batch: list[tuple] = []
+    for key, pixels in items:
+        alone = not isinstance(pixels, np.ndarray)
+        if batch and (alone or len(batch) == size or pixels.shape != batch[0][1].shape):
+            yield batch
+            batch = []
+        if alone:
+            yield [(key, pixels)]
+        else:
+            batch.append((key, pixels))
+    if batch:
+        yield batch
