@@ -52,6 +52,16 @@ def test_a_whole_crop_is_the_image_and_a_small_one_is_part_of_it(images):
     assert len(part[:, 0, 0, 0].unique()) > 16  # each image has a place of its own
 
 
+def test_a_mirrored_crop_is_the_flipped_one_and_mirror_each_images_own_chance(images):
+    drawn = {}
+    for mirror in (0.0, 0.5, 1.0):
+        torch.manual_seed(1)
+        drawn[mirror], _ = augment.crop(images, 20, degrees=10, mirror=mirror)
+    assert torch.allclose(drawn[1.0], drawn[0.0].flip(-1), atol=1e-5)
+    either = [(drawn[0.5] - drawn[p]).abs().amax((1, 2, 3)) < 1e-5 for p in (0.0, 1.0)]
+    assert (either[0] ^ either[1]).all() and either[0].any() and either[1].any()
+
+
 def test_crop_moves_masks_with_their_images_and_blends_no_class():
     masks = tiles(8)
     images = (masks[:, None].float() / 7).expand(-1, 3, -1, -1)

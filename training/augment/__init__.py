@@ -5,8 +5,9 @@ does so at black and white. Masks (N, H, W) move with their images and are sampl
 class is ever blended. Nothing is changed in place.
 
 `p` is each image's own chance to be changed. Draws come from torch's global generators, which
-`fit` seeds anew for every step: values from that of the images' device, and which images a costly
-operation works on from the CPU's, so that a GPU is never waited for.
+`fit` seeds anew for every step: from the CPU's which images a costly operation works on, so that a
+GPU is never waited for, and what is put together of many numbers, which would be as many launches
+there; all other values from that of the images' device.
 """
 
 from training.augment.colour import grey, jitter, solarise, to_grey

@@ -30,36 +30,60 @@ def jitter(
             for each call; otherwise they are applied as named here, hue last.
     """
     n, device = len(images), images.device
+    on_cpu = torch.empty(n)  # all is drawn there: dozens of numbers an image, sent in three copies
     strengths = (brightness, contrast, saturation)
-    factors = torch.stack([uniform(images, max(0.0, 1 - s), 1 + s) for s in strengths])
+    factors = torch.stack([uniform(on_cpu, max(0.0, 1 - s), 1 + s) for s in strengths])
     pick = chosen_few(images, p)
-    changed = pick.to(device, non_blocking=True).view(n, 1, 1, 1)
-    factors = torch.where(changed, factors, 1.0)  # (3, N, 1, 1, 1); 1 changes nothing, exactly
-    shifts = uniform(images, -hue, hue) if hue else None
-    if shuffle:
-        order = torch.rand(3, n, 1, 1, 1, device=device).argsort(0)
-        blends_before_hue = torch.randint(4, (n,))
-    else:
-        blends_before_hue = torch.full((n,), 3)
+    factors = torch.where(pick.view(n, 1, 1, 1), factors, 1.0)  # 1 changes nothing, exactly
+    shifts = uniform(on_cpu, -hue, hue) if hue else None
     images = images.contiguous()
-    for step in range(4):
-        if hue:
-            images = change(images, pick & (blends_before_hue == step), shift_hue, shifts)
-        if step < 3 and shuffle:
-            factor = factors.gather(0, order[step][None])[0]
-            images = _blend_one_of(images, order[step], factor)
-        elif step < 3:
-            images = (scale_brightness, scale_contrast, scale_saturation)[step](
-                images, factors[step]
-            )
+    if shuffle:
+        return _jitter_shuffled(images, factors, pick, shifts)
+    operations = (scale_brightness, scale_contrast, scale_saturation)
+    for operation, factor in zip(operations, factors.to(device, non_blocking=True), strict=True):
+        images = operation(images, factor)
+    if hue:
+        images = change(images, pick, shift_hue, shifts.to(device, non_blocking=True))
     return images
 
 
-def _blend_one_of(images: torch.Tensor, which: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Changes each image's brightness (0), contrast (1) or saturation (2), as `which` says."""
+def _jitter_shuffled(
+    images: torch.Tensor, factors: torch.Tensor, pick: torch.Tensor, shifts: torch.Tensor | None
+) -> torch.Tensor:
+    """Applies the four operations in an order of each image's own.
+
+    Args:
+        factors: (3, N, 1, 1, 1), as `jitter` draws them; on the CPU, like all that follow.
+        pick: bool (N,), which images' hue is moved.
+        shifts: (N, 1, 1, 1), of the hue; None: it stays.
+    """
+    device = images.device
+    which = torch.rand(factors.shape).argsort(0)  # brightness, contrast or saturation, by steps
+    # Each is a blend with a share of the luma and of its mean: brightness has neither.
+    blends = torch.stack([factors.gather(0, which), which == 2, which == 1], dim=1)
+    blends = blends.to(device, non_blocking=True)  # (steps, 3, N, 1, 1, 1)
+    if shifts is not None:
+        step = torch.where(pick, torch.randint(4, pick.shape), 4)  # of the hue; 4: never
+        order, counts = step.argsort(), step.bincount(minlength=5).tolist()
+        shifts = shifts[order].to(device, non_blocking=True).split(counts)
+        index = order.to(device, non_blocking=True).split(counts)
+        images = images.clone()
+    for step in range(4):
+        if shifts is not None and counts[step]:
+            moved = shift_hue(images[index[step]], shifts[step])
+            images.index_copy_(0, index[step], moved)
+        if step < 3:
+            images = _blend(images, *blends[step])
+    return images
+
+
+def _blend(
+    images: torch.Tensor, factor: torch.Tensor, of_luma: torch.Tensor, of_mean: torch.Tensor
+) -> torch.Tensor:
+    """Blends images with shares of their luma and of its mean over the image."""
     luma = grey(images)
-    rest = torch.where(which == 1, luma.mean((2, 3), keepdim=True), luma)
-    return torch.lerp(torch.where(which == 0, 0.0, rest), images, factor).clamp_(0, 1)
+    rest = torch.addcmul(luma.mean((2, 3), keepdim=True) * of_mean, luma, of_luma)
+    return torch.lerp(rest, images, factor).clamp_(0, 1)
 
 
 def scale_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
@@ -85,8 +109,7 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     plus its range times a trapezium of the hue.
     """
     red, green, blue = images.unbind(1)  # (N, H, W)
-    low = torch.minimum(red, green).minimum(blue)
-    high = torch.maximum(red, green).maximum(blue)
+    low, high = images.amin(1), images.amax(1)
     span = high - low
     not_red = torch.lerp(
         (blue - red).add_(span, alpha=2),
@@ -94,14 +117,12 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         (high - green).sign_(),  # 0 where green is the highest, else 1
     )
     hue = torch.lerp(green - blue, not_red, (high - red).sign_())
-    hue = hue.div_(span.clamp(min=1e-9)).add_(6 * shift[:, 0])  # a grey pixel's is not used
-    hue -= (hue / 6).floor_().mul_(6)
-    shares = [
-        (hue - 3).abs_().sub_(1).clamp_(0, 1),
-        (hue - 2).abs_().neg_().add_(2).clamp_(0, 1),
-        (hue - 4).abs_().neg_().add_(2).clamp_(0, 1),
-    ]
-    return torch.stack([share.mul_(span).add_(low) for share in shares], dim=1)
+    hue = hue.div_(span.clamp(min=1e-9))  # in sixths of the circle; a grey pixel's is not used
+    hue = torch.add(shift[:, 0] + 1, hue, alpha=1 / 6).frac_().mul_(6)  # 1: frac is for positives
+    shares = torch.stack([hue - 3, hue - 2, hue - 4], dim=1).abs_()
+    shares[:, 1:].neg_().add_(3)
+    shares.sub_(1).clamp_(0, 1)
+    return torch.addcmul(low[:, None], shares, span[:, None])
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:

@@ -33,6 +33,7 @@ def crop(
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     degrees: float = 0.0,
     masks: torch.Tensor | None = None,
+    mirror: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Cuts a random part out of each image and scales it to size x size, bilinearly.
 
@@ -45,21 +46,23 @@ def crop(
 
     Args:
         masks: uint8 (N, H, W); cut alike, nearest.
+        mirror: each part's own chance to be mirrored left to right: a `flip` that costs nothing.
 
     Returns:
         Images (N, 3, size, size) and masks (N, size, size), or None where none were given.
     """
-    n, device = len(images), images.device
-    share = torch.empty(n, device=device).uniform_(*area)
-    aspect = torch.exp(torch.empty(n, device=device).uniform_(*(math.log(r) for r in ratio)))
+    n = len(images)
+    share = torch.empty(n).uniform_(*area)  # on the CPU: a matrix is put together of many numbers
+    aspect = torch.exp(torch.empty(n).uniform_(*(math.log(r) for r in ratio)))
     width = (share * aspect).sqrt().clamp(max=1.0)
     height = (share / aspect).sqrt().clamp(max=1.0)
-    centre = (torch.rand(2, n, device=device) * 2 - 1) * (1 - torch.stack([width, height]))
-    angle = torch.empty(n, device=device).uniform_(-degrees, degrees) * (math.pi / 180)
+    centre = (torch.rand(2, n) * 2 - 1) * (1 - torch.stack([width, height]))
+    angle = torch.empty(n).uniform_(-degrees, degrees) * (math.pi / 180)
     cos, sin = angle.cos(), angle.sin()
+    width = torch.where(torch.rand(n) < mirror, -width, width)
     theta = affine(width * cos, -height * sin, centre[0], width * sin, height * cos, centre[1])
-    place = (torch.arange(size, device=device) * 2 + 1) / size - 1
-    grid = _grid(theta, place, place).to(images.dtype)
+    place = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device)
+    grid = _grid(theta.to(images.device, non_blocking=True), place, place).to(images.dtype)
     cut = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     if masks is None:
         return cut, None

@@ -13,7 +13,9 @@ from training.recipe import IMAGENET_MEAN, IMAGENET_STD
 def pair(
     images: torch.Tensor, recipe, normalise: Callable[[torch.Tensor], torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draws a batch's two views as the recipe says.
+    """Draws a batch's two views as the recipe says, each image's of its own.
+
+    What both have is drawn of both at once: on a GPU half the launches.
 
     Args:
         images: float (N, 3, S, S) in [0, 1] at the cache's size.
@@ -29,28 +31,32 @@ def pair(
             views(images).contiguous(memory_format=torch.channels_last) for _ in range(2)
         )
         return first, second
-    first, second = (normalise(view(images, recipe, which)) for which in range(2))
+    both = _recoloured(torch.cat((images, images)), recipe)
+    first, second = (
+        normalise(_filtered(view, recipe, which)) for which, view in enumerate(both.chunk(2))
+    )
     return first, second
 
 
-def view(images: torch.Tensor, recipe, which: int) -> torch.Tensor:
-    """Draws one view of each image, as BYOL's appendix B describes them.
+def _recoloured(images: torch.Tensor, recipe) -> torch.Tensor:
+    """Draws what BYOL's sets T and T' have in common (arXiv 2006.07733, appendix B).
 
     Args:
         images: float (N, 3, S, S) in [0, 1].
-        which: 0, from the paper's T (always blurred), or 1, from T' (seldom blurred, some
-            solarised).
 
     Returns:
         (N, 3, size, size) in [0, 1].
     """
-    images, _ = augment.crop(images, recipe.size, recipe.area)
-    images = augment.flip(images, recipe.flip)
+    images, _ = augment.crop(images, recipe.size, recipe.area, mirror=recipe.flip)
     brightness, contrast, saturation, hue = recipe.jitter
     images = augment.jitter(
         images, brightness, contrast, saturation, recipe.jitter_chance, hue, shuffle=True
     )
-    images = augment.to_grey(images, recipe.grey)
+    return augment.to_grey(images, recipe.grey)
+
+
+def _filtered(images: torch.Tensor, recipe, which: int) -> torch.Tensor:
+    """Draws what differs in T (0: always blurred) and T' (1: seldom blurred, some solarised)."""
     if recipe.blur[which]:
         images = augment.blur(images, kernel(recipe.size), p=recipe.blur[which])
     if recipe.solarise[which]:
