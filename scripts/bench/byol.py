@@ -12,7 +12,8 @@ Pillow images in a DataLoader. Both once as they come, in fp32, and once in our 
 format and with our setting of the allocator ("equal").
 
 Each is a process of its own, in turn, round by round, with start-up and the first step left out
-(ours: the first epoch, in which --compile compiles). Images are random and lie in memory. Printed:
+(ours: the first epoch, in which --compile compiles). Images are random and lie in memory. With one
+thread on a CPU it is CPU time that counts, so that other processes do not disturb. Printed:
 medians and ranges of images per second, two views each, and of how many times as fast ours is; and
 the share of what a convolution reaches on this device (3x3, 256 channels, 64x64, channels_last).
 """
@@ -20,8 +21,6 @@ the share of what a convolution reaches on this device (3x3, 256 channels, 64x64
 from __future__ import annotations
 
 import argparse
-import copy
-import csv
 import dataclasses
 import importlib.util
 import json
@@ -35,15 +34,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torchvision
-from PIL import Image
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from inference import device
+from scripts.bench import byol_libraries
 from scripts.bench.peak import peak
 from training import memory
 from training.byol.recipes import RECIPES
@@ -83,7 +79,8 @@ def _bench(options) -> None:
         for side, found in speeds.items():
             found.append(_run(side, options))
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {name}")
+    time_of = "CPU time" if _clock(options) is time.process_time else "wall time"
+    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {name}, {time_of}")
     print(f"ResNet50, {SIZE}x{SIZE}, batches of {options.batch}, {options.rounds} rounds of "
           f"{options.steps} steps: images per second")  # fmt: skip
     for side, found in speeds.items():
@@ -93,9 +90,10 @@ def _bench(options) -> None:
             line += f"   ours is {statistics.median(ratios):.2f} times as fast"
             line += f" ({min(ratios):.2f}-{max(ratios):.2f} by rounds)"
         print(line)
-    rate, flops, most = statistics.median(speeds["ours"]), _flops(), peak(_precision())
-    print(f"  ours in {_precision()}: {flops / 1e9:.1f} GFLOP an image, {rate * flops / 1e9:.0f} "
-          f"GFLOP/s, {rate * flops / most:.0%} of the convolution")  # fmt: skip
+    precision, flops = byol_libraries.precision(), _flops()
+    rate = statistics.median(speeds["ours"]) * flops
+    print(f"  ours in {precision}: {flops / 1e9:.1f} GFLOP an image, {rate / 1e9:.0f} GFLOP/s, "
+          f"{rate / peak(precision):.0%} of the convolution")  # fmt: skip
 
 
 def _run(side: str, options) -> float:
@@ -117,8 +115,11 @@ def _measure(side: str, options) -> float:
         return _ours(pixels, options)
     if equal:
         device.tune_allocator()
-    make = {"byol-pytorch": _byol_pytorch, "lightly": _lightly}[package]
-    return _timed(*make(pixels, options, bool(equal)), options)
+    if package == "lightly":
+        made = byol_libraries.lightly(pixels, bool(equal), options.batch, options.workers)
+    else:
+        made = byol_libraries.byol_pytorch(pixels, bool(equal), options.batch)
+    return _timed(*made, options)
 
 
 def _ours(pixels: np.ndarray, options) -> float:
@@ -133,107 +134,40 @@ def _ours(pixels: np.ndarray, options) -> float:
         compile=options.compile,
     )
     train = memory.Batches((pixels,), range(len(pixels)), options.batch, shuffle=True)
+    task = _Clocked(recipe)
+    task.clock = _clock(options)
     with tempfile.TemporaryDirectory() as out:
-        fit(Byol(recipe), train, None, Path(out), say=lambda line: None)
-        with (Path(out) / "metrics.csv").open() as text:
-            return float(list(csv.DictReader(text))[1]["images_per_second"])
+        fit(task, train, None, Path(out), say=lambda line: None)
+    return len(pixels) / task.seconds
 
 
-def _byol_pytorch(pixels: np.ndarray, options, equal: bool) -> tuple[Iterable, Callable]:
-    """Gives batches and a step, as in the README of byol-pytorch."""
-    from byol_pytorch import BYOL
+class _Clocked(Byol):
+    """Times its last epoch, and not what is written after it."""
 
-    where, layout = device.choose_device(), _layout(equal)
-    learner = BYOL(torchvision.models.resnet50(), SIZE, hidden_layer="avgpool")
-    learner.to(where, memory_format=layout)
-    optimizer = torch.optim.Adam(learner.parameters(), lr=3e-4)
+    def on_train_epoch_start(self) -> None:
+        super().on_train_epoch_start()
+        self.start = self.clock()
 
-    def step(batch: list[torch.Tensor]) -> None:
-        images = batch[0].to(where, memory_format=layout)
-        with _autocast(equal):
-            loss = learner(images)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        learner.update_moving_average()
-        loss.item()
-
-    images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).contiguous()
-    return DataLoader(TensorDataset(images), options.batch, shuffle=True), step
-
-
-def _lightly(pixels: np.ndarray, options, equal: bool) -> tuple[Iterable, Callable]:
-    """Gives batches and a step, as in lightly's example of BYOL."""
-    from lightly.loss import NegativeCosineSimilarity
-    from lightly.models.modules import BYOLPredictionHead, BYOLProjectionHead
-    from lightly.models.utils import update_momentum
-    from lightly.transforms.byol_transform import (
-        BYOLTransform,
-        BYOLView1Transform,
-        BYOLView2Transform,
-    )
-
-    where, layout = device.choose_device(), _layout(equal)
-    backbone = nn.Sequential(*list(torchvision.models.resnet50().children())[:-1], nn.Flatten())
-    online = nn.Sequential(backbone, BYOLProjectionHead()).to(where, memory_format=layout)
-    target = copy.deepcopy(online).requires_grad_(False)
-    predictor, criterion = BYOLPredictionHead().to(where), NegativeCosineSimilarity()
-    optimizer = torch.optim.SGD([*online.parameters(), *predictor.parameters()], lr=0.06)
-
-    def step(views: list[torch.Tensor]) -> None:
-        update_momentum(online, target, m=0.996)
-        one, two = (view.to(where, memory_format=layout) for view in views)
-        with _autocast(equal):
-            predictions = [predictor(online(view)) for view in (one, two)]
-            with torch.no_grad():
-                targets = [target(view) for view in (two, one)]
-            loss = 0.5 * sum(map(criterion, predictions, targets))
-        loss.backward()
-        optimizer.step()
-        optimizer.zero_grad()
-        loss.item()
-
-    transform = BYOLTransform(BYOLView1Transform(SIZE), BYOLView2Transform(SIZE))
-    images = _Pictures([Image.fromarray(image) for image in pixels], transform)
-    loader = DataLoader(
-        images, options.batch, shuffle=True, drop_last=True, num_workers=options.workers
-    )
-    return loader, step
-
-
-@dataclasses.dataclass
-class _Pictures(torch.utils.data.Dataset):
-    images: list[Image.Image]
-    transform: Callable
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, i: int) -> list[torch.Tensor]:
-        return self.transform(self.images[i])
+    def measured(self) -> dict[str, float]:
+        found = super().measured()  # waits for a GPU
+        self.seconds = self.clock() - self.start
+        return found
 
 
 def _timed(batches: Iterable, step: Callable, options) -> float:
+    clock = _clock(options)
     for done, batch in enumerate(batches):
         step(batch)
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         if done == 0:
-            start = time.perf_counter()
-    return options.steps * options.batch / (time.perf_counter() - start)
+            start = clock()
+    return options.steps * options.batch / (clock() - start)
 
 
-def _layout(equal: bool) -> torch.memory_format:
-    return torch.channels_last if equal else torch.contiguous_format
-
-
-def _autocast(equal: bool) -> torch.autocast:
-    fast = equal and _precision() == "bf16"
-    return torch.autocast(device.choose_device().type, torch.bfloat16, enabled=fast)
-
-
-def _precision() -> str:
-    return "bf16" if "bf16" in device.fast_precisions(device.choose_device()) else "fp32"
+def _clock(options) -> Callable[[], float]:
+    alone = not torch.cuda.is_available() and torch.get_num_threads() == 1 and not options.workers
+    return time.process_time if alone else time.perf_counter
 
 
 def _flops() -> float:

@@ -104,3 +104,12 @@ def test_the_memory_format_makes_no_difference(name, images):
 def test_a_batch_may_be_one_image(name, images):
     for _ in range(8):  # of `trivial` several operations
         assert ALWAYS[name](images[:1]).shape == (1, 3, 24, 24)
+
+
+# PyTorch has no draws of partners on "meta".
+@pytest.mark.parametrize("name", sorted(ALWAYS.keys() - {"cutmix", "mixup"}))
+def test_no_value_is_read_back_from_the_device(name, images):
+    """Tensors on "meta" have no values: to read one, which waits for a GPU, is an error there."""
+    images = images.to("meta")
+    changed = RANDOM[name](images, 0.5) if name in RANDOM else ALWAYS[name](images)
+    assert changed.device.type == "meta" and changed.shape == images.shape

@@ -29,8 +29,8 @@ def jitter(
         shuffle: draw an order of the operations for each image, as torchvision's ColorJitter does
             for each call; otherwise they are applied as named here, hue last.
     """
-    n, device = len(images), images.device
-    on_cpu = torch.empty(n)  # all is drawn there: dozens of numbers an image, sent in three copies
+    n = len(images)
+    on_cpu = torch.empty(n)  # where all is drawn, to be sent at once and not in dozens of launches
     strengths = (brightness, contrast, saturation)
     factors = torch.stack([uniform(on_cpu, max(0.0, 1 - s), 1 + s) for s in strengths])
     pick = chosen_few(images, p)
@@ -40,10 +40,10 @@ def jitter(
     if shuffle:
         return _jitter_shuffled(images, factors, pick, shifts)
     operations = (scale_brightness, scale_contrast, scale_saturation)
-    for operation, factor in zip(operations, factors.to(device, non_blocking=True), strict=True):
+    for operation, factor in zip(operations, factors.to(images, non_blocking=True), strict=True):
         images = operation(images, factor)
     if hue:
-        images = change(images, pick, shift_hue, shifts.to(device, non_blocking=True))
+        images = change(images, pick, shift_hue, shifts.to(images, non_blocking=True))
     return images
 
 
@@ -57,21 +57,20 @@ def _jitter_shuffled(
         pick: bool (N,), which images' hue is moved.
         shifts: (N, 1, 1, 1), of the hue; None: it stays.
     """
-    device = images.device
     which = torch.rand(factors.shape).argsort(0)  # brightness, contrast or saturation, by steps
     # Each is a blend with a share of the luma and of its mean: brightness has neither.
     blends = torch.stack([factors.gather(0, which), which == 2, which == 1], dim=1)
-    blends = blends.to(device, non_blocking=True)  # (steps, 3, N, 1, 1, 1)
+    blends = blends.to(images, non_blocking=True)  # (steps, 3, N, 1, 1, 1)
     if shifts is not None:
-        step = torch.where(pick, torch.randint(4, pick.shape), 4)  # of the hue; 4: never
-        order, counts = step.argsort(), step.bincount(minlength=5).tolist()
-        shifts = shifts[order].to(device, non_blocking=True).split(counts)
-        index = order.to(device, non_blocking=True).split(counts)
+        turn = torch.where(pick, torch.randint(4, pick.shape), 4)  # the step of the hue; 4: none
+        order, counts = turn.argsort(), turn.bincount(minlength=5).tolist()
+        shifts = shifts[order].to(images, non_blocking=True).split(counts)
+        order = order.to(images.device, non_blocking=True).split(counts)
         images = images.clone()
     for step in range(4):
         if shifts is not None and counts[step]:
-            moved = shift_hue(images[index[step]], shifts[step])
-            images.index_copy_(0, index[step], moved)
+            moved = shift_hue(images[order[step]], shifts[step])
+            images.index_copy_(0, order[step], moved)
         if step < 3:
             images = _blend(images, *blends[step])
     return images
@@ -118,7 +117,7 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     )
     hue = torch.lerp(green - blue, not_red, (high - red).sign_())
     hue = hue.div_(span.clamp(min=1e-9))  # in sixths of the circle; a grey pixel's is not used
-    hue = torch.add(shift[:, 0] + 1, hue, alpha=1 / 6).frac_().mul_(6)  # 1: frac is for positives
+    hue = torch.add(shift[:, 0] + 1, hue, alpha=1 / 6).frac_().mul_(6)  # + 1: frac is of positives
     shares = torch.stack([hue - 3, hue - 2, hue - 4], dim=1).abs_()
     shares[:, 1:].neg_().add_(3)
     shares.sub_(1).clamp_(0, 1)
