@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import pickle
+import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 from inference import zoo
 
-HEADER = "name task network input MB score trained_on source file".split()
+HEADER = "name task network parameters input MB score trained_on source file".split()
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def table(file: Path | None = None) -> str:
@@ -39,6 +44,7 @@ def _row(record: zoo.Record, default: bool) -> list[str]:
         record.name + (" *" if default else ""),
         record.task,
         record.network,
+        "-" if problem else _parameters(zoo.path(record)),
         f"{record.size}x{record.size}" if record.size else "any size",
         f"{record.bytes / 1e6:.1f}",
         _score(record.scores),
@@ -46,6 +52,30 @@ def _row(record: zoo.Record, default: bool) -> list[str]:
         ", ".join(url.split(":")[0] for url in record.urls) or "bundled",
         problem[0] if problem else "present",
     ]
+
+
+class _Shapes(pickle.Unpickler):
+    """Reads the shapes of a checkpoint's tensors, for which it would take seconds to load torch."""
+
+    def find_class(self, module, name):
+        if name.startswith("_rebuild_tensor"):
+            return lambda storage, offset, shape, *rest: shape
+        return OrderedDict if name == "OrderedDict" else str  # a storage's type, of no interest
+
+    def persistent_load(self, key):
+        return None  # a storage: the values
+
+
+def _parameters(file: Path) -> str:
+    try:
+        with zipfile.ZipFile(str(file)) as archive:
+            name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+            with archive.open(name) as stream:
+                shapes = _Shapes(stream).load()
+        learned = [shape for key, shape in shapes.items() if not key.endswith(_STATISTICS)]
+        return f"{sum(map(math.prod, learned)):,}"
+    except Exception:  # of what torch.save wrote otherwise, or never did
+        return "-"
 
 
 def _score(scores: dict) -> str:

@@ -48,7 +48,7 @@ def test_model_a_is_small():
     assert sum(parameter.numel() for parameter in network.parameters()) <= 6_500_000
 
 
-@pytest.mark.parametrize("target", ["inference", "mean_iou_evaluate.py"])
+@pytest.mark.parametrize("target", ["inference", "hubconf.py", "mean_iou_evaluate.py"])
 def test_what_a_grader_runs_keeps_to_python_3_8(target):
     code = "import sys; from vermin import main; sys.argv[0] = 'vermin'; main()"
     command = [sys.executable, "-c", code, "-t=3.8-", "--violations", "--no-tips"]

@@ -27,6 +27,7 @@ from torch import nn
 from inference import UserError, device, files, zoo
 from inference.networks import load_into
 from training import same as same_run
+from training.import_data.place import SAMPLE_DATA, source_of
 from training.recipe import Recipe, recipe_of
 from training.run import record_of
 from training.score import Scored, score
@@ -175,10 +176,13 @@ def _trained_on(run: Path, recipe: Recipe, result: dict, data: Path) -> str:
 
 
 def _described(data: Path, what: Recipe | zoo.Record) -> str:
-    """Says what data is: generated data carries a note that it is, the course's has its classes."""
+    """Says what data is: generated and imported data carry a note, the course's has its classes."""
     for folder in (data, data.resolve().parent):
-        if (folder / "SAMPLE_DATA.json").exists():
+        if (folder / SAMPLE_DATA).exists():
             return "sample data"
+    imported = source_of(what.task, data)
+    if imported is not None:
+        return imported
     if what.classes != COURSE[what.task]:
         return f"own data ({what.classes} classes)"
     return "course data"

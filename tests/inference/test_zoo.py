@@ -202,7 +202,11 @@ def test_the_table_says_what_is_where(there):
     (weights / "cut.pth").write_bytes(data[:9])
     (weights / "other.pth").write_bytes(data[::-1])
     head, *rows, legend = listing.table(file).splitlines()
-    assert head.split() == "name task network input MB score trained on source file".split()
+    assert head.split() == (
+        "name task network parameters input MB score trained on source file".split()
+    )
+    learned = sum(parameter.numel() for parameter in small().parameters())
+    assert [row.replace("*", " ").split()[3] for row in rows] == [f"{learned:,}", "-", "-", "-"]
     assert rows[0].startswith("p1-x *") and legend == "* the default of its task"
     assert "32x32" in rows[0] and "0.9012 accuracy (n=2500)" in rows[0]
     assert "gdrive, https" in rows[0] and "bundled" in rows[1]

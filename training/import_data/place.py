@@ -1,0 +1,93 @@
+"""A folder that is there whole or not at all, and the note in it that says what it holds."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from inference import UserError
+from training.sample_data.write import RECORD as SAMPLE_DATA
+
+NOTE = "DATA.json"
+_NOTED = {"p1": ".", "p2": "office", "p3": "."}  # where the note on a problem's labels lies
+
+
+def source_of(task: str, data: Path) -> str | None:
+    """Says in words which dataset a problem's data was imported from; None if it was not.
+
+    Args:
+        task: p1, p2 or p3.
+        data: `hw1_data/p1_data`, `p2_data` or `p3_data`.
+    """
+    return _source(data / _NOTED[task]) if task in _NOTED else None
+
+
+def _source(folder: Path) -> str | None:
+    try:
+        return str(json.loads((folder / NOTE).read_text())["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
+    """Makes one part of a hw1_data folder, beside its place, and renames it when it is complete.
+
+    Args:
+        out: the hw1_data folder; made if need be.
+        part: such as "p1_data" or "p2_data/office".
+        fill: writes it into the empty folder that it is given, and returns what DATA.json says:
+            at least `source`, the dataset in words.
+
+    Returns:
+        One line on what was written.
+
+    Raises:
+        UserError: the part is there already, `out` holds generated data, or it cannot be written.
+    """
+    target = out.absolute() / part
+    _refuse_to_overwrite(out, target)
+    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    made = [folder for folder in partial.parents if not folder.exists()]
+    try:
+        partial.mkdir(parents=True)
+        note = fill(partial)
+        counts = _count(partial)
+        (partial / NOTE).write_text(json.dumps({**note, "images": counts}, indent=2) + "\n")
+        partial.rename(target)
+    except OSError as error:
+        why = error.strerror or error
+        raise UserError(f"cannot write {target} ({why}): choose another folder") from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        for folder in made:
+            _remove_if_empty(folder)
+    images = ", ".join(f"{folder} {count}" for folder, count in counts.items())
+    return f"wrote {target}: {note['source']}; images: {images}"
+
+
+def _refuse_to_overwrite(out: Path, target: Path) -> None:
+    if (out / SAMPLE_DATA).exists():
+        raise UserError(
+            f"{out} holds generated sample data, not to be mixed: choose another folder"
+        )
+    if target.exists():
+        what = _source(target) or "something else"
+        raise UserError(f"{target} exists and holds {what}: delete it or choose another folder")
+
+
+def _count(root: Path) -> dict[str, int]:
+    """Counts the images of each folder, masks aside."""
+    folders = sorted(path for path in root.rglob("*") if path.is_dir())
+    names = {str(folder.relative_to(root)): os.listdir(folder) for folder in folders}
+    return {
+        folder: sum(not name.endswith("_mask.png") for name in there)
+        for folder, there in names.items()
+    }
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass  # it holds what was written
