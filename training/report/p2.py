@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from training.classification.table_text import SETTINGS
-from training.report import p1, parts, runs, scores
+from training.report import p1, parts, scores
 from training.report.markup import Html, code, figure, join, missing, paragraph, table, tag
 from training.report.parts import Sources
 
@@ -50,8 +50,7 @@ def _tables(sources: Sources) -> Html:
     rows = []
     for called, name in letters:
         pretraining, trained = SETTINGS[called.lower()]
-        group = sources.found.first(name)
-        score = runs.spread(group.scores) if group and group.scores else "no run yet"
+        score = scores.said(sources.found.first(name))
         rows.append((called, code(name), pretraining, trained, score))
     head = ("setting", "recipe", "pre-training", "fine-tuning", "accuracy on val")
     said = "The table with its intervals, and which differences are larger than chance allows:"

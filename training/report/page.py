@@ -80,12 +80,11 @@ def _summary(found: Found) -> Html:
         group = found.first(*names)
         if called == SMALL and not group:
             continue
-        said = runs.spread(group.scores) if group and group.scores else "no run yet"
         metric = "mIoU" if called.startswith("P3") else "accuracy"
         problem = scores.PROBLEMS[scores.RECIPES[names[0]].task]
         name = code(group.recipe.name) if group else code(names[0])
         learnt = runs.data_in_words(group.entries[0]) if group else "–"
-        rows.append((called, name, metric, said, learnt, scores.baselines(problem)))
+        rows.append((called, name, metric, scores.said(group), learnt, scores.baselines(problem)))
     head = ("", "recipe", "on val", "score", "trained on", "the course’s baselines")
     return table(head, rows, "The scores")
 

@@ -50,12 +50,11 @@ def row(called: str, group: Group) -> list[object]:
     """Gives a group's cells: score, images, what it learnt from, minutes, hardware."""
     minutes = [e.result["minutes"] for e in group.entries if e.result.get("minutes")]
     hardware = sorted({entry.hardware for entry in group.entries})
-    score = runs.spread(group.scores) if group.scores else "no number: a class is absent"
     images = group.entries[0].result.get("scores", {}).get("images")
     return [
         called,
         join([code(group.recipe.name), _changed(group)]),
-        score,
+        said(group),
         f"{images:,}" if images else "–",
         runs.data_in_words(group.entries[0]),
         " ".join(_range(minutes)),
@@ -107,6 +106,13 @@ def _notes(found: Found, recipes: Sequence[tuple[str, str]]) -> list[Html]:
     if problem:
         said.append(f"The course’s baselines, on its own data: {baselines(problem)}.")
     return [paragraph(join(said, " "), class_="soft")]
+
+
+def said(group: Group | None) -> str:
+    """Writes a group's score, or why there is none."""
+    if not group:
+        return "no run yet"
+    return runs.spread(group.scores) if group.scores else "no number: a class is absent"
 
 
 def no_run(found: Found, name: str) -> Html:
