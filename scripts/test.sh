@@ -10,5 +10,7 @@ install_extra dev
 echo "== Lint"
 ruff format --check .
 ruff check .
+echo "== Printed tables"
+python3 -m training.report --check
 echo "== Tests"
 exec python3 -m pytest "$@"

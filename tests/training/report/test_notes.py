@@ -1,0 +1,58 @@
+"""The author's words: where they go, and what cannot get into the page with them."""
+
+import pytest
+from PIL import Image
+
+from inference import UserError
+from training.report import notes
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Gives a function that reads a text as notes."""
+
+    def read(text):
+        (tmp_path / "notes.md").write_text(text)
+        return notes.read(tmp_path / "notes.md")
+
+    return read
+
+
+def test_a_heading_is_a_question(read):
+    found = read("Hello *you*.\n## P1.5: what\nfirst\n## 2.2\n|a|b|\n|-|-|\n|1|2|\n## p3-4 .\n")
+    assert list(found) == [notes.COVER, "P1.5", "P2.2"]  # nothing was said of the last one
+    assert "<em>you</em>" in found[notes.COVER] and "first" in found["P1.5"]
+    assert "<td>1</td>" in found["P2.2"]
+
+
+def test_what_looks_like_a_heading_in_code_is_none(read):
+    found = read("# P1.5\n```\n# no question\n```\n## Part\nmore\n")
+    assert "# no question" in found["P1.5"] and "<h4>Part</h4>" in found["P1.5"]
+
+
+@pytest.mark.parametrize("heading", ["P1.99", "P4.1", "PCA", "1"])
+def test_a_heading_without_a_question_is_refused(read, heading):
+    with pytest.raises(UserError, match=r"no question in the heading .*P1\.1, P1\.2"):
+        read(f"# {heading}\ntext\n")
+
+
+def test_html_is_shown_and_links_lead_to_pages_alone(read):
+    said = (
+        "<script>alert(1)</script>\n\n<b onclick='x'>b</b> [a](javascript:alert) [w](https://x.y)"
+    )
+    found = read(f"# P1.5\n{said}\n")["P1.5"]
+    assert "<script" not in found and "<b " not in found and "&lt;script&gt;" in found
+    assert "javascript" not in found and 'href="https://x.y"' in found
+
+
+def test_pictures_go_into_the_page(read, tmp_path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "seen.png")
+    assert 'src="data:image/png;base64,' in read("# P1.5\n![what](seen.png)\n")["P1.5"]
+    for name in ("gone.png", "https://x.y/z.png", "notes.md"):
+        with pytest.raises(UserError, match="no picture"):
+            read(f"# P1.5\n![what]({name})\n")
+
+
+def test_notes_that_cannot_be_read(tmp_path):
+    with pytest.raises(UserError, match="cannot read the notes"):
+        notes.read(tmp_path / "none.md")

@@ -1,0 +1,147 @@
+"""The pictures of a run, in the report's folder: drawn once, until the run's files change."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from inference import UserError
+from inference.files import write_whole
+from training.byol import curve
+from training.classification import charts, figures
+from training.finished import read_columns, read_json
+from training.report.runs import Entry
+from training.segmentation import charts as segmentation_charts
+from training.segmentation import figures as segmentation_figures
+
+SUMMARY = "figures.json"
+
+
+class Pictures:
+    """What was drawn of a run.
+
+    Attributes:
+        numbers: what figures.json holds; empty where only curves could be drawn.
+        files: picture by name (`pca`, `confusion`, ...), seen from the page.
+        notes: what is missing, and why.
+    """
+
+    def __init__(self, entry: Entry, numbers: dict, files: dict[str, str], notes: list[str]):
+        self.entry, self.numbers, self.files, self.notes = entry, numbers, files, notes
+
+
+class Gallery:
+    """Draws into a report's folder.
+
+    Args:
+        out: the report's folder.
+        data: hw1_data, for runs whose own data is no longer where it was.
+    """
+
+    def __init__(self, out: Path, data: Path):
+        self.out, self.data = out, data
+        self.drawn: dict[Path, Pictures] = {}
+
+    def of(self, entry: Entry) -> Pictures:
+        """Gives a run's pictures; draws what is missing or older than the run.
+
+        What cannot be drawn is noted, and stops nothing.
+        """
+        if entry.folder not in self.drawn:
+            self.drawn[entry.folder] = self._draw(entry)
+        return self.drawn[entry.folder]
+
+    def _draw(self, entry: Entry) -> Pictures:
+        folder = self.out / "figures" / entry.name
+        if entry.recipe.graded:
+            notes = self._graded(entry, folder)
+        else:
+            notes = []
+        numbers = read_json(folder / SUMMARY) if not notes and entry.recipe.graded else {}
+        if not numbers:
+            notes += _curve(entry, folder)
+        named = numbers.get("figures") or {f.stem: f.name for f in sorted(folder.glob("*.png"))}
+        files = {name: f"figures/{entry.name}/{file}" for name, file in named.items()}
+        return Pictures(entry, numbers, files, notes + numbers.get("notes", []))
+
+    def _graded(self, entry: Entry, folder: Path) -> list[str]:
+        """Makes all pictures of a run, or says why that is not possible."""
+        latest = _latest(entry.folder)
+        if _is_whole(folder, latest):
+            return []
+        shutil.rmtree(folder, ignore_errors=True)
+        own = entry.folder / "figures"
+        weights = (entry.folder / "best.pth").is_file()
+        if _is_whole(own, latest if weights else 0):
+            _copy(own, folder)
+            return []
+        if not weights:
+            return [f"{entry.folder} has no best.pth: put it there, or the figures made beside it"]
+        data = entry.data(self.data)
+        if data is None and _is_whole(own, 0):
+            _copy(own, folder)
+            return []
+        if data is None:
+            there = entry.result.get("data", "unknown")
+            return [f"the data of {entry.folder} ({there}) is not here: name it with --data"]
+        print(f"drawing the figures of {entry.folder} ...", file=sys.stderr, flush=True)
+        draw = segmentation_figures.draw if entry.recipe.task == "p3" else figures.draw
+        try:
+            draw(entry.folder, data, folder)
+        except UserError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            return [str(error)]
+        return []
+
+
+def _latest(run: Path) -> float:
+    """Gives the time at which a run's files last changed."""
+    names = ("best.pth", "epoch-*.pth", "metrics.csv", "result.json")
+    times = [file.stat().st_mtime for name in names for file in run.glob(name)]
+    return max(times, default=0)
+
+
+def _is_whole(folder: Path, latest: float) -> bool:
+    """Whether a folder has every picture that it names, none older than the run."""
+    summary = folder / SUMMARY
+    if not summary.is_file() or summary.stat().st_mtime < latest:
+        return False
+    try:
+        named = json.loads(summary.read_text())["figures"].values()
+    except (ValueError, KeyError, AttributeError):
+        return False
+    return all((folder / name).is_file() for name in named)
+
+
+def _copy(source: Path, folder: Path) -> None:
+    """Takes over pictures that were drawn beside the run; their record comes last."""
+    for name in [*read_json(source / SUMMARY)["figures"].values(), SUMMARY]:
+        write_whole(folder / name, (source / name).read_bytes())
+
+
+def _curve(entry: Entry, folder: Path) -> list[str]:
+    """Draws what metrics.csv alone allows; gives a note where that is nothing."""
+    table = entry.folder / "metrics.csv"
+    columns = read_columns(table)
+    if not columns.get("loss"):
+        return [f"{table} has no epoch: no learning curve"]
+    target = folder / "learning_curve.png"
+    if target.is_file() and target.stat().st_mtime > table.stat().st_mtime:
+        return []
+    write_whole(target, figures.png(_curve_of(entry, table, columns)()))
+    return []
+
+
+def _curve_of(entry: Entry, table: Path, columns: dict) -> Callable:
+    recipe, name = entry.recipe, f"{entry.folder.name}, {entry.recipe.network}"
+    best = entry.result.get("scores", {}).get("best_epoch", len(columns["loss"]) - 1) + 1
+    split = "held-out" if recipe.holds_out() else "val"
+    if recipe.task == "byol":
+        return lambda: curve.draw(entry.folder.name, curve.read(table))
+    if recipe.task == "p3":
+        return lambda: segmentation_charts.draw_curves(name, columns, best, entry.score, split)
+    val = entry.score if recipe.graded else None
+    return lambda: charts.draw_learning(name, columns, best, val, split)

@@ -1,0 +1,150 @@
+"""The zoo in print: docs/zoo.md, and the README's table between `<!-- zoo -->` and `<!-- /zoo -->`.
+
+Both come from inference/zoo.json alone, so that they can be checked wherever the repository is.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import torch
+
+from inference import UserError, zoo
+from inference.files import write_whole
+from inference.networks import build
+from inference.records import Record
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAD = ("name", "task", "network", "input", "parameters", "size", "score", "trained on", "from")
+SHORT = (0, 1, 2, 4, 5, 6, 7)  # what the README has of it
+MARKED = re.compile(r"(<!-- zoo -->\n).*?(<!-- /zoo -->)", re.DOTALL)
+INTRO = """# The zoo
+
+Printed from `inference/zoo.json` by `python -m training.report`; do not edit. The scripts answer
+with the first default of their task whose file is present; `python3 -m inference list` says which
+files are. `docs/hosting.md` says how to add one.
+"""
+
+
+def rows(file: Path | None = None) -> list[list[str]]:
+    """Gives a row of `HEAD` for every checkpoint, in the zoo's order.
+
+    Args:
+        file: another zoo.json.
+
+    Raises:
+        UserError: it is malformed, or names a network that there is not.
+    """
+    return [
+        [
+            record.name,
+            record.task,
+            record.network,
+            f"{record.size}×{record.size}" if record.size else "any size",
+            f"{parameters(record) / 1e6:.1f} M",
+            f"{record.bytes / 1e6:.1f} MB",
+            score(record),
+            record.trained_on or "–",
+            ", ".join(url.split(":")[0] for url in record.urls) or "bundled",
+        ]
+        for record in zoo.records(file).values()
+    ]
+
+
+def parameters(record: Record) -> int:
+    """Counts the numbers that a checkpoint's network has learnt."""
+    with torch.device("meta"):
+        network = build(record.network, record.classes, **record.arguments)
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def score(record: Record) -> str:
+    """Writes a record's score and how many images it is of."""
+    scores = record.scores
+    if "fp32" not in scores:
+        return "–"
+    chose = ", which chose the epoch" if scores.get("select") == "val" else ""
+    return f"{scores['metric']} {scores['fp32']:.4f} ({scores['images']:,} images{chose})"
+
+
+def stale() -> list[str]:
+    """Lists the files that do not say what the zoo says; seen from the repository's root.
+
+    Raises:
+        UserError: the README has no markers, or zoo.json is malformed.
+    """
+    return [name for name, text in printed().items() if _read(ROOT / name) != text]
+
+
+def refresh() -> list[str]:
+    """Prints the tables anew; gives the files that changed.
+
+    Raises:
+        UserError: as `stale`; a file cannot be written.
+    """
+    changed = stale()
+    texts = printed()
+    for name in changed:
+        write_whole(ROOT / name, texts[name].encode())
+    return changed
+
+
+def printed() -> dict[str, str]:
+    """Gives what docs/zoo.md and README.md should say."""
+    file = ROOT / "inference" / "zoo.json"
+    readme, found = _read(ROOT / "README.md"), rows(file)
+    if not MARKED.search(readme):
+        raise UserError(
+            f"{ROOT / 'README.md'} has no lines <!-- zoo --> and <!-- /zoo -->: put them where the "
+            "zoo's table belongs"
+        )
+    short = markdown([HEAD[i] for i in SHORT], [[row[i] for i in SHORT] for row in found])
+    return {
+        "docs/zoo.md": _page(file, found),
+        "README.md": MARKED.sub(lambda match: f"{match[1]}{short}{match[2]}", readme),
+    }
+
+
+def markdown(head: list[str], lines: list[list[str]]) -> str:
+    """Gives a Markdown table; the first column is code."""
+    cells = [[f"`{first}`", *rest] for first, *rest in lines]
+    drawn = [f"| {' | '.join(line)} |" for line in [list(head), *cells]]
+    return "\n".join([drawn[0], "|---" * len(head) + "|", *drawn[1:], ""])
+
+
+def _page(file: Path, found: list[list[str]]) -> str:
+    defaults = {task: names for task, names in zoo.read(file)["defaults"].items()}
+    parts = [INTRO, "", markdown(list(HEAD), found), "", "Defaults, the first one present: "]
+    parts[-1] += "; ".join(
+        f"{task} {', '.join(f'`{name}`' for name in names)}"
+        for task, names in sorted(defaults.items())
+    )
+    parts[-1] += ".\n"
+    for record in zoo.records(file).values():
+        parts += ["", _record(record)]
+    return "\n".join(part.rstrip("\n") for part in parts) + "\n"
+
+
+def _record(record: Record) -> str:
+    fast = record.scores.get("fast", {})
+    lines = [
+        f"## {record.name}",
+        "",
+        f"- file: `{record.file}`, {record.bytes:,} bytes, sha256 `{record.sha256}`",
+        f"- recipe: `{record.recipe}`, trained on {record.trained_on or 'unknown data'}",
+        f"- network: `{record.network}`, {record.classes} classes"
+        + "".join(f", {key} {value}" for key, value in record.arguments.items()),
+        f"- prediction: {'the mean with the mirror image’s' if record.tta else 'one image, once'}",
+        f"- scored on: {record.scores.get('data', 'nothing')}",
+    ]
+    lines += [
+        f"- in {name}: {found['score']:.4f}, {found['agreement']:.2%} of answers equal to fp32’s"
+        for name, found in sorted(fast.items())
+    ]
+    lines += [f"- from: `{url}`" for url in record.urls]
+    return "\n".join(lines)
+
+
+def _read(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
