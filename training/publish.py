@@ -29,6 +29,7 @@ from inference.networks import load_into
 from training import same as same_run
 from training.import_data.place import SAMPLE_DATA, source_of
 from training.recipe import Recipe, recipe_of
+from training.report import zoo_page
 from training.run import record_of
 from training.score import Scored, score
 
@@ -86,7 +87,7 @@ def publish(run: Path, name: str | None, data: Path | None, urls: list[str], def
         record, urls=urls, trained_on=_trained_on(run, recipe, result, data), scores=scores
     )
     files.write_whole(zoo.path(record), content)
-    zoo.add(record, default)
+    _enter(record, default)
     print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
     _show(record)
 
@@ -106,8 +107,15 @@ def rescore(record: zoo.Record, data: Path | None) -> None:
         scores["fast"] = {**record.scores["fast"], **scores["fast"]}
     marks = {key: record.scores[key] for key in ("select",) if key in record.scores}
     record = dataclasses.replace(record, scores={**scores, **marks})
-    zoo.add(record)
+    _enter(record)
     _show(record)
+
+
+def _enter(record: zoo.Record, default: bool = False) -> None:
+    """Adds a record to the zoo, and to the tables that are printed from it."""
+    zoo.add(record, default)
+    if (zoo_page.ROOT / "docs").is_dir():  # a checkout, and not a copy of the code alone
+        zoo_page.refresh()
 
 
 def _show(record: zoo.Record) -> None:

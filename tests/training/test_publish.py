@@ -30,7 +30,9 @@ def clone(place):
         shutil.copytree(ROOT / folder, place / folder, ignore=ignore)
     for name in SCRIPTS:
         shutil.copy(ROOT / name, place / name)
-    (place / "weights").mkdir()
+    for folder in ("weights", "docs"):
+        (place / folder).mkdir()
+    (place / "README.md").write_text("<!-- zoo -->\n<!-- /zoo -->\n")
     (place / "inference" / "zoo.json").write_text('{"defaults": {}, "checkpoints": {}}')
     return place
 
@@ -88,6 +90,8 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
         url = f"http://127.0.0.1:{server.server_port}/mine.pth"
         command = ["training.publish", "runs/p1-a-s0", "--name", "mine", "--url", url, "--default"]
         run(sys.executable, "-m", *command, cwd=trained)
+        assert "| `mine` | p1 |" in (trained / "README.md").read_text()
+        assert url in (trained / "docs" / "zoo.md").read_text()
         images = str(data / "val_50")
         run("bash", "hw1_1.sh", images, str(tmp_path / "author.csv"), cwd=trained)
 
