@@ -70,7 +70,7 @@ class Recipe:
     # Epochs from one measurement, and from one state that a killed run goes on from, to the next
     every: int = 1
     keep: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: the first and the middle
-    tta: bool = False  # average the prediction with the mirror image's
+    tta: bool = False  # average with the mirror image's prediction; P3: all eight flips and turns
     # auto (bf16 where the machine has it), bf16, or fp32 (on a GPU too: no TF32)
     precision: str = "auto"
     compile: bool = False  # torch.compile: minutes at first, then faster steps
