@@ -1,4 +1,4 @@
-"""Training: recipes, runs, published checkpoints and generated sample data.
+"""Training: recipes, runs, published and exported checkpoints, generated and imported data.
 
 May import `inference`, which never imports this package.
 """
