@@ -57,8 +57,8 @@ def fit(
 
     Returns:
         `held_out` (the score that chose the epoch, None without one), `metric` (its name),
-        `best_epoch` (from 0),
-        `epochs` done, `seconds` of all parts of the run, `trained_on` images, `precision`.
+        `best_epoch` (from 0), `epochs` done, `seconds` of all parts of the run, `trained_on`
+        images, `precision`.
 
     Raises:
         UserError: the loss is not finite; the folder cannot be written.
@@ -68,16 +68,8 @@ def fit(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
-    exact = task.recipe.precision == "fp32"
-    torch.set_float32_matmul_precision("highest" if exact else "high")
-    torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
-    task.to(memory_format=torch.channels_last)
-    if task.recipe.compile:
-        for network in task.compiled():
-            network.compile()
+    _set_up(task)
     task.steps = len(train)
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
     run = _Run(out, train, held_out, say)
     trainer = _trainer(task.recipe, run)
     _go(trainer, task, run, out / "last.ckpt")
@@ -90,6 +82,19 @@ def fit(
         "trained_on": len(train.indices),
         "precision": trainer.precision,
     }
+
+
+def _set_up(task: Task) -> None:
+    """Chooses how exactly and in which memory format the task computes."""
+    exact = task.recipe.precision == "fp32"
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
+    task.to(memory_format=torch.channels_last)
+    if task.recipe.compile:
+        for network in task.compiled():
+            network.compile()
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
 
 
 def _go(trainer: lightning.Trainer, task: Task, run: _Run, last: Path) -> None:

@@ -51,18 +51,9 @@ def crop(
     Returns:
         Images (N, 3, size, size) and masks (N, size, size), or None where none were given.
     """
-    n = len(images)
-    share = torch.empty(n).uniform_(*area)  # on the CPU: a matrix is put together of many numbers
-    aspect = torch.exp(torch.empty(n).uniform_(*(math.log(r) for r in ratio)))
-    width = (share * aspect).sqrt().clamp(max=1.0)
-    height = (share / aspect).sqrt().clamp(max=1.0)
-    centre = (torch.rand(2, n) * 2 - 1) * (1 - torch.stack([width, height]))
-    angle = torch.empty(n).uniform_(-degrees, degrees) * (math.pi / 180)
-    cos, sin = angle.cos(), angle.sin()
-    width = torch.where(torch.rand(n) < mirror, -width, width)
-    theta = affine(width * cos, -height * sin, centre[0], width * sin, height * cos, centre[1])
+    theta = _parts(len(images), area, ratio, degrees, mirror).to(images.device, non_blocking=True)
     place = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device)
-    grid = _grid(theta.to(images.device, non_blocking=True), place, place).to(images.dtype)
+    grid = _grid(theta, place, place).to(images.dtype)
     cut = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     if masks is None:
         return cut, None
@@ -70,6 +61,28 @@ def crop(
         masks[:, None].to(images.dtype), grid, "nearest", "reflection", align_corners=False
     )
     return cut, moved[:, 0].to(masks.dtype)
+
+
+def _parts(
+    n: int,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
+    degrees: float,
+    mirror: float,
+) -> torch.Tensor:
+    """Draws the parts of n images, as `crop` says: (n, 2, 3), as torch's affine_grid takes them.
+
+    On the CPU: a matrix is put together of many numbers.
+    """
+    share = torch.empty(n).uniform_(*area)
+    aspect = torch.exp(torch.empty(n).uniform_(*(math.log(r) for r in ratio)))
+    width = (share * aspect).sqrt().clamp(max=1.0)
+    height = (share / aspect).sqrt().clamp(max=1.0)
+    centre = (torch.rand(2, n) * 2 - 1) * (1 - torch.stack([width, height]))
+    angle = torch.empty(n).uniform_(-degrees, degrees) * (math.pi / 180)
+    cos, sin = angle.cos(), angle.sin()
+    width = torch.where(torch.rand(n) < mirror, -width, width)
+    return affine(width * cos, -height * sin, centre[0], width * sin, height * cos, centre[1])
 
 
 def turn(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
