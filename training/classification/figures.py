@@ -76,23 +76,30 @@ def draw(run: Path, data: Path | None = None, out: Path | None = None) -> dict:
     notes = _missing(found, about_features["epochs"])
     if _has_curve(found):
         name = f"{run.name}, {found.recipe.network}"
-        learning = charts.draw_learning(
-            name,
-            found.columns,
-            found.best,
-            found.val,
-            "held-out" if found.recipe.holds_out() else "val",
-        )
+        split = "held-out" if found.recipe.holds_out() else "val"
+        learning = charts.draw_learning(name, found.columns, found.best, found.val, split)
         figures["learning_curve"] = learning
+    numbers = {"images": len(val.labels), **about_predictions, **about_features}
+    return write(out, found, figures, numbers, notes)
+
+
+def write(out: Path, run: Run, figures: dict[str, Figure], numbers: dict, notes: list[str]) -> dict:
+    """Writes figures and figures.json; gives what the latter holds.
+
+    Args:
+        figures: by the names of their files.
+        numbers: to be noted beside them.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
     for name, figure in figures.items():
         files.write_whole(out / f"{name}.png", png(figure))
     summary = {
-        "run": run.name,
-        "recipe": found.recipe.name,
-        "images": len(val.labels),
-        "best_epoch": found.best,
-        **about_predictions,
-        **about_features,
+        "run": run.folder.name,
+        "recipe": run.recipe.name,
+        "best_epoch": run.best,
+        **numbers,
         "figures": {name: f"{name}.png" for name in figures},
         "notes": notes,
     }

@@ -11,7 +11,6 @@ worst.png             the validation tiles of the lowest IoU
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import sys
 from collections.abc import Sequence
@@ -21,8 +20,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from inference import UserError, files, images, landcover
-from training.classification.figures import png
+from inference import UserError, images, landcover
+from training.classification.figures import write
 from training.finished import Run
 from training.segmentation import charts, finished, iou
 from training.segmentation.charts import Judged, Tile
@@ -93,19 +92,7 @@ def draw(
         figures["learning_curves"] = curves
     else:
         notes.append(f"no epoch in {run / 'metrics.csv'}: no learning curves")
-    for name, figure in figures.items():
-        files.write_whole(out / f"{name}.png", png(figure))
-    summary = {
-        "run": run.name,
-        "recipe": found.recipe.name,
-        "images": len(listed),
-        "best_epoch": found.best,
-        **numbers,
-        "figures": {name: f"{name}.png" for name in figures},
-        "notes": notes,
-    }
-    files.write_whole(out / "figures.json", (json.dumps(summary, indent=2) + "\n").encode())
-    return summary
+    return write(out, found, figures, {"images": len(listed), **numbers}, notes)
 
 
 def _chosen(

@@ -50,7 +50,7 @@ def copy(run, tmp_path):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leaves out the drawing of pictures, which takes seconds, where a test is of the numbers."""
-    monkeypatch.setattr(figures, "png", lambda figure: b"")
+    monkeypatch.setattr("training.classification.figures.png", lambda figure: b"")
 
 
 def test_every_figure_is_a_picture_as_wide_as_a_page(copy, data, capsys):
