@@ -56,9 +56,8 @@ def fit(
         out: the run's folder; made if need be.
 
     Returns:
-        `held_out` (the score that chose the epoch, None without one), `metric` (its name),
-        `best_epoch` (from 0), `epochs` done, `seconds` of all parts of the run, `trained_on`
-        images, `precision`.
+        `held_out` (the score that chose the epoch, or None), `metric` (its name), `best_epoch`
+        (from 0), `epochs` done, `seconds` of all parts, `trained_on` images, `precision`.
 
     Raises:
         UserError: the loss is not finite; the folder cannot be written.
