@@ -8,8 +8,8 @@ were labels. A run that is still going on can be drawn too.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from inference import UserError, files
+from training.finished import read_columns
 
 BLUE, RED = "#3f90da", "#bd1f01"
 # Column of metrics.csv -> what the axis says
@@ -54,15 +55,17 @@ def read(table: Path) -> dict[str, list[tuple[int, float]]]:
     Raises:
         UserError: the table cannot be read, or holds no epoch of a pre-training.
     """
-    try:
-        with table.open(newline="") as text:
-            rows = list(csv.DictReader(text))
-    except OSError as error:
-        raise UserError(f"cannot read {table}: {error.strerror}; give a run's folder") from error
-    if not rows or "spread" not in rows[0]:
+    if not table.is_file():
+        raise UserError(f"cannot read {table}: there is none; give a run's folder")
+    columns = read_columns(table)
+    if "spread" not in columns:
         raise UserError(f"{table} is of no pre-training: give a run of python -m training.byol")
     return {
-        name: [(int(row["epoch"]) + 1, float(row[name])) for row in rows if row.get(name)]
+        name: [
+            (int(epoch) + 1, value)
+            for epoch, value in zip(columns["epoch"], columns.get(name, []), strict=False)
+            if not math.isnan(value)
+        ]
         for name in CURVES
     }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import mean_iou_evaluate
-from inference import UserError, landcover, predict
+from inference import UserError, landcover, predict, runner
 from inference.networks import build
 from tests.training.segmentation.conftest import SIDE, tile, write_tile
 from training import run
@@ -54,25 +54,23 @@ def test_a_recipe_trains_and_its_masks_score_as_it_says(
 def test_validation_miou_is_the_evaluators_to_the_last_digit(
     small, data, train, tmp_path, monkeypatch, capsys
 ):
-    """Of the result and the masks that are written; in the log single pixels may tip.
+    """Of the run's log, of its result, and of the masks that are written; and of each class.
 
-    The loop and the graded path compute the same in another order: where two classes are as good
-    as equal, rounding decides. On one prediction both count alike, see test_task.py.
+    A fused network rounds otherwise, and might tip a pixel on which two classes are as good as
+    equal: here it is left as it is.
     """
+    monkeypatch.setattr(runner, "fuse", lambda network, dtype: network)
     out = tmp_path / "run"
     changes = [*SMALL, "epochs=8", "select=val", "crop=64", "lr=0.05", "layer_decay=1"]
     assert train("p3-b", "--data", data, "--out", out, *changes) == 0
     scores = json.loads((out / "result.json").read_text())["scores"]
     logged = rows(out)[scores["best_epoch"]]
-    assert scores["val"] > 0.1
-    assert float(logged["mIoU"]) == pytest.approx(scores["val"], abs=1e-3)
+    assert float(logged["mIoU"]) == scores["val"] > 0.1
     said = evaluate(out, data, tmp_path, monkeypatch, capsys)
     assert said[7] == f"mean_iou: {scores['val']:f}"
     names = ("urban", "agriculture", "rangeland", "forest", "water", "barren")
     for i, name in enumerate(names):
-        heading, value = said[i].split(" : ")
-        assert heading == f"class #{i}"
-        assert float(value) == pytest.approx(float(logged[f"iou_{name}"]), abs=2e-3)
+        assert said[i] == f"class #{i} : {float(logged[f'iou_{name}']):1.5f}"
 
 
 def test_a_class_that_no_tile_has_does_not_end_the_choice_of_an_epoch(
