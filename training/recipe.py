@@ -54,7 +54,8 @@ class Recipe:
     lr: float = 0.1  # the highest
     lr_min: float = 0.0  # where a cosine ends
     head_lr: float = 1.0  # factor on the classifier's rate
-    layer_decay: float = 1.0  # factor on the rate from each stage of a ResNet to the one before
+    # Factor on the rate from each stage of a ResNet to the one before; of pretrained weights only
+    layer_decay: float = 1.0
     schedule: str = "warm_cosine"  # or step, cosine_restart, constant: see training/schedule.py
     warmup: float = 0.1  # of warm_cosine: share of the steps in which the rate rises
     period: int = 10  # of step: from fall to fall; of cosine_restart: half a wave
@@ -104,6 +105,10 @@ class Recipe:
     def holds_out(self) -> bool:
         """Whether a part of train is measured, and not the course's validation set or nothing."""
         return self.held_out > 0 and self.select != "val"
+
+    def stage_factor(self) -> float:
+        """Gives `layer_decay` where something is pretrained: what starts at random has to move."""
+        return self.layer_decay if self.pretrained != "none" else 1.0
 
     def is_due(self, epoch: int) -> bool:
         """Whether a run measures, and saves its state, after an epoch, counted from 0."""

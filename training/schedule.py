@@ -76,7 +76,7 @@ def _groups(recipe, network: nn.Module) -> dict[tuple, dict]:
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        rate = recipe.lr * share(name, recipe.head_lr, recipe.layer_decay)
+        rate = recipe.lr * share(name, recipe.head_lr, recipe.stage_factor())
         # Norms and biases are no weights that a product could do without.
         decays = recipe.decay_all or parameter.dim() > 1
         decay = recipe.weight_decay if decays else 0.0

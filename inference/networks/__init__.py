@@ -118,8 +118,9 @@ def check_state(name: str, wanted: Mapping[str, Tensor], given: Mapping[str, Ten
 def initialise(network: nn.Module, zero_residual: bool = False) -> nn.Module:
     """Draw starting weights in place, for training from scratch.
 
-    Convolutions: normal, variance 2 / fan-out (He, arXiv 1502.01852); linear layers: normal, sd
-    .01; BN: 1 and 0; every bias 0.
+    Convolutions: normal, variance 2 / fan-out (He, arXiv 1502.01852); linear layers, and 1x1
+    convolutions with a bias, which are linear for each pixel (logits and gates): normal, sd .01;
+    BN: 1 and 0; every bias 0.
 
     Args:
         network: Any network of this package.
@@ -130,10 +131,10 @@ def initialise(network: nn.Module, zero_residual: bool = False) -> nn.Module:
         The same network.
     """
     for module in network.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear) or _is_linear(module):
             nn.init.normal_(module.weight, 0, 0.01)
+        elif isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.ones_(module.weight)
         else:
@@ -145,3 +146,9 @@ def initialise(network: nn.Module, zero_residual: bool = False) -> nn.Module:
             if isinstance(module, Bottleneck):
                 nn.init.zeros_(module.bn3.weight)
     return network
+
+
+def _is_linear(module: nn.Module) -> bool:
+    """Whether it is a 1x1 convolution with a bias: by fan-out, 7 classes would start at tens."""
+    is_1x1 = isinstance(module, nn.Conv2d) and module.kernel_size == (1, 1)
+    return is_1x1 and module.bias is not None

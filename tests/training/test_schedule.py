@@ -129,6 +129,15 @@ def test_stages_are_asked_of_a_network_that_has_some():
         groups(build("convnet", 2, widths=[4, 8], depths=[0]), layer_decay=0.9)
 
 
+def test_the_stages_of_a_network_that_starts_at_random_have_the_whole_rate():
+    network = build("resnet50", 2)
+    rates = {
+        start: groups(network, layer_decay=0.5, pretrained=start)["layer1.0.conv1.weight"][0]
+        for start in ("none", "imagenet")
+    }
+    assert rates == {"none": pytest.approx(0.1), "imagenet": pytest.approx(0.1 * 0.5**4)}
+
+
 def test_adams_weight_decay_is_part_of_its_gradient():
     network = nn.Linear(1, 1, bias=False)
     kinds = {

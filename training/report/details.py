@@ -109,8 +109,8 @@ def _rate(recipe: Recipe) -> str:
     parts = [f"{recipe.lr:g}", said]
     if recipe.head_lr != 1:
         parts.append(f"the classifier’s times {recipe.head_lr:g}")
-    if recipe.layer_decay != 1:
-        parts.append(f"times {recipe.layer_decay:g} from each stage to the one before")
+    if recipe.stage_factor() != 1:
+        parts.append(f"times {recipe.stage_factor():g} from each stage to the one before")
     return "; ".join(parts)
 
 

@@ -1,7 +1,10 @@
 """Building by name, loading stored weights, starting weights, and what each refuses."""
 
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from inference import UserError
 from inference.networks import build, initialise, load_into
@@ -85,6 +88,27 @@ def test_initialise_gives_standard_starting_weights():
     assert (network.bn1.weight == 1).all() and (network.bn1.bias == 0).all()
     assert (network.fc[0].bias == 0).all()
     assert not any((parameter == 7).any() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["vgg16_fcn32", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"])
+def test_a_segmenter_starts_undecided(name):
+    torch.manual_seed(0)
+    network = initialise(build(name, 7), zero_residual=True).train()
+    with torch.no_grad():
+        logits = network(torch.randn(2, 3, 64, 64))["out"]
+    loss = nn.functional.cross_entropy(logits, torch.randint(7, (2, 64, 64)))
+    assert loss == pytest.approx(math.log(7), rel=0.1)
+
+
+def test_the_statistics_of_a_mobile_network_arrive_within_a_hundred_steps():
+    torch.manual_seed(0)
+    network = initialise(build("lraspp_mobilenet_v3_large", 7)).train()
+    images = torch.randn(4, 3, 96, 96)
+    with torch.no_grad():
+        for _ in range(100):
+            trained = network(images)["out"]
+        off = (network.eval()(images)["out"] - trained).abs().mean()
+    assert off < 0.3 * trained.std()
 
 
 def test_zero_residual_makes_every_block_start_as_its_shortcut():
