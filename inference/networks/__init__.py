@@ -120,7 +120,8 @@ def initialise(network: nn.Module, zero_residual: bool = False) -> nn.Module:
 
     Convolutions: normal, variance 2 / fan-out (He, arXiv 1502.01852); linear layers, and 1x1
     convolutions with a bias, which are linear for each pixel (logits and gates): normal, sd .01;
-    BN: 1 and 0; every bias 0.
+    BN: 1 and 0, and a momentum of .1, since MobileNet's .01 is for hundreds of thousands of steps:
+    after a few hundred its statistics have not arrived; every bias 0.
 
     Args:
         network: Any network of this package.
@@ -137,6 +138,7 @@ def initialise(network: nn.Module, zero_residual: bool = False) -> nn.Module:
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.ones_(module.weight)
+            module.momentum = 0.1
         else:
             continue
         if module.bias is not None:

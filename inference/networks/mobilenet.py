@@ -41,13 +41,11 @@ def conv_bn(
     groups: int = 1,
     activation: type[nn.Module] | None = None,
 ) -> nn.Sequential:
-    """Convolution without bias, BN with the paper's epsilon, activation if there is one."""
+    """Convolution without bias, BN with the paper's constants, activation if there is one."""
     padding = (kernel - 1) // 2 * dilation
     layers: list[nn.Module] = [
         nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias=False),
-        # The paper's momentum of .01 is for hundreds of thousands of steps: after a few hundred the
-        # statistics have not arrived, and what trains well predicts one class.
-        nn.BatchNorm2d(out, eps=0.001),
+        nn.BatchNorm2d(out, eps=0.001, momentum=0.01),
     ]
     if activation is not None:
         layers.append(activation(inplace=True))

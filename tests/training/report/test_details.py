@@ -30,6 +30,7 @@ BESIDE = {
     "target_norm": {"target": "momentum"},
     "patience": {"select": "held_out"},
     "scale": {"crop": 256},
+    "layer_decay": {"pretrained": "imagenet"},
 }
 OTHER = {
     "network": "report_cnn", "classes": 11, "arguments": {"depths": [1]}, "pretrained": "imagenet",
