@@ -22,6 +22,8 @@ from inference import UserError, zoo
 from inference.device import tune_allocator
 from inference.sharding import rank_and_world
 from training import same
+from training.classification import data as labelled
+from training.classification import predictions
 from training.fit import fit
 from training.keep import write_whole
 from training.locks import locked
@@ -177,6 +179,10 @@ def _graded(recipe: Recipe, data: Path, out: Path, found: dict) -> tuple[dict, s
     """Gives the scores of the exported weights, and what is said of them."""
     scored = score(record_of(recipe), data, "fp32", "auto", out / "best.pth")
     metric = "mIoU" if recipe.task == "p3" else "accuracy"
+    if recipe.task != "p3":
+        paths, labels = labelled.read(recipe.task, data, "val")
+        names = [path.name for path in paths]
+        predictions.write(out / predictions.NAME, names, labels, scored.predictions)
     scores = {
         "metric": metric,
         "val": scored.score,

@@ -108,6 +108,15 @@ def test_the_result_tells_how_to_reproduce_it(whole):
     assert {"revision", "python", "torch", "lightning", "device", "precision"} <= result.keys()
 
 
+def test_a_run_leaves_its_answers_on_val(whole):
+    result = json.loads((whole / "result.json").read_text())
+    with (whole / "predictions.csv").open() as text:
+        answers = list(csv.DictReader(text))
+    assert len(answers) == len({row["filename"] for row in answers}) == 12
+    right = sum(row["label"] == row["predicted"] for row in answers)
+    assert right / 12 == result["scores"]["val"]
+
+
 def test_an_epoch_chosen_on_val_is_marked(place, whole):
     status, log = run(*COMMAND, *FIELDS, "epochs=1", "select=val", "--out", "val", cwd=place)
     assert status == 0, log
