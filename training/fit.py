@@ -35,7 +35,7 @@ from tqdm import tqdm
 from inference import UserError
 from inference.device import fast_precisions
 from inference.sharding import rank_and_world
-from training import keep
+from training import depthwise, keep
 from training.ahead import Ahead
 from training.memory import Batches
 from training.task import Task
@@ -89,6 +89,8 @@ def _set_up(task: Task) -> None:
     torch.set_float32_matmul_precision("highest" if exact else "high")
     torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
     task.to(memory_format=torch.channels_last)
+    if not torch.cuda.is_available():
+        depthwise.speed_up(task.network)
     if task.recipe.compile:
         for network in task.compiled():
             network.compile()

@@ -1,7 +1,7 @@
 """Training steps against a plain script of the kind that students write.
 
-    python scripts/bench/training.py [--data DIR] [--rounds 3] [--only p1-a p1-b-report] [--steps N]
-                                     [--workers N]
+    python scripts/bench/training.py [key=value ...] [--data DIR] [--rounds 3] [--steps N]
+                                     [--workers N] [--only p1-a p1-b-report p3-lite p3-b]
 
 The plain script: torchvision's transforms on Pillow images in a DataLoader, fp32, contiguous
 memory, the same network, batch size and kind of optimiser. Ours: a run of the engine with the
@@ -10,7 +10,7 @@ their own, in turn, round by round, with start-up and the first steps left out. 
 and ranges of images per second, the ratio, and the share of what a convolution reaches on this
 device (3x3, 256 channels, 64x64, channels_last) in ours.
 
-Without --data images are random bytes as PNG files: the work is the same.
+Without --data images are random bytes: the work is the same. key=value changes the recipes of both.
 """
 
 from __future__ import annotations
@@ -26,11 +26,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-import torchvision.transforms as T
-from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,27 +36,12 @@ sys.path.insert(0, str(ROOT))
 from inference import device  # noqa: E402
 from inference.networks import build, initialise  # noqa: E402
 from scripts.bench.peak import peak  # noqa: E402
+from scripts.bench.training_cases import CASES, random_images  # noqa: E402
 from training import memory  # noqa: E402
-from training.classification.recipes import RECIPES  # noqa: E402
-from training.classification.task import Classification  # noqa: E402
 from training.fit import fit  # noqa: E402
+from training.recipe import override  # noqa: E402
 
-STEPS = {"p1-a": 16, "p1-b-report": 2}  # of an epoch; the second has 23 GFLOP an image
-
-PLAIN = {
-    "p1-a": [
-        T.RandomCrop(32, 4, padding_mode="reflect"),
-        T.RandomHorizontalFlip(),
-        T.TrivialAugmentWide(),
-    ],
-    "p1-b-report": [
-        T.Resize((100, 100)),
-        T.RandomHorizontalFlip(),
-        T.RandomGrayscale(0.2),
-        T.RandomRotation(30),
-        T.GaussianBlur(3),
-    ],
-}
+OPTIMISERS = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
 
 
 def main() -> None:
@@ -67,10 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, help="a folder of {class}_{id}.png (random images)")
+    parser.add_argument("changes", nargs="*", metavar="key=value", help="of the recipes")
+    parser.add_argument("--data", type=Path, help="{class}_{id}.png, xxxx_sat.jpg (random images)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=PLAIN, default=list(PLAIN))
-    parser.add_argument("--steps", type=int, help="of an epoch (16; p1-b-report 2)")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--steps", type=int, help="of an epoch (16, 2, 8 and 1)")
     parser.add_argument("--workers", type=int, default=0, help="of the plain script's DataLoader")
     parser.add_argument("--side", choices=("plain", "ours"), help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -80,7 +63,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         if options.data is None:
-            options.data = _random_images(Path(scratch))
+            options.data = Path(scratch)
+            random_images(options.data)
         print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, {_device_name()}")
         for name in options.only:
             _bench(name, options)
@@ -91,7 +75,7 @@ def _bench(name: str, options) -> None:
     for _ in range(options.rounds):
         for side, found in speeds.items():
             found.append(_run(name, side, options))
-    recipe = RECIPES[name]
+    recipe = _recipe(name, options)
     precision = "bf16" if "bf16" in device.fast_precisions(device.choose_device()) else "fp32"
     share = statistics.median(speeds["ours"]) * _flops(recipe) / peak(precision)
     ratios = [b / a for a, b in zip(*speeds.values(), strict=True)]
@@ -106,38 +90,30 @@ def _bench(name: str, options) -> None:
 
 def _run(name: str, side: str, options) -> float:
     command = [sys.executable, __file__, "--only", name, "--side", side, "--data", options.data]
-    command += ["--workers", options.workers, "--steps", options.steps or STEPS[name]]
+    command += ["--workers", options.workers, "--steps", options.steps or CASES[name].steps]
+    command += options.changes
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-class _Folder(Dataset):
-    def __init__(self, paths: list[Path], transform):
-        self.paths, self.transform = paths, transform
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, i: int):
-        image = self.transform(Image.open(self.paths[i]).convert("RGB"))
-        return image, int(self.paths[i].name.split("_")[0])
+def _recipe(name: str, options):
+    return override(CASES[name].recipe, options.changes)
 
 
 def _plain(name: str, options) -> float:
     """Gives images per second, but for the first step."""
-    recipe, where = RECIPES[name], device.choose_device()
-    transform = T.Compose([*PLAIN[name], T.ToTensor(), T.Normalize(recipe.mean, recipe.std)])
-    images = _Folder(_paths(options, recipe.batch_size * (options.steps + 1)), transform)
-    workers = options.workers
-    loader = DataLoader(images, recipe.batch_size, shuffle=True, num_workers=workers)
+    case, recipe, where = CASES[name], _recipe(name, options), device.choose_device()
+    images = case.plain(_paths(options, recipe, options.steps + 1), recipe)
+    loader = DataLoader(images, recipe.batch_size, shuffle=True, num_workers=options.workers)
     network = initialise(build(recipe.network, recipe.classes, **recipe.arguments)).to(where)
-    optimizer = torch.optim.AdamW(network.parameters(), recipe.lr, weight_decay=0.01)
-    for step, (x, labels) in enumerate(loader):
+    kind = OPTIMISERS[recipe.optimizer]
+    optimizer = kind(network.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    for step, (x, truth) in enumerate(loader):
         if step == 1:
             start = time.perf_counter()
-        loss = torch.nn.functional.cross_entropy(network(x.to(where)), labels.to(where))
+        loss = case.loss(network(x.to(where)), truth.to(where), recipe)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -148,29 +124,25 @@ def _plain(name: str, options) -> float:
 def _ours(name: str, options) -> float:
     """Gives images per second in a run's second epoch."""
     device.tune_allocator()
-    # No half-size epochs: the whole network's speed is asked for.
-    recipe = dataclasses.replace(
-        RECIPES[name],
-        epochs=2,
-        patience=0,
-        pretrained="none",
-        select="last",
-        held_out=0.0,
-        early=0.0,
-    )
+    case = CASES[name]
+    whole = {"epochs": 2, "patience": 0, "pretrained": "none", "select": "last", "held_out": 0.0}
+    recipe = dataclasses.replace(_recipe(name, options), **whole)
+    if recipe.task == "p1":  # no half-size epochs: the whole network's speed is asked for
+        recipe = dataclasses.replace(recipe, early=0.0)
     with tempfile.TemporaryDirectory() as scratch:
-        paths = _paths(options, recipe.batch_size * options.steps)
-        pixels = memory.images(paths, recipe.cache_size, Path(scratch))
-        labels = np.array([int(path.name.split("_")[0]) for path in paths])
-        train = memory.Batches((pixels, labels), range(len(paths)), recipe.batch_size, shuffle=True)
-        fit(Classification(recipe), train, None, Path(scratch), say=lambda line: None)
+        arrays = case.arrays(_paths(options, recipe, options.steps), recipe, Path(scratch))
+        count = len(arrays[0])
+        train = memory.Batches(arrays, range(count), recipe.batch_size, shuffle=True)
+        fit(case.task(recipe), train, None, Path(scratch), say=lambda line: None)
         with (Path(scratch) / "metrics.csv").open() as text:
             return float(list(csv.DictReader(text))[1]["images_per_second"])
 
 
-def _paths(options, count: int) -> list[Path]:
-    paths = sorted(options.data.glob("*.png"))
-    return [paths[i * 7919 % len(paths)] for i in range(count)]
+def _paths(options, recipe, steps: int) -> list[Path]:
+    """Gives files for so many steps, the same ones again where there are too few."""
+    paths = sorted(options.data.glob("*_sat.jpg" if recipe.task == "p3" else "*.png"))
+    paths = [path for path in paths if not path.name.endswith("_mask.png")]
+    return [paths[i * 7919 % len(paths)] for i in range(steps * recipe.batch_size)]
 
 
 def _flops(recipe) -> float:
@@ -179,17 +151,10 @@ def _flops(recipe) -> float:
     PyTorch's counter takes the backward pass of a grouped convolution for that of a plain one.
     """
     network = build(recipe.network, recipe.classes, **recipe.arguments)
+    size = recipe.crop if recipe.task == "p3" else recipe.size
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.zeros(1, 3, recipe.size, recipe.size))
+        network.eval()(torch.zeros(1, 3, size, size))
     return 3 * counter.get_total_flops()
-
-
-def _random_images(folder: Path) -> Path:
-    random = np.random.default_rng(0)
-    for i in range(2048):
-        pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / f"{i % 50}_{i}.png")
-    return folder
 
 
 def _device_name() -> str:

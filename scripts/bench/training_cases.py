@@ -1,0 +1,163 @@
+"""What `training.py` measures of each recipe: the plain script's images, and ours."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torchvision.transforms as T
+import torchvision.transforms.functional as F
+from PIL import Image
+from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset
+
+from inference import landcover
+from training import memory
+from training.classification.recipes import RECIPES as CLASSIFICATION
+from training.classification.task import Classification
+from training.recipe import Recipe
+from training.segmentation.recipes import RECIPES as SEGMENTATION
+from training.segmentation.task import Segmentation
+from training.task import Task
+
+PLAIN = {
+    "p1-a": [
+        T.RandomCrop(32, 4, padding_mode="reflect"),
+        T.RandomHorizontalFlip(),
+        T.TrivialAugmentWide(),
+    ],
+    "p1-b-report": [
+        T.Resize((100, 100)),
+        T.RandomHorizontalFlip(),
+        T.RandomGrayscale(0.2),
+        T.RandomRotation(30),
+        T.GaussianBlur(3),
+    ],
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One recipe.
+
+    Attributes:
+        steps: of an epoch, unless asked otherwise.
+        plain: gives the data set of some files.
+        arrays: gives the images and what goes with them, of some files and a folder for the cache.
+        loss: of the plain network's output.
+    """
+
+    recipe: Recipe
+    task: Callable[[Recipe], Task]
+    steps: int
+    plain: Callable[[list[Path], Recipe], Dataset]
+    arrays: Callable[[list[Path], Recipe, Path], tuple[np.ndarray, ...]]
+    loss: Callable[[object, torch.Tensor, Recipe], torch.Tensor]
+
+
+class Folder(Dataset):
+    """Images named {class}_{id}.png."""
+
+    def __init__(self, paths: list[Path], recipe: Recipe):
+        self.paths = paths
+        normalise = T.Normalize(recipe.mean, recipe.std)
+        self.transform = T.Compose([*PLAIN[recipe.name], T.ToTensor(), normalise])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int):
+        """Gives an image and its class."""
+        return self.transform(Image.open(self.paths[i]).convert("RGB")), _label(self.paths[i])
+
+
+class Tiles(Dataset):
+    """Tiles named xxxx_sat.jpg beside their masks: a crop, flips and quarter turns, and jitter."""
+
+    def __init__(self, paths: list[Path], recipe: Recipe):
+        self.paths, self.recipe = paths, recipe
+        self.jitter = T.ColorJitter(*[recipe.jitter] * 3)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, i: int):
+        """Gives a crop and its classes."""
+        recipe, path = self.recipe, self.paths[i]
+        image = Image.open(path).convert("RGB")
+        colours = np.asarray(Image.open(_mask(path)).convert("RGB"))
+        mask = Image.fromarray(landcover.to_indices(colours))
+        area = [min(1.0, (s * recipe.crop / image.width) ** 2) for s in recipe.scale]
+        box = T.RandomResizedCrop.get_params(image, area, (0.8, 1.25))
+        size = [recipe.crop] * 2
+        image = F.resized_crop(image, *box, size)
+        mask = F.resized_crop(mask, *box, size, interpolation=T.InterpolationMode.NEAREST)
+        turns = random.randrange(4)
+        image, mask = (x.rotate(90 * turns) for x in (image, mask))
+        if random.random() < 0.5:
+            image, mask = F.hflip(image), F.hflip(mask)
+        image = F.normalize(F.to_tensor(self.jitter(image)), recipe.mean, recipe.std)
+        return image, torch.from_numpy(np.array(mask)).long()
+
+
+def _mask(path: Path) -> Path:
+    return path.with_name(landcover.mask_name(path.name))
+
+
+def _label(path: Path) -> int:
+    return int(path.name.split("_")[0])
+
+
+def _labelled(paths: list[Path], recipe: Recipe, cache: Path) -> tuple[np.ndarray, ...]:
+    pixels = memory.images(paths, recipe.cache_size, cache)
+    return pixels, np.array([_label(path) for path in paths])
+
+
+def _tiles(paths: list[Path], recipe: Recipe, cache: Path) -> tuple[np.ndarray, ...]:
+    masks = [_mask(path) for path in paths]
+    return memory.images(paths, 512, cache), memory.masks(masks, 512, cache)
+
+
+def _of_labels(output: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    return cross_entropy(output, labels)
+
+
+def _of_pixels(output: dict, masks: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    loss = cross_entropy(output["out"], masks)
+    if recipe.auxiliary:
+        loss = loss + recipe.auxiliary * cross_entropy(output["aux"], masks)
+    return loss
+
+
+def _classified(name: str, steps: int) -> Case:
+    recipe = CLASSIFICATION[name]
+    return Case(recipe, Classification, steps, Folder, _labelled, _of_labels)
+
+
+def _segmented(name: str, steps: int) -> Case:
+    return Case(SEGMENTATION[name], Segmentation, steps, Tiles, _tiles, _of_pixels)
+
+
+CASES = {
+    "p1-a": _classified("p1-a", 16),
+    "p1-b-report": _classified("p1-b-report", 2),  # 23 GFLOP an image
+    "p3-lite": _segmented("p3-lite", 8),
+    "p3-b": _segmented("p3-b", 1),  # 600 GFLOP an image
+}
+
+
+def random_images(folder: Path) -> None:
+    """Writes random bytes: 2,048 images of 32x32 for P1, 16 tiles with masks for P3."""
+    draw = np.random.default_rng(0)
+    for i in range(2048):
+        pixels = draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i % 50}_{i}.png")
+    for i in range(16):
+        tile = folder / f"{i:04d}_sat.jpg"
+        Image.fromarray(draw.integers(0, 256, (512, 512, 3), dtype=np.uint8)).save(tile)
+        classes = draw.integers(0, 7, (16, 16), dtype=np.uint8).repeat(32, 0).repeat(32, 1)
+        Image.fromarray(landcover.to_colours(classes)).save(_mask(tile))
