@@ -50,6 +50,12 @@ def test_a_name_that_is_not_in_the_zoo():
         load("resnet5")
 
 
+def test_loading_leaves_the_callers_garbage_collector_alone(pristine):
+    code = "import gc; from inference import load; load('p1-small', device='cpu'); "
+    code += "print(gc.isenabled(), gc.get_freeze_count())"
+    assert pristine.shell(f'{sys.executable} -c "{code}"', cwd=pristine.root).stdout == "True 0\n"
+
+
 def test_importing_the_package_loads_no_torch():
     code = "import sys, inference; from inference import load; print('torch' in sys.modules)"
     root = inference.__path__[0] + "/.."
