@@ -48,13 +48,13 @@ def main(arguments=None) -> int:
     try:
         return options.run(options)
     except UserError as error:
-        print("error:", *str(error).splitlines(), file=sys.stderr)
+        process.say_error(" ".join(["error:", *str(error).splitlines()]))
         return 2
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "numpy", "PIL"):
             raise
         needs = Path(__file__).resolve().parents[1] / "requirements.txt"
-        print(f"error: no {error.name} here: python3 -m pip install -r {needs}", file=sys.stderr)
+        process.say_error(f"error: no {error.name} here: python3 -m pip install -r {needs}")
         return 2
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from inference import UserError, zoo
+from inference import UserError, process, zoo
 from inference.device import tune_allocator
 from inference.sharding import rank_and_world
 from training import same
@@ -60,7 +60,7 @@ def main(
         _train(recipe, options.data, out, prepare, task)
         return 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        process.say_error(f"error: {error}")
         return 2
     except KeyboardInterrupt:
         _say("interrupted: the same command goes on from the last whole epoch")
