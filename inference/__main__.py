@@ -34,7 +34,7 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import UserError, process  # noqa: E402
+from inference import UserError, device, process  # noqa: E402
 
 
 def main(arguments=None) -> int:
@@ -137,7 +137,7 @@ def _add_settings(command) -> None:
     command.add_argument(
         "--precision",
         default="auto",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        choices=device.PRECISIONS,
         help="auto: a fast one where the zoo shows that it changes next to nothing, else fp32",
     )
     command.add_argument(
@@ -157,8 +157,6 @@ def _positive(text: str) -> int:
 
 
 def _predict(function: str, options, *places) -> int:
-    from inference import device
-
     device.tune_allocator()
     from inference import predict
 

@@ -3,7 +3,9 @@
 import pytest
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
-LINE = "error: cannot read the folder gone: No such file or directory; give the folder of the images"
+LINE = (
+    "error: cannot read the folder gone: No such file or directory; give the folder of the images"
+)
 
 
 @pytest.mark.parametrize("rank, printed", [(0, [LINE]), (1, [])])
