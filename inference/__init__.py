@@ -15,7 +15,7 @@ The map of the package:
     device.py      device, precision, batch size, allocator
     startup.py     importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, views, out-of-memory retry
-    grade.py       a local autograder
+    grade.py       a local autograder; origin.py: whether data is the course's own
     sharding.py    one job on several processes, as torchrun starts them
     process.py     beginning and end of a command's process
 

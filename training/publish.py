@@ -26,8 +26,8 @@ from torch import nn
 
 from inference import UserError, device, files, zoo
 from inference.networks import load_into
+from inference.origin import origin_of
 from training import same as same_run
-from training.import_data.place import SAMPLE_DATA, source_of
 from training.recipe import Recipe, recipe_of
 from training.report import zoo_page
 from training.run import record_of
@@ -175,7 +175,12 @@ def _agreement(one: Scored, other: Scored) -> float:
 
 
 def _trained_on(run: Path, recipe: Recipe, result: dict, data: Path) -> str:
-    """Describes what a run was trained on, by where it was or else by `data`, if that is it."""
+    """Describes what a run was trained on.
+
+    By what the run noted; else by where its data was, or by `data`, if that is it.
+    """
+    if result.get("origin"):
+        return result["origin"]
     there = Path(result["data"])
     if there.is_dir():
         return _described(there, recipe)
@@ -185,12 +190,9 @@ def _trained_on(run: Path, recipe: Recipe, result: dict, data: Path) -> str:
 
 def _described(data: Path, what: Recipe | zoo.Record) -> str:
     """Says what data is: generated and imported data carry a note, the course's has its classes."""
-    for folder in (data, data.resolve().parent):
-        if (folder / SAMPLE_DATA).exists():
-            return "sample data"
-    imported = source_of(what.task, data)
-    if imported is not None:
-        return imported
+    origin = origin_of(what.task, data)
+    if origin is not None:
+        return origin
     if what.classes != COURSE[what.task]:
         return f"own data ({what.classes} classes)"
     return "course data"

@@ -137,5 +137,7 @@ def test_what_data_is_called(data, tmp_path):
     assert publish._described(data, own) == "own data (3 classes)"
     assert publish._described(data, course) == "course data"
     assert publish._trained_on(tmp_path, own, gone, data) == "unknown data"
+    noted = {**gone, "origin": "CIFAR-10"}
+    assert publish._trained_on(tmp_path, own, noted, data) == "CIFAR-10"
     same.check(own, data, tmp_path)  # the run was on this data, before it was moved
     assert publish._trained_on(tmp_path, own, gone, data) == "own data (3 classes)"
