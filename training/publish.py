@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import hashlib
 import io
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -28,6 +27,7 @@ from inference import UserError, device, files, zoo
 from inference.networks import load_into
 from inference.origin import origin_of
 from training import same as same_run
+from training.finished import read_json
 from training.recipe import Recipe, recipe_of
 from training.report import zoo_page
 from training.run import record_of
@@ -65,12 +65,14 @@ def publish(run: Path, name: str | None, data: Path | None, urls: list[str], def
     """Makes `weights/NAME.pth` of a run's `best.pth`, and its record.
 
     Raises:
-        UserError: the data is missing, or rounding to fp16 changed the predictions.
+        UserError: the data is missing; rounding to fp16 changed the predictions; the name cannot
+            be a file's, or is that of another task's checkpoint.
     """
-    result = json.loads((run / "result.json").read_text())
+    result = read_json(run / "result.json")
     recipe = recipe_of(result["recipe"])
     data = data or Path(result["data"])
     record = record_of(recipe, name or recipe.name)
+    _expect_free(record)
     before = score(record, data, "fp32", "auto", run / "best.pth")
     record, content = _deployable(record, run / "best.pth")
     with tempfile.TemporaryDirectory() as scratch:
@@ -90,6 +92,15 @@ def publish(run: Path, name: str | None, data: Path | None, urls: list[str], def
     _enter(record, default)
     print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
     _show(record)
+
+
+def _expect_free(record: zoo.Record) -> None:
+    """Refuses what would spoil the zoo, before anything is written."""
+    if Path(record.file).name != record.file:
+        raise UserError(f"--name {record.name}: a name without / is needed")
+    there = zoo.records().get(record.name)
+    if there and there.task != record.task:  # it may be that task's default
+        raise UserError(f"{record.name} is a checkpoint of {there.task}: choose another --name")
 
 
 def rescore(record: zoo.Record, data: Path | None) -> None:
