@@ -34,7 +34,7 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import UserError, process  # noqa: E402
+from inference import UserError, device, process  # noqa: E402
 
 
 def main(arguments=None) -> int:
@@ -48,13 +48,13 @@ def main(arguments=None) -> int:
     try:
         return options.run(options)
     except UserError as error:
-        print("error:", *str(error).splitlines(), file=sys.stderr)
+        process.say_error(" ".join(["error:", *str(error).splitlines()]))
         return 2
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "numpy", "PIL"):
             raise
         needs = Path(__file__).resolve().parents[1] / "requirements.txt"
-        print(f"error: no {error.name} here: python3 -m pip install -r {needs}", file=sys.stderr)
+        process.say_error(f"error: no {error.name} here: python3 -m pip install -r {needs}")
         return 2
 
 
@@ -137,7 +137,7 @@ def _add_settings(command) -> None:
     command.add_argument(
         "--precision",
         default="auto",
-        choices=("auto", "fp32", "bf16", "fp16"),
+        choices=device.PRECISIONS,
         help="auto: a fast one where the zoo shows that it changes next to nothing, else fp32",
     )
     command.add_argument(
@@ -157,8 +157,6 @@ def _positive(text: str) -> int:
 
 
 def _predict(function: str, options, *places) -> int:
-    from inference import device
-
     device.tune_allocator()
     from inference import predict
 

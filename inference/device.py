@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-DTYPE_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 # Measured: small images gain from batches until caches are full; of 512 x 512 tiles one at a
 # time is fastest on a CPU. CUDA's are limited by what is copied at once, not by memory.
@@ -70,6 +69,11 @@ def choose_device(name: str = "auto") -> torch.device:
         raise UserError(f"no device '{name}' here: {reason}; try --device cpu") from error
 
 
+def batch_size(device: torch.device, task: str) -> int:
+    """Gives how many images of a task are best predicted at a time."""
+    return BATCH_SIZES["cuda" if device.type == "cuda" else "cpu"][task]
+
+
 def fast_precisions(device: torch.device) -> list[str]:
     """The precisions that are faster than fp32 on a device, the more exact ones first."""
     import torch
@@ -100,9 +104,11 @@ def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> 
         scores: the record's `scores`; None for weights that nobody has measured.
 
     Raises:
-        UserError: fp16 is asked of a CPU, which has no instructions for it; or a fast precision
-            of a device that is neither a CPU nor a CUDA GPU.
+        UserError: it is none of them; fp16 is asked of a CPU, which has no instructions for it; or
+            a fast precision of a device that is neither a CPU nor a CUDA GPU.
     """
+    if wanted not in PRECISIONS:
+        raise UserError(f"no precision {wanted!r}; there are: {', '.join(PRECISIONS)}")
     if wanted == "fp16" and device.type == "cpu":
         raise UserError("fp16 is far slower than fp32 on a CPU: use --precision bf16 or fp32")
     if wanted in ("bf16", "fp16") and device.type not in ("cpu", "cuda"):
@@ -122,11 +128,12 @@ def _computes_as_measured(device: torch.device, precision: str) -> bool:
 
     An older PyTorch lacks them, and rounds three or four times where they round once.
     """
-    import torch
-
+    if device.type != "cpu":
+        return True
     from inference.networks import fused
+    from inference.runner import DTYPES
 
-    return device.type != "cpu" or fused.is_available(getattr(torch, DTYPE_NAMES[precision]))
+    return fused.is_available(DTYPES[precision])
 
 
 def _is_as_good(measured: dict, scores: dict) -> bool:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from inference.grade_checks import Loss, check_script
-from inference.grade_problems import P1, P2, P3, find_problems, is_sample_data
+from inference.grade_problems import P1, P2, P3, find_problems
 from inference.grade_run import Run, make_elsewhere, network_cutter, run_script, snapshot
+from inference.origin import origin_of
 
 ROOT = Path(__file__).resolve().parent.parent
 STDERR_LINES = 8  # of a script that failed
@@ -149,6 +150,16 @@ def _footer(results: list[Result], cutter: list[str]) -> list[str]:
         else "network: NOT cut, since this system does not allow it (no unshare)"
     )
     lines.append("baselines: the course's public ones, for the course's own validation sets")
-    if any(is_sample_data(result.problem.root) for result in results):
-        lines.append("data: generated samples, not the course's, so the baselines only orient")
-    return lines
+    return lines + _origins([result.problem for result in results])
+
+
+def _origins(problems: list[P1 | P2 | P3]) -> list[str]:
+    """Says of which problems the data is known not to be the course's."""
+    found = {problem.name: origin_of(problem.name.lower(), problem.root) for problem in problems}
+    if "sample data" in found.values():
+        return ["data: generated samples, not the course's, so the baselines only orient"]
+    imported = [f"{name} is {origin}" for name, origin in found.items() if origin]
+    if not imported:
+        return []
+    listed = "; ".join(imported)
+    return [f"data: {listed}: not the course's own images, so the baselines only orient"]

@@ -169,6 +169,14 @@ def attempt(read: Callable, *arguments) -> np.ndarray | Exception:
         return error
 
 
+def reason(error: Exception) -> str:
+    """Says in one line why an image could not be read."""
+    if type(error).__name__ == "UnidentifiedImageError":  # whose text repeats the path
+        return "not an image"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
 def size_of(path: Path | str) -> tuple[int, int] | None:
     """Reads height and width from an image's header, or gives None where that is broken too."""
     try:

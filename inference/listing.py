@@ -21,7 +21,8 @@ def table(file: Path | None = None) -> str:
         file: another zoo.json.
 
     Returns:
-        lines of aligned columns; the last column says whether the file is present, missing,
+        lines of aligned columns; the source says where the file can be had: by url, from git
+        (bundled), or nowhere but here (no url); the last column whether it is present, missing,
         truncated or changed, by its bytes and sha256.
     """
     records = zoo.records(file).values()
@@ -49,9 +50,18 @@ def _row(record: zoo.Record, default: bool) -> list[str]:
         f"{record.bytes / 1e6:.1f}",
         _score(record.scores),
         record.trained_on or "-",
-        ", ".join(url.split(":")[0] for url in record.urls) or "bundled",
+        _source(record),
         problem[0] if problem else "present",
     ]
+
+
+def _source(record: zoo.Record) -> str:
+    if record.urls:
+        return ", ".join(url.split(":")[0] for url in record.urls)
+    # .gitignore leaves weights/ out of git, but for the files that come with a clone.
+    ignored = record.folder.parent / ".gitignore"
+    kept = ignored.read_text("utf-8").split() if ignored.is_file() else []
+    return "bundled" if f"!{record.folder.name}/{record.file}" in kept else "no url"
 
 
 class _Shapes(pickle.Unpickler):

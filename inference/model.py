@@ -7,7 +7,7 @@ from typing import Iterable
 
 import numpy as np
 
-from inference import UserError, predict, zoo
+from inference import UserError, images, predict, zoo
 
 
 def load(name: str, weights: Path | str | None = None, **settings) -> Model:
@@ -23,7 +23,7 @@ def load(name: str, weights: Path | str | None = None, **settings) -> Model:
             predicted at a time, in place of what was measured to be fast.
 
     Raises:
-        UserError: no such checkpoint, its file is missing or damaged, no such device.
+        UserError: no such checkpoint, its file is missing or damaged; no such device or precision.
     """
     weights = None if weights is None else Path(weights)
     return Model(zoo.record(name), predict.Settings(model=name, weights=weights, **settings))
@@ -50,14 +50,16 @@ class Model:
             Classes; of a segmentation network masks, uint8 (H, W), class indices 0-6.
 
         Raises:
-            UserError: an image cannot be read.
+            UserError: an image cannot be read, or `paths` is a single one.
         """
+        if isinstance(paths, (str, Path)):  # a word's letters would be looked for as files
+            raise UserError(f"predict takes a list of images: give [{str(paths)!r}]")
         paths = [Path(path) for path in paths]
         pixels = predict.read(paths, self.record)
         found = []
         for path, classes in predict.forward(zip(paths, pixels), self._runner, self.record):
             if isinstance(classes, Exception):
-                why = predict.reason(classes)
+                why = images.reason(classes)
                 raise UserError(f"cannot read {path}: {why}; mend it, or leave it out")
             found.append(classes if self.record.task == "p3" else int(classes))
         return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 
 
 def open_streams() -> None:
@@ -11,6 +13,30 @@ def open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))
+
+
+def say_error(line: str) -> None:
+    """Prints a process's last words on stderr.
+
+    torchrun follows them up with a traceback of its own, at whose end it shows what a process left
+    it, in the form of torch.distributed.elastic's `ErrorHandler.record_exception`. There the line
+    stands out; so of several processes only the first prints it too.
+    """
+    if not _is_left(line) or os.environ.get("RANK") == "0":
+        print(line, file=sys.stderr)
+
+
+def _is_left(line: str) -> bool:
+    file = os.environ.get("TORCHELASTIC_ERROR_FILE")
+    if not file:
+        return False
+    now = str(int(time.time()))
+    try:
+        with open(file, "w", encoding="utf-8") as stream:
+            json.dump({"message": {"message": line, "extraInfo": {"timestamp": now}}}, stream)
+        return True
+    except OSError:
+        return False
 
 
 def leave(status: int) -> None:

@@ -27,8 +27,9 @@ def rank_and_world() -> tuple[int, int]:
     return int(rank), int(world)
 
 
-def gather(labels: np.ndarray, total: int, rank: int, world: int) -> np.ndarray:
+def gather(labels: np.ndarray, total: int) -> np.ndarray:
     """Brings the processes' labels together, (total,) on every one of them."""
+    _, world = rank_and_world()
     if world == 1:
         return labels
     import torch.distributed as dist

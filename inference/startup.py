@@ -10,11 +10,15 @@ import sys
 from pathlib import Path
 
 
-def import_torch() -> None:
+def import_torch(freeze: bool = False) -> None:
     """Imports torch faster than a plain `import` while threads read images.
 
     The garbage collector rests: it would go through the hundred thousands of objects that torch
     makes, again and again, and find nothing. And the threads are not held up.
+
+    Args:
+        freeze: let the collector never look at what is there by then. For a command, whose process
+            is its own: a library's caller would keep its own garbage for ever.
     """
     if "torch" in sys.modules:
         return
@@ -24,8 +28,9 @@ def import_torch() -> None:
         _load_libraries()
         import torch  # noqa: F401
     finally:
+        if freeze:
+            gc.freeze()
         if collecting:
-            gc.freeze()  # what torch has made stays, so that no collection needs to look at it
             gc.enable()
 
 

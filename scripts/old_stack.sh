@@ -41,7 +41,6 @@ for stack in old new; do
     chmod +x "$work/$stack/bin/python3"
 done
 
-
 shopt -s nullglob
 p1=("$data"/p1_data/val_50/*.png "$data"/val_50/*.png)
 for image in "${p1[@]:0:count1}"; do cp "$image" "$work/p1"; done

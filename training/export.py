@@ -174,7 +174,7 @@ def _pictures(record: zoo.Record, folder: Path | None) -> Iterator[torch.Tensor]
     mean, std = torch.tensor(record.mean), torch.tensor(record.std)
     for one in islice(pixels, REAL):
         if isinstance(one, Exception):
-            raise UserError(f"cannot read an image of {folder}: {predict.reason(one)}")
+            raise UserError(f"cannot read an image of {folder}: {images.reason(one)}")
         yield ((torch.tensor(one) / 255 - mean) / std).permute(2, 0, 1)[None]
 
 

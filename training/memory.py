@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from inference import UserError, landcover
-from inference.images import read_pixels, read_rgb
+from inference.images import read_pixels, read_rgb, reason
 from training.locks import locked
 
 CACHE = Path("runs/cache")
@@ -174,7 +174,7 @@ def _fill(file: Path, indices: np.ndarray, paths: Sequence[Path], *, read: Calla
         try:
             array[index] = read(path)
         except Exception as error:  # a decoder can raise anything on garbage
-            raise UserError(f"cannot read {path}: {error}; mend or remove it") from error
+            raise UserError(f"cannot read {path}: {reason(error)}; mend or remove it") from error
 
 
 def _cores() -> int:

@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import hashlib
 import io
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -26,8 +25,9 @@ from torch import nn
 
 from inference import UserError, device, files, zoo
 from inference.networks import load_into
+from inference.origin import origin_of
 from training import same as same_run
-from training.import_data.place import SAMPLE_DATA, source_of
+from training.finished import read_json
 from training.recipe import Recipe, recipe_of
 from training.report import zoo_page
 from training.run import record_of
@@ -65,12 +65,14 @@ def publish(run: Path, name: str | None, data: Path | None, urls: list[str], def
     """Makes `weights/NAME.pth` of a run's `best.pth`, and its record.
 
     Raises:
-        UserError: the data is missing, or rounding to fp16 changed the predictions.
+        UserError: the data is missing; rounding to fp16 changed the predictions; the name cannot
+            be a file's, or is that of another task's checkpoint.
     """
-    result = json.loads((run / "result.json").read_text())
+    result = read_json(run / "result.json")
     recipe = recipe_of(result["recipe"])
     data = data or Path(result["data"])
     record = record_of(recipe, name or recipe.name)
+    _expect_free(record)
     before = score(record, data, "fp32", "auto", run / "best.pth")
     record, content = _deployable(record, run / "best.pth")
     with tempfile.TemporaryDirectory() as scratch:
@@ -90,6 +92,15 @@ def publish(run: Path, name: str | None, data: Path | None, urls: list[str], def
     _enter(record, default)
     print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
     _show(record)
+
+
+def _expect_free(record: zoo.Record) -> None:
+    """Refuses what would spoil the zoo, before anything is written."""
+    if Path(record.file).name != record.file:
+        raise UserError(f"--name {record.name}: a name without / is needed")
+    there = zoo.records().get(record.name)
+    if there and there.task != record.task:  # it may be that task's default
+        raise UserError(f"{record.name} is a checkpoint of {there.task}: choose another --name")
 
 
 def rescore(record: zoo.Record, data: Path | None) -> None:
@@ -175,7 +186,12 @@ def _agreement(one: Scored, other: Scored) -> float:
 
 
 def _trained_on(run: Path, recipe: Recipe, result: dict, data: Path) -> str:
-    """Describes what a run was trained on, by where it was or else by `data`, if that is it."""
+    """Describes what a run was trained on.
+
+    By what the run noted; else by where its data was, or by `data`, if that is it.
+    """
+    if result.get("origin"):
+        return result["origin"]
     there = Path(result["data"])
     if there.is_dir():
         return _described(there, recipe)
@@ -185,12 +201,9 @@ def _trained_on(run: Path, recipe: Recipe, result: dict, data: Path) -> str:
 
 def _described(data: Path, what: Recipe | zoo.Record) -> str:
     """Says what data is: generated and imported data carry a note, the course's has its classes."""
-    for folder in (data, data.resolve().parent):
-        if (folder / SAMPLE_DATA).exists():
-            return "sample data"
-    imported = source_of(what.task, data)
-    if imported is not None:
-        return imported
+    origin = origin_of(what.task, data)
+    if origin is not None:
+        return origin
     if what.classes != COURSE[what.task]:
         return f"own data ({what.classes} classes)"
     return "course data"

@@ -37,7 +37,8 @@ class Recipe:
     network: str  # a key of inference.networks.NETWORKS
     classes: int
     arguments: dict = field(default_factory=dict)  # of the network
-    # none, a file (a state dict of this network) or what torchvision hosts: imagenet, coco
+    # none, a file (a state dict of this network) or what torchvision hosts, see
+    # training/pretrained.py
     pretrained: str = "none"
     # What pretrained weights do not replace: he (inference.networks.initialise), torch, which is
     # PyTorch's own default, or torchvision, which is that but for he's convolutions
@@ -89,6 +90,8 @@ class Recipe:
         for key in ("epochs", "batch_size", "period", "every"):
             if getattr(self, key) < 1:
                 raise UserError(f"{key}={getattr(self, key)}: it is a whole number from 1 up")
+        if self.seed < 0:
+            raise UserError(f"seed={self.seed}: it is a whole number from 0 up")
         for key in ("ema", "held_out", "warmup"):
             if not 0 <= getattr(self, key) < 1:
                 raise UserError(f"{key}={getattr(self, key)}: it is a share, from 0 to less than 1")

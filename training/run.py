@@ -18,8 +18,9 @@ from pathlib import Path
 
 import torch
 
-from inference import UserError, zoo
+from inference import UserError, process, zoo
 from inference.device import tune_allocator
+from inference.origin import origin_of
 from inference.sharding import rank_and_world
 from training import same
 from training.classification import data as labelled
@@ -60,7 +61,7 @@ def main(
         _train(recipe, options.data, out, prepare, task)
         return 0
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        process.say_error(f"error: {error}")
         return 2
     except KeyboardInterrupt:
         _say("interrupted: the same command goes on from the last whole epoch")
@@ -160,6 +161,7 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
         "recipe": dataclasses.asdict(recipe),
         "command": _command(found["processes"]),
         "data": str(data.resolve()),
+        "origin": origin_of(recipe.task, data),
         "trained_on": found["trained_on"],
         "scores": scores,
         "epochs": found["epochs"],
@@ -191,8 +193,11 @@ def _graded(recipe: Recipe, data: Path, out: Path, found: dict) -> tuple[dict, s
         "held_out": found["held_out"] if recipe.holds_out() else None,
         "best_epoch": found["best_epoch"],
     }
+    origin = origin_of(recipe.task, data)
+    of = f" of {origin}" if origin else ""
     chose = ", which chose the epoch" if recipe.select == "val" else ""
-    return scores, f"{metric} {scored.score:.4f} on {scored.images} validation images{chose}"
+    said = f"{metric} {scored.score:.4f} on {scored.images} validation images{of}{chose}"
+    return scores, said
 
 
 def _machine() -> dict:

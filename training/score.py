@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 import mean_iou_evaluate
 from inference import UserError, landcover, predict
-from inference.images import list_tiles
+from inference.images import list_tiles, read_pixels, reason
 from inference.zoo import Record
 from training.classification import data as labelled
 
@@ -37,7 +36,8 @@ def score(record: Record, data: Path, precision: str, device: str, weights: Path
         data: `hw1_data/p1_data`, `p2_data` or `p3_data`.
 
     Raises:
-        UserError: the layout is not the course's.
+        UserError: the layout is not the course's; a tile cannot be read, or has no mask of its
+            size.
     """
     settings = predict.Settings(weights=weights, precision=precision, device=device)
     if record.task == "p3":
@@ -48,22 +48,29 @@ def score(record: Record, data: Path, precision: str, device: str, weights: Path
 
 
 def _segmentation(record: Record, folder: Path, settings: predict.Settings) -> Scored:
+    tiles = list_tiles(folder)
+    names = [landcover.mask_name(tile.name) for tile in tiles]
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise UserError(f"no {missing[0]} in {folder}: every tile needs its mask there")
+    pairs = []
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
-        tiles = list_tiles(folder)
-        predict.write_masks(tiles, out, record, settings)
-        names = [landcover.mask_name(tile.name) for tile in tiles]
-        missing = [name for name in names if not (folder / name).exists()]
-        if missing:
-            raise UserError(f"no {missing[0]} in {folder}: every tile needs its mask there")
-        predicted, truth = (
-            np.stack([_indices(where / n) for n in names]) for where in (out, folder)
-        )
+        if predict.write_masks(tiles, out, record, settings):
+            raise UserError(f"not every tile in {folder} can be read (above): mend or remove it")
+        for name in names:
+            pairs.append((_indices(out / name), _indices(folder / name)))
+            if pairs[-1][0].shape != pairs[-1][1].shape:
+                raise UserError(f"{folder / name} is not of its tile's size: mend or remove it")
+    # Of one length in all, since tiles may differ in size
+    predicted, truth = (np.concatenate([m.ravel() for m in ms]) for ms in zip(*pairs, strict=True))
     with contextlib.redirect_stdout(io.StringIO()):
         miou = mean_iou_evaluate.mean_iou_score(predicted, truth)
-    return Scored(predicted.ravel(), float(miou), len(tiles))
+    return Scored(predicted, float(miou), len(tiles))
 
 
 def _indices(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return landcover.to_indices(np.asarray(image.convert("RGB")))
+    try:
+        return landcover.to_indices(read_pixels(path))
+    except Exception as error:  # a decoder can raise anything on garbage
+        raise UserError(f"cannot read {path}: {reason(error)}; mend or remove it") from error

@@ -145,7 +145,7 @@ def _pixels(path: Path) -> np.ndarray:
 def _forward(record: Record, source: Path, precision: str) -> tuple[float, float]:
     """Times the forward passes of all images inside this process: seconds and FLOP."""
     where = device.choose_device()
-    batch_size = device.BATCH_SIZES[where.type][record.task]
+    batch_size = device.batch_size(where, record.task)
     runner = Runner(zoo.load(record), record.mean, record.std, where, precision, batch_size)
     pixels = [images.read_pixels(path, record.size) for path in images.list_images(source)]
     with FlopCounterMode(display=False) as counter, torch.no_grad():  # it knows plain layers only

@@ -9,8 +9,7 @@ from collections.abc import Callable
 import torch
 
 from inference import device
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+from inference.runner import DTYPES
 
 
 def peak(precision: str, clock: Callable[[], float] = time.perf_counter) -> float:

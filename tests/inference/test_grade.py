@@ -4,6 +4,7 @@ The validation "images" hold their own label as text (P1, P2) or are their own m
 a few lines of bash can answer: nothing but the scripts would ever decode them.
 """
 
+import json
 import os
 import re
 import signal
@@ -200,6 +201,14 @@ def test_sample_data_is_said_to_be_sample_data(data, scripts, capsys, monkeypatc
     monkeypatch.chdir(data)
     for place in (data, data / "p2_data", Path("p2_data")):
         assert "data: generated samples" in graded(capsys, place, scripts)[2]
+
+
+def test_imported_data_is_said_to_be_imported(data, scripts, capsys):
+    for part, source in (("p1_data", "CIFAR-10"), ("p2_data/office", "Office-Home, Art")):
+        (data / part / "DATA.json").write_text(json.dumps({"source": source}))
+    output = graded(capsys, data, scripts)[2]
+    assert "data: P1 is CIFAR-10; P2 is Office-Home, Art: not the course's own images" in output
+    assert "data: " not in graded(capsys, data / "p3_data", scripts)[2]
 
 
 def test_interrupt_leaves_nothing_behind(data, scripts, tmp_path):

@@ -45,9 +45,33 @@ def test_an_image_that_cannot_be_read(small_images, tmp_path):
         net.predict(paths[-1:])
 
 
+def test_one_path_is_no_list_of_paths(small_images):
+    net = load("p1-small", device="cpu")
+    with pytest.raises(UserError, match=r"predict takes a list of images: give \['0000.png'\]"):
+        net.predict("0000.png")
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        ({"precision": "fp64"}, "no precision 'fp64'; there are: auto, fp32, bf16, fp16"),
+        ({"batch_size": 0}, "batch_size=0: it is a whole number from 1 up"),
+    ],
+)
+def test_a_setting_that_cannot_be(settings, said):
+    with pytest.raises(UserError, match=said):
+        load("p1-small", device="cpu", **settings)
+
+
 def test_a_name_that_is_not_in_the_zoo():
     with pytest.raises(UserError, match="no checkpoint 'resnet5' in the zoo; there are: p1-small"):
         load("resnet5")
+
+
+def test_loading_leaves_the_callers_garbage_collector_alone(pristine):
+    code = "import gc; from inference import load; load('p1-small', device='cpu'); "
+    code += "print(gc.isenabled(), gc.get_freeze_count())"
+    assert pristine.shell(f'{sys.executable} -c "{code}"', cwd=pristine.root).stdout == "True 0\n"
 
 
 def test_importing_the_package_loads_no_torch():

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -201,3 +202,10 @@ def test_only_images_are_answered(small_images, tmp_path):
     (folder / "notes.txt").write_text("")
     predict.classify(folder, tmp_path / "out.csv", settings())
     assert [row["filename"] for row in read_csv(tmp_path / "out.csv")] == ["a.png", "b.PNG"]
+
+
+def test_a_terminal_without_tqdm_gets_no_bar(small_images, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert predict.classify(small_images, tmp_path / "out.csv", settings()) == 0
+    assert len(read_csv(tmp_path / "out.csv")) == 37

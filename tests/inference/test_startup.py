@@ -25,6 +25,12 @@ def test_torch_is_there_and_computes():
     assert (done.stdout, done.stderr, done.returncode) == ("tensor(27.)\n", "", 0)
 
 
+def test_a_command_lets_the_collector_rest_on_what_torch_has_made():
+    code = IMPORT.replace("import_torch()\nassert", "import_torch(freeze=True)\nassert")
+    done = python(code + "print(gc.get_freeze_count() > 10_000)")
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 def test_a_torch_without_the_usual_libraries_is_imported_all_the_same(tmp_path):
     (tmp_path / "torch").mkdir()
     (tmp_path / "torch" / "__init__.py").write_text("print('its own way')")

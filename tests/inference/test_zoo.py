@@ -201,6 +201,7 @@ def test_the_table_says_what_is_where(there):
     data = zoo.path(record).read_bytes()
     (weights / "cut.pth").write_bytes(data[:9])
     (weights / "other.pth").write_bytes(data[::-1])
+    (record.folder.parent / ".gitignore").write_text("weights/*\n!weights/gone.pth\n")
     head, *rows, legend = listing.table(file).splitlines()
     assert head.split() == (
         "name task network parameters input MB score trained on source file".split()
@@ -210,6 +211,7 @@ def test_the_table_says_what_is_where(there):
     assert rows[0].startswith("p1-x *") and legend == "* the default of its task"
     assert "32x32" in rows[0] and "0.9012 accuracy (n=2500)" in rows[0]
     assert "gdrive, https" in rows[0] and "bundled" in rows[1]
+    assert "no url" in rows[2] and "bundled" not in rows[2]
     assert [row.split()[-1] for row in rows] == ["present", "missing", "truncated", "changed"]
 
 

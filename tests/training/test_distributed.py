@@ -80,13 +80,16 @@ def test_the_command_in_two_processes_ends_in_one_result(tmp_path, draw):
     for part, count in (("train_50", 8), ("val_50", 2)):
         for i in range(3 * count):
             draw(tmp_path / "p1_data" / part / f"{i % 3}_{i}.png")
+    (tmp_path / "p1_data" / "DATA.json").write_text('{"source": "a dataset"}')
     fields = ["classes=3", "epochs=2", "batch_size=4", "precision=fp32"]
     fields.append('arguments={"widths": [4, 8], "depths": [1]}')
     command = ("training.classification", "p1-a", "--data", "p1_data", *fields)
     statuses, logs = together(*command, "--out", "run", cwd=tmp_path, world=2)
     assert statuses == [0, 0], logs
     assert len(logs[0].splitlines()) == 3 and logs[1] == ""
+    assert "on 6 validation images of a dataset; run" in logs[0]
     result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["origin"] == "a dataset"
     assert result["processes"] == 2 and result["scores"]["images"] == 6
     assert result["command"].startswith("torchrun --nproc-per-node=2 -m training.classification")
 

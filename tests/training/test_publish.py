@@ -1,5 +1,6 @@
 """The whole life of a hosted checkpoint, and what publishing promises."""
 
+import dataclasses
 import functools
 import http.server
 import json
@@ -15,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from inference import UserError
 from training import publish, same
 from training.classification.recipes import RECIPES
 from training.recipe import override
@@ -130,6 +132,20 @@ def test_scores_of_another_machine_are_added(trained, data):
     assert again["fast"] == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
 
 
+def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path):
+    recipe = dataclasses.asdict(override(RECIPES["p1-a"], ["classes=3"]))
+    (tmp_path / "result.json").write_text(json.dumps({"recipe": recipe, "data": str(data)}))
+    for name, said in (
+        ("a/b", "a name without / is needed"),
+        ("p3-small", "is a checkpoint of p3"),
+    ):
+        with pytest.raises(UserError, match=said):
+            publish.publish(tmp_path, name, None, [], False)
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(UserError, match=r"cannot read .*result.json"):
+        publish.publish(tmp_path, "mine", None, [], False)
+
+
 def test_what_data_is_called(data, tmp_path):
     course = RECIPES["p1-a"]
     own = override(course, ["classes=3"])
@@ -137,5 +153,7 @@ def test_what_data_is_called(data, tmp_path):
     assert publish._described(data, own) == "own data (3 classes)"
     assert publish._described(data, course) == "course data"
     assert publish._trained_on(tmp_path, own, gone, data) == "unknown data"
+    noted = {**gone, "origin": "CIFAR-10"}
+    assert publish._trained_on(tmp_path, own, noted, data) == "CIFAR-10"
     same.check(own, data, tmp_path)  # the run was on this data, before it was moved
     assert publish._trained_on(tmp_path, own, gone, data) == "own data (3 classes)"

@@ -75,6 +75,12 @@ def test_a_run_from_before_a_field_did_what_the_default_does():
         (["held_out=0", "select=held_out"], "held_out=0 leaves nothing to choose the epoch on"),
         (["select=last", "patience=3"], "patience=3 waits .* select=last .*: add patience=0"),
         (["initialise=zeros"], "initialise=zeros: it is one of he, torch"),
+        (["seed=-1"], "seed=-1: it is a whole number from 0 up"),
+        (["cutmix=2"], "cutmix=2.0: it is a share, from 0 to 1"),
+        (["label_smoothing=-0.1"], "label_smoothing=-0.1: it is a share"),
+        (["shift=32"], "shift=32: from 0 to less than size=32, pixels"),
+        (["blur=4"], "blur=4: 0, or odd and below twice size=32, pixels"),
+        (["cache_size=0"], "size=32, cache_size=0: from 1 up, pixels"),
     ],
 )
 def test_what_no_run_could_mean_is_one_line(pairs, says):

@@ -58,6 +58,8 @@ def read(table: Path) -> dict[str, list[tuple[int, float]]]:
     if not table.is_file():
         raise UserError(f"cannot read {table}: there is none; give a run's folder")
     columns = read_columns(table)
+    if not columns:
+        raise UserError(f"{table} has no epoch yet: wait for the first one")
     if "spread" not in columns:
         raise UserError(f"{table} is of no pre-training: give a run of python -m training.byol")
     return {
@@ -95,7 +97,6 @@ def _curve(axes: Axes, points: list[tuple[int, float]], label: str) -> None:
     epochs, values = zip(*points, strict=True)
     marker = "o" if len(points) < 80 else None  # seldom measured: each counts
     axes.plot(epochs, values, color=BLUE, marker=marker, markersize=3)
-
     axes.set_title(f"{label}\nlast: {values[-1]:.3f}", fontsize=10)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

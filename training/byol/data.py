@@ -47,3 +47,5 @@ def _labels(table: Path) -> dict[str, int]:
         raise UserError(f"cannot read {table}: {error.strerror}") from error
     except KeyError as error:
         raise UserError(f"{table} has no column {error}: mend it, or remove it") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table} is no csv in UTF-8: mend it, or remove it") from error

@@ -47,9 +47,7 @@ def _measured(recipe: Recipe, paths: list[Path], labels: np.ndarray) -> memory.B
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["p2-table"]:
-        from training.classification import (
-            table,
-        )  # which is for its statistics' sake slow to import
+        from training.classification import table  # slow to import, for its statistics' sake
 
         sys.exit(table.main(sys.argv[2:]))
     sys.exit(run.main(__doc__, RECIPES, prepare, Classification))

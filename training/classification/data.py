@@ -51,11 +51,13 @@ def _from_csv(table: Path, folder: Path) -> Labelled:
     try:
         with table.open(newline="", encoding="utf-8-sig") as text:
             rows = list(csv.DictReader(text))
+        if not rows:
+            raise UserError(f"{table} lists no image: is it complete?")
         labels = np.array([int(row["label"]) for row in rows])
         return Labelled([folder / row["filename"] for row in rows], labels)
     except OSError as error:
         raise UserError(f"cannot read {table}: {error.strerror}; is --data right?") from error
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"{table} should have filename and a numeric label in each row") from error
 
 
@@ -76,7 +78,10 @@ def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
     """Splits indices into those to train on and those that choose the epoch, class by class.
 
     Args:
-        share: of each class, at least one image of it; 0 holds nothing out.
+        share: of each class, at least one image of it, unless it has no other; 0 holds nothing out.
+
+    Raises:
+        UserError: no class has two images.
     """
     everything = np.arange(len(labels))
     if not share:
@@ -87,5 +92,7 @@ def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
         for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
         if count > 1
     ]
+    if not held:
+        raise UserError("no class has two images to hold one out: add held_out=0 select=last")
     chosen = np.sort(np.concatenate(held))
     return np.setdiff1d(everything, chosen), chosen

@@ -19,8 +19,8 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from inference import UserError, checkpoint
-from inference.device import BATCH_SIZES, choose_device
-from inference.images import read_ahead, read_pixels
+from inference.device import batch_size, choose_device
+from inference.images import read_ahead, read_pixels, reason
 from inference.networks import load_into
 from inference.runner import Runner
 from training.classification.recipes import Recipe
@@ -38,7 +38,7 @@ def read(paths: Sequence[Path], size: int) -> np.ndarray:
     images = list(read_ahead(paths, partial(read_pixels, size=size), ahead=256, chunk=16))
     for path, image in zip(paths, images, strict=True):
         if isinstance(image, Exception):
-            raise UserError(f"cannot read {path}: {image}")
+            raise UserError(f"cannot read {path}: {reason(image)}; mend or remove it")
     return np.stack(images)
 
 
@@ -80,7 +80,7 @@ class Classifier:
     def _through(self, network: nn.Module, pixels: np.ndarray, flip: bool = False) -> np.ndarray:
         # The graded path's own normalisation, so that what is drawn is what is graded.
         device = choose_device()
-        size = BATCH_SIZES.get(device.type, BATCH_SIZES["cpu"])[self.recipe.task]
+        size = batch_size(device, self.recipe.task)
         runner = Runner(network, self.recipe.mean, self.recipe.std, device, "fp32", size, flip)
         parts = range(0, len(pixels), size)
         return torch.cat([runner.logits(pixels[i : i + size]).cpu() for i in parts]).numpy()

@@ -18,7 +18,7 @@ import argparse
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -41,8 +41,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder for the figures (RUN/figures)")
     options = parser.parse_args(arguments)
     out = options.out or options.run / "figures"
+    return tell(lambda: draw(options.run, options.data, out), out)
+
+
+def tell(draw: Callable[[], dict], out: Path) -> int:
+    """Draws into `out`, and says which files were written, and on stderr what is to be noted.
+
+    Returns:
+        The exit status: 2 for an error that the user can mend.
+    """
     try:
-        found = draw(options.run, options.data, out)
+        found = draw()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -206,6 +215,7 @@ def _missing(run: Run, epochs: list[dict]) -> list[str]:
 
 
 def png(figure: Figure) -> bytes:
+    """Gives the content of a figure's file."""
     content = io.BytesIO()
     figure.savefig(content, format="png")
     return content.getvalue()

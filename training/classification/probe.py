@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from inference import UserError
-from inference.device import BATCH_SIZES, choose_device
+from inference.device import batch_size, choose_device
 from inference.networks import build
 from inference.runner import Runner
 from training.classification import data as labelled
@@ -108,7 +108,7 @@ class _Pooled(nn.Module):
 def pooled(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
     """Gives features, fp32 (N, 2048), of uint8 images (N, S, S, 3)."""
     device = choose_device()
-    size = BATCH_SIZES.get(device.type, BATCH_SIZES["cpu"])["p2"]
+    size = batch_size(device, "p2")
     runner = Runner(network, IMAGENET_MEAN, IMAGENET_STD, device, "fp32", size)
     parts = range(0, len(pixels), size)
     return torch.cat([runner.logits(pixels[i : i + size]).cpu() for i in parts]).numpy()

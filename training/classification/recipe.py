@@ -7,6 +7,18 @@ from dataclasses import dataclass
 from inference import UserError
 from training import recipe
 
+SHARES = (
+    "early",
+    "crop",
+    "flip",
+    "trivial",
+    "grey",
+    "cutmix",
+    "mixup",
+    "cutout",
+    "label_smoothing",
+)
+
 
 @dataclass(frozen=True)
 class Recipe(recipe.Recipe):
@@ -42,11 +54,20 @@ class Recipe(recipe.Recipe):
         """Refuses images of one size in training and another in prediction.
 
         Raises:
-            UserError: as `training.recipe.Recipe`; `cache_size` is not `size` though nothing is
-                cropped; `early` without `early_size`; no such `fraction` or `repeat`; `frozen` of a
-                network that is no ResNet.
+            UserError: as `training.recipe.Recipe`; a share or a side out of its range; `cache_size`
+                is not `size` though nothing is cropped; `early` without `early_size`; no such
+                `fraction` or `repeat`; `frozen` of a network that is no ResNet.
         """
         super().__post_init__()
+        for key in SHARES:
+            if not 0 <= getattr(self, key) <= 1:
+                raise UserError(f"{key}={getattr(self, key)}: it is a share, from 0 to 1")
+        if min(self.size, self.cache_size) < 1:
+            raise UserError(f"size={self.size}, cache_size={self.cache_size}: from 1 up, pixels")
+        if not 0 <= self.shift < self.size:
+            raise UserError(f"shift={self.shift}: from 0 to less than size={self.size}, pixels")
+        if self.blur and not (self.blur % 2 and 0 < self.blur < 2 * self.size):
+            raise UserError(f"blur={self.blur}: 0, or odd and below twice size={self.size}, pixels")
         if not self.crop and self.cache_size != self.size:
             raise UserError(
                 f"size={self.size}, cache_size={self.cache_size}: without crop= both are the same"

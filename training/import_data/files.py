@@ -11,8 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from inference import UserError
-from inference.images import read_pixels
-from inference.predict import reason
+from inference.images import read_pixels, reason
 
 
 def write_table(file: Path, rows: Iterable[tuple[str, int]]) -> None:

@@ -7,27 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference import UserError
-from training.sample_data.write import RECORD as SAMPLE_DATA
-
-NOTE = "DATA.json"
-_NOTED = {"p1": ".", "p2": "office", "p3": "."}  # where the note on a problem's labels lies
-
-
-def source_of(task: str, data: Path) -> str | None:
-    """Says in words which dataset a problem's data was imported from; None if it was not.
-
-    Args:
-        task: p1, p2 or p3.
-        data: `hw1_data/p1_data`, `p2_data` or `p3_data`.
-    """
-    return _source(data / _NOTED[task]) if task in _NOTED else None
-
-
-def _source(folder: Path) -> str | None:
-    try:
-        return str(json.loads((folder / NOTE).read_text())["source"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+from inference.origin import GENERATED, IMPORTED, source_of
 
 
 def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
@@ -53,7 +33,7 @@ def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
         partial.mkdir(parents=True)
         note = fill(partial)
         counts = _count(partial)
-        (partial / NOTE).write_text(json.dumps({**note, "images": counts}, indent=2) + "\n")
+        (partial / IMPORTED).write_text(json.dumps({**note, "images": counts}, indent=2) + "\n")
         partial.rename(target)
     except OSError as error:
         why = error.strerror or error
@@ -67,12 +47,12 @@ def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
 
 
 def _refuse_to_overwrite(out: Path, target: Path) -> None:
-    if (out / SAMPLE_DATA).exists():
+    if (out / GENERATED).exists():
         raise UserError(
             f"{out} holds generated sample data, not to be mixed: choose another folder"
         )
     if target.exists():
-        what = _source(target) or "something else"
+        what = source_of(target) or "something else"
         raise UserError(f"{target} exists and holds {what}: delete it or choose another folder")
 
 

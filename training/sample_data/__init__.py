@@ -7,7 +7,8 @@
     scene.py       backgrounds, clutter, light: what surrounds an object
     objects.py     object classes: compositions of parts, drawn from a seed, told apart by design
     shapes.py      outlines of parts, and their rasterisation with smooth edges and patterns
-    landscapes.py  land seen from above, with its mask of land-cover classes
+    landscapes.py  land seen from above, with its mask of land-cover classes: wild land by
+                   landscape_textures.py, worked land by landscape_parcels.py
 
 A picture depends on (seed, problem, split, class, index) alone, so the small scale is a strict
 subset of the full one and no picture of one split ever appears in another.

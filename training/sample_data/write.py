@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from inference import UserError
+from inference.origin import GENERATED as RECORD
 from training.sample_data.problems import (
     MINI_CLASSES,
     OFFICE_CLASSES,
@@ -23,7 +24,6 @@ from training.sample_data.problems import (
 
 # To be raised whenever any picture of the same seed changes.
 GENERATOR = 1
-RECORD = "SAMPLE_DATA.json"
 
 _P1_A_CLASS = 450  # in train; the course's val_50 goes on counting from here
 _JPEG = {"p2": 88, "p3": 90}

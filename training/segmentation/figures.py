@@ -21,7 +21,7 @@ import torch
 from matplotlib.figure import Figure
 
 from inference import UserError, images, landcover
-from training.classification.figures import write
+from training.classification.figures import tell, write
 from training.finished import Run
 from training.segmentation import charts, finished, iou
 from training.segmentation.charts import Judged, Tile
@@ -45,16 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     out = options.out or options.run / "figures"
-    try:
-        found = draw(options.run, options.data, out, options.images)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for note in found["notes"]:
-        print(f"note: {note}", file=sys.stderr)
-    for name in [*found["figures"].values(), "figures.json"]:
-        print(out / name)
-    return 0
+    return tell(lambda: draw(options.run, options.data, out, options.images), out)
 
 
 def draw(

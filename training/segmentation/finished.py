@@ -73,7 +73,7 @@ def truth(tile: Path) -> np.ndarray:
     try:
         return landcover.to_indices(images.read_pixels(mask_of(tile)))
     except Exception as error:  # a decoder can raise anything on garbage
-        raise UserError(f"cannot read {mask_of(tile)}: {predict.reason(error)}") from error
+        raise UserError(f"cannot read {mask_of(tile)}: {images.reason(error)}") from error
 
 
 def segment(recipe: Recipe, weights: Path, paths: Sequence[Path]) -> list[np.ndarray]:
@@ -88,6 +88,6 @@ def segment(recipe: Recipe, weights: Path, paths: Sequence[Path]) -> list[np.nda
     found = []
     for path, mask in predict.forward(zip(paths, pixels, strict=True), runner, record):
         if isinstance(mask, Exception):
-            raise UserError(f"cannot read {path}: {predict.reason(mask)}")
+            raise UserError(f"cannot read {path}: {images.reason(mask)}")
         found.append(mask)
     return found

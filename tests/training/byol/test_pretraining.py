@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -111,6 +112,13 @@ def test_any_folder_of_images_will_do_and_is_not_watched_without_labels(place):
     assert log.splitlines()[-1] == "p2-byol-report: not measured; plain"
 
 
+def test_labels_in_another_encoding_are_an_error(place, tmp_path):
+    shutil.copytree(place / "p2_data", tmp_path / "p2_data")
+    (tmp_path / "p2_data" / "mini" / "train.csv").write_bytes(b"filename,label\n0.jpg,caf\xe9\n")
+    with pytest.raises(UserError, match=r"train.csv is no csv in UTF-8: mend it, or remove it"):
+        data.read(tmp_path / "p2_data")
+
+
 def test_labels_that_are_none_are_not_known(place):
     paths, labels = data.read(place / "p2_data")
     assert [path.name for path, label in zip(paths, labels) if label < 0] == ["24.jpg", "25.jpg"]
@@ -145,5 +153,11 @@ def test_the_curve_has_a_point_for_each_measurement(tmp_path, capsys):
     assert curve.main([str(tmp_path)]) == 0
     with Image.open(tmp_path / "curve.png") as picture:
         assert picture.width > picture.height > 400
+    capsys.readouterr()
+    (tmp_path / "metrics.csv").write_text("epoch,loss,spread\n")
+    assert curve.main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith(
+        "metrics.csv has no epoch yet: wait for the first one\n"
+    )
     assert curve.main([str(tmp_path / "nowhere")]) == 2
     assert capsys.readouterr().err.startswith("error: cannot read ")

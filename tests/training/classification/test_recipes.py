@@ -14,6 +14,7 @@ from inference.networks import NETWORKS
 from inference.networks.resnet import ResNet
 from training import run
 from training.classification import __main__ as command
+from training.classification import data as labelled
 from training.classification.data import hold_out
 from training.classification.recipes import RECIPES
 from training.classification.task import Classification, vary
@@ -170,3 +171,12 @@ def test_choosing_by_val_measures_val(data):
     recipe = override(RECIPES["p1-a"], ["classes=2", "select=val", "batch_size=4"])
     train_on, measured = command.prepare(recipe, data / "p1_data")
     assert len(train_on.indices) == 12 and len(measured.indices) == 4
+
+
+def test_an_empty_table_and_one_image_a_class_are_errors(tmp_path):
+    (tmp_path / "office").mkdir()
+    (tmp_path / "office" / "train.csv").write_text("id,filename,label\n")
+    with pytest.raises(UserError, match=r"train.csv lists no image: is it complete"):
+        labelled.read("p2", tmp_path, "train")
+    with pytest.raises(UserError, match="no class has two images to hold one out: add held_out=0"):
+        hold_out(np.arange(5), 0.1, seed=0)

@@ -1,0 +1,35 @@
+"""Data that is not the course's own carries a note of where it came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+GENERATED = "SAMPLE_DATA.json"  # in hw1_data, by python -m training.sample_data
+IMPORTED = "DATA.json"  # in a part of hw1_data, by python -m training.import_data
+_PARTS = {"p1": ".", "p2": "office", "p3": "."}  # of a problem's folder: where its labels are
+
+
+def origin_of(task: str, data: Path) -> str | None:
+    """Says in words where a problem's labelled data came from; None where no note says it.
+
+    Args:
+        task: p1, p2 or p3; of anything else only that it was generated is known.
+        data: `hw1_data/p1_data`, `p2_data` or `p3_data`.
+    """
+    if is_sample_data(data):
+        return "sample data"
+    return source_of(data / _PARTS[task]) if task in _PARTS else None
+
+
+def is_sample_data(data: Path) -> bool:
+    """Whether a problem's folder, or a whole hw1_data, is generated."""
+    return any((folder / GENERATED).is_file() for folder in (data, data.resolve().parent))
+
+
+def source_of(part: Path) -> str | None:
+    """Says in words which dataset a part of hw1_data was imported from; None if it was not."""
+    try:
+        return str(json.loads((part / IMPORTED).read_text("utf-8"))["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
