@@ -2,8 +2,9 @@
 # Everything once, on generated data: bash scripts/quickstart.sh [small|full]
 #
 # Makes .venv and installs into it, generates sample data in the course's layout, fetches what
-# checkpoints are missing, runs the three graded scripts, grades them, and draws what they
-# predicted: quickstart/index.html. Can be run again; offline, once installed.
+# checkpoints are missing, runs the three graded scripts, grades them, draws what they predicted
+# (quickstart/index.html), trains two networks for a moment and makes the report of these runs
+# (quickstart/report/index.html). Can be run again; offline, once installed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scale=${1:-small}
@@ -34,5 +35,21 @@ cat "$out/grade.txt"
 
 echo "== Drawing"
 python3 scripts/quickstart_page.py "$data" "$out"
-echo "Done: open $out/index.html"
+
+# Too short to learn anything from nothing, so they start from the bundled weights.
+runs=$out/runs-$scale
+echo "== Training: three short epochs of p1-a and of p3-lite, in $runs"
+if [ ! -f "$runs/p1-a-s0/result.json" ]; then
+    python3 -m training.classification p1-a --data "$data/p1_data" --out "$runs/p1-a-s0" \
+        epochs=3 lr=0.01 fraction=0.3 pretrained=weights/p1-a.pth
+fi
+if [ ! -f "$runs/p3-lite-s0/result.json" ]; then
+    python3 -m training.segmentation p3-lite --data "$data/p3_data" --out "$runs/p3-lite-s0" \
+        epochs=3 lr=0.0001 crop=192 pretrained=weights/p3-lite.pth
+fi
+echo "== Report"
+python3 -m training.report "$runs" --out "$out/report"
+
+echo "Done. Open $out/index.html, what the networks answered, and $out/report/index.html, the runs."
+echo "For the commands of README.md, first: source .venv/bin/activate"
 exit "$status"

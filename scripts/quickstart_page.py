@@ -12,6 +12,7 @@ import html
 import io
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -42,14 +43,22 @@ INTRO = """<p>Sample images that no network was trained on, and what the checkpo
 not how good the recipes are on the course's data.</p>"""
 
 
+class Answer(NamedTuple):
+    """An image, its class, and the class that was predicted."""
+
+    path: Path
+    truth: int
+    predicted: int
+
+
 def main(data: Path, out: Path) -> None:
     """Writes OUT/index.html."""
     parts = [
         f"<h1>Quickstart</h1>{INTRO}<pre>{html.escape((out / 'grade.txt').read_text())}</pre>",
         "<h2>Problem 1: image classification</h2>",
-        _labelled(_p1(data / "p1_data/val_50", out / "p1.csv"), "small"),
+        _labelled(p1_answers(data, out), "small"),
         "<h2>Problem 2: four styles, fine-tuned</h2>",
-        _labelled(_p2(data / "p2_data/office", out / "p2.csv"), ""),
+        _labelled(p2_answers(data, out), ""),
         "<h2>Problem 3: land cover</h2>",
         _land(data / "p3_data/validation", out / "p3"),
     ]
@@ -61,20 +70,22 @@ def main(data: Path, out: Path) -> None:
     write_whole(out / "index.html", page.encode())
 
 
-def _p1(folder: Path, predicted: Path) -> list[tuple[Path, int, int]]:
-    """Gives (image, true label, predicted label); here the name tells the truth."""
-    rows = _rows(predicted)
+def p1_answers(data: Path, out: Path) -> list[Answer]:
+    """Gives the answers to P1; here an image's name tells the truth."""
+    folder = data / "p1_data/val_50"
     return [
-        (folder / row["filename"], int(row["filename"].split("_")[0]), int(row["label"]))
-        for row in rows
+        Answer(folder / row["filename"], int(row["filename"].split("_")[0]), int(row["label"]))
+        for row in _rows(out / "p1.csv")
     ]
 
 
-def _p2(office: Path, predicted: Path) -> list[tuple[Path, int, int]]:
+def p2_answers(data: Path, out: Path) -> list[Answer]:
+    """Gives the answers to P2."""
+    office = data / "p2_data/office"
     truth = {row["filename"]: int(row["label"]) for row in _rows(office / "val.csv")}
     return [
-        (office / "val" / row["filename"], truth[row["filename"]], int(row["label"]))
-        for row in _rows(predicted)
+        Answer(office / "val" / row["filename"], truth[row["filename"]], int(row["label"]))
+        for row in _rows(out / "p2.csv")
     ]
 
 
@@ -83,7 +94,7 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(text))
 
 
-def _labelled(found: list[tuple[Path, int, int]], kind: str) -> str:
+def _labelled(found: list[Answer], kind: str) -> str:
     """Shows 40 images at even distances, with their labels."""
     figures = []
     for place in np.linspace(0, len(found) - 1, min(40, len(found))).astype(int):

@@ -119,7 +119,7 @@ class Recipe:
 
     def kept(self) -> tuple[int, ...]:
         """Gives the epochs, from 1, whose weights are kept for figures beside the best."""
-        return self.keep or (1, max(1, self.epochs // 2))
+        return self.keep or (1, (self.epochs + 1) // 2)
 
 
 def recipe_of(fields: dict) -> Recipe:

@@ -90,6 +90,7 @@ def test_what_no_run_could_mean_is_one_line(pairs, says):
 
 
 def test_the_first_and_the_middle_epoch_are_kept_unless_others_are_asked_for():
-    assert override(RECIPES["p1-a"], ["epochs=9"]).kept() == (1, 4)
+    assert override(RECIPES["p1-a"], ["epochs=9"]).kept() == (1, 5)
+    assert override(RECIPES["p1-a"], ["epochs=3"]).kept() == (1, 2)
     assert override(RECIPES["p1-a"], ["epochs=1"]).kept() == (1, 1)
     assert override(RECIPES["p1-a"], ["keep=[2, 5]"]).kept() == (2, 5)

@@ -88,7 +88,7 @@ def draw_learning(
     right.plot(
         best, reached, "o", color="black", zorder=3, label=f"{split} in training: {reached:.1%}"
     )
-    right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    right.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     right.legend(loc="lower right", fontsize=10, framealpha=1)
     return figure
 
@@ -143,7 +143,7 @@ def _write_cells(axes: Axes, shares: np.ndarray) -> None:
 
 def _list_pairs(axes: Axes, names: Sequence[str], pairs: Sequence[Pair]) -> None:
     axes.axis("off")
-    shares = ["share (n)", *(f"{pair.share:.0%} ({pair.count})" for pair in pairs)]
+    shares = ["share (n)", *(f"{pair.share:.0%} ({pair.count:,})" for pair in pairs)]
     taken = ["true → predicted", *(f"{names[p.true]} → {names[p.predicted]}" for p in pairs)]
     look = {"transform": axes.transAxes, "fontsize": 9, "va": "top", "linespacing": 1.7}
     axes.text(0.36, 0.96, "\n".join(shares), ha="right", **look)

@@ -11,6 +11,7 @@ NOTES is Markdown with a heading a question (# P1.5 ...): your own words, put in
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _options(arguments)
     try:
-        return _check() if options.check else _make(options)
+        if options.check:
+            return _check()
+        typed = sys.argv[1:] if arguments is None else arguments
+        return _make(options, shlex.join(["python", "-m", "training.report", *typed]))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -74,7 +78,7 @@ def _check() -> int:
     return 1 if stale else 0
 
 
-def _make(options: argparse.Namespace) -> int:
+def _make(options: argparse.Namespace, command: str) -> int:
     from training.report import notes, page, runs
     from training.report.figures import Gallery
     from training.report.parts import Sources
@@ -88,7 +92,7 @@ def _make(options: argparse.Namespace) -> int:
     for problem in found.problems:
         print(f"note: left out {problem}", file=sys.stderr)
     sources = Sources(found, Gallery(options.out, options.data))
-    made = page.make(sources, page.Author(options.name, options.student, words))
+    made = page.make(sources, page.Author(options.name, options.student, words), command)
     write_whole(options.out / "index.html", made.encode())
     print(options.out / "index.html")
     _refresh()

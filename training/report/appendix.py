@@ -54,11 +54,11 @@ def _software(entries: list[Entry]) -> Html:
     return paragraph("Software: ", join(sorted(used), "; or "), ".", class_="soft")
 
 
-def again(found: Found) -> Html:
+def again(found: Found, command: str) -> Html:
     """Gives the commands of every run as they were typed, and the one that made this page."""
     lines = [entry.result["command"] for entry in found.finished() if entry.result.get("command")]
     intro = "Each run’s command as it was typed; its data has to lie where the command says."
-    made = paragraph("This page: ", code("python -m training.report"), ".")
+    made = join([paragraph("This page:"), commands(command)])
     if not lines:
         return made
     return join([paragraph(intro), commands(*dict.fromkeys(lines)), made])

@@ -33,17 +33,22 @@ class Author(NamedTuple):
     notes: dict[str, Html]
 
 
-def make(sources: Sources, author: Author) -> str:
-    """Gives the page as one HTML text; its pictures lie beside it."""
+def make(sources: Sources, author: Author, command: str) -> str:
+    """Gives the page as one HTML text; its pictures lie beside it.
+
+    Args:
+        command: what makes it again.
+    """
+    found = sources.found
     answers = {**p1.answers(sources), **p2.answers(sources), **p3.answers(sources)}
-    body = [_cover(sources.found, author), _contents()]
+    body = [_cover(found, author), _contents()]
     for problem, title in PROBLEMS.items():
         body.append(tag("h2", f"{problem}: {title}", id=problem))
         for question in QUESTIONS:
             if question.number.startswith(problem):
                 body.append(_section(question, answers[question.number], author))
     body.append(tag("h2", "Behind the numbers", id="behind"))
-    behind = (appendix.all_runs(sources.found), appendix.again(sources.found), appendix.zoo())
+    behind = (appendix.all_runs(found), appendix.again(found, command), appendix.zoo())
     for (anchor, title), content in zip(BEHIND, behind, strict=True):
         body.append(tag("section", join([tag("h3", title, id=anchor), content])))
     head = join(

@@ -113,7 +113,7 @@ def draw_curves(
     if val is not None:
         right.axhline(val, color="black", linestyle="--", label=f"mIoU on val as graded: {val:.1%}")
     right.set_title(f"{split} IoU of each class", fontsize=12)
-    right.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    right.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}%")
     for axes in (left, right):
         axes.axvline(best, color="black", linestyle=":")
         axes.set_xlabel("epoch", fontsize=11)

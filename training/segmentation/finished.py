@@ -30,7 +30,7 @@ def shown(run: finished.Run) -> list[tuple[str, Path]]:
     """Names the first, the middle, the last and the best of a run's weights, in this order."""
     best = run.best or run.recipe.epochs
     files = {**run.kept, best: run.folder / "best.pth"}
-    middle = min(files, key=lambda epoch: abs(epoch - run.recipe.epochs / 2))
+    middle = min(files, key=lambda epoch: abs(epoch - (run.recipe.epochs + 1) / 2))
     chosen = sorted({min(files), middle, max(files), best})
     chose = "last" if run.recipe.select == "last" else "best"
     titles = {

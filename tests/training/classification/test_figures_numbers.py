@@ -26,6 +26,13 @@ def test_neighbours_tell_classes_that_are_apart_and_guess_among_noise():
     assert guessed == pytest.approx(1 / 5, abs=0.05)
 
 
+def test_a_curve_that_hardly_moves_has_a_scale_that_can_be_read():
+    columns = {"loss": [2.6, 2.5, 2.2], "accuracy": [0.986, 0.976, 0.982]}
+    axes = charts.draw_learning("run", columns, 3, 0.98, "val").axes[1]
+    ticks = [axes.yaxis.get_major_formatter()(place) for place in axes.get_yticks()]
+    assert len(set(ticks)) == len(ticks) and all(tick.endswith("%") for tick in ticks)
+
+
 def test_no_more_neighbours_vote_than_a_class_can_offer():
     points, labels = clusters(classes=8, each=6)
     assert features.neighbours(labels) == 5

@@ -83,6 +83,7 @@ def test_every_run_is_listed_with_its_command(sections):
     for name in ("p1-a-s0", "p1-a-s2", "p3-lite-s0", "p2-table/p2-c-s0"):
         assert name in listed
     assert "python -m training.classification p1-a seed=2" in sections["again"]
+    assert "--name Ada --student b0123 --notes" in sections["again"]
 
 
 def test_pictures_are_beside_the_page_and_nothing_is_fetched(report):
@@ -100,6 +101,8 @@ def test_without_any_run_every_question_stands(tmp_path, monkeypatch, capsys):
     page = Path("report/index.html").read_text()
     assert all(f'id="{question.number}"' in page for question in QUESTIONS)
     assert page.count("no run yet") == 5 + 5 and "<img" not in page
+    beyond = page.split('<h3 id="P2.3">')[1].split("</section>")[0]
+    assert "No run of <code>p2-byol</code> yet." in beyond
     assert command.main(["elsewhere"]) == 2
     assert "no folder elsewhere" in capsys.readouterr().err
 

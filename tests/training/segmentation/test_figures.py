@@ -74,7 +74,7 @@ def test_every_figure_is_a_picture_as_wide_as_a_page(copy, data, capsys):
 
 def test_stages_are_the_first_the_middle_the_last_and_the_best_epoch(run, copy):
     found = finished.read_run(copy)
-    files = {"epoch 1": "epoch-0001.pth", "epoch 2": "epoch-0002.pth", "epoch 5": "epoch-0005.pth"}
+    files = {"epoch 1": "epoch-0001.pth", "epoch 3": "epoch-0003.pth", "epoch 5": "epoch-0005.pth"}
     for best in range(1, 6):
         shown = dict(finished.shown(replace(found, best=best)))
         wanted = {**files, f"epoch {best} (best)": "best.pth"}

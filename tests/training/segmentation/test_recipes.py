@@ -144,5 +144,5 @@ def test_what_no_run_could_mean_is_refused(change, says):
 
 
 def test_the_first_the_middle_and_the_last_epoch_are_kept_for_figures():
-    assert override(RECIPES["p3-b"], ["epochs=9"]).kept() == (1, 4, 9)
+    assert override(RECIPES["p3-b"], ["epochs=9"]).kept() == (1, 5, 9)
     assert override(RECIPES["p3-b"], ["keep=[2,3]"]).kept() == (2, 3)
