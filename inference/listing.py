@@ -50,12 +50,13 @@ def _row(record: zoo.Record, default: bool) -> list[str]:
         f"{record.bytes / 1e6:.1f}",
         _score(record.scores),
         record.trained_on or "-",
-        _source(record),
+        source(record),
         problem[0] if problem else "present",
     ]
 
 
-def _source(record: zoo.Record) -> str:
+def source(record: zoo.Record) -> str:
+    """Says where a checkpoint's file can be had, in a word or two."""
     if record.urls:
         return ", ".join(url.split(":")[0] for url in record.urls)
     # .gitignore leaves weights/ out of git, but for the files that come with a clone.

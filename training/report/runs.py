@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference import UserError
-from inference.grade_problems import is_sample_data
+from inference.origin import is_sample_data
 from training import same
 from training.finished import read_columns, read_json
 from training.recipe import Recipe, recipe_of
@@ -191,8 +191,11 @@ def data_in_words(entry: Entry) -> str:
     count = entry.result.get("trained_on")
     classes = f", {entry.recipe.classes} classes" if entry.recipe.task in ("p1", "p2") else ""
     folder = entry.result.get("data")
-    generated = ", generated sample data" if folder and is_sample_data(Path(folder)) else ""
-    return f"{count:,} images{classes}{generated}" if count else f"unknown{classes}{generated}"
+    origin = entry.result.get("origin")
+    if folder and is_sample_data(Path(folder)):
+        origin = "generated sample data"
+    origin = f", {origin}" if origin else ""
+    return f"{count:,} images{classes}{origin}" if count else f"unknown{classes}{origin}"
 
 
 def _kind(entry: Entry) -> tuple:

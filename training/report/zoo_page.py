@@ -12,6 +12,7 @@ import torch
 
 from inference import UserError, zoo
 from inference.files import write_whole
+from inference.listing import source
 from inference.networks import build
 from inference.records import Record
 
@@ -46,7 +47,7 @@ def rows(file: Path | None = None) -> list[list[str]]:
             f"{record.bytes / 1e6:.1f} MB",
             score(record),
             record.trained_on or "–",
-            ", ".join(url.split(":")[0] for url in record.urls) or "bundled",
+            source(record),
         ]
         for record in zoo.records(file).values()
     ]
