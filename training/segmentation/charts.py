@@ -100,16 +100,15 @@ def draw_curves(
     figure = Figure((WIDTH, 4.8), dpi=DPI, layout="constrained")
     figure.suptitle(f"{name}: learning curves", fontsize=12)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
-    epochs = np.arange(1, len(columns["loss"]) + 1)
-    left.plot(epochs, columns["loss"], color=COLOURS[0], marker=_marker(epochs))
+    _curve(left, columns["loss"], COLOURS[0])
     left.set_title("training loss", fontsize=12)
     for i, word in enumerate(evaluator.CLASSES[:AVERAGED]):
         values = columns.get(f"iou_{word}")  # a run from before there were any has none
         if values:
             last = f"{landcover.CLASSES[i]}: {values[best - 1]:.1%}"
-            right.plot(epochs, values, color=COLOURS[i], marker=_marker(epochs), label=last)
+            _curve(right, values, COLOURS[i], label=last)
     mean = f"mIoU: {columns['mIoU'][best - 1]:.1%}"
-    right.plot(epochs, columns["mIoU"], color="black", linewidth=2.5, label=mean)
+    _curve(right, columns["mIoU"], "black", linewidth=2.5, label=mean)
     if val is not None:
         right.axhline(val, color="black", linestyle="--", label=f"mIoU on val as graded: {val:.1%}")
     right.set_title(f"{split} IoU of each class", fontsize=12)
@@ -125,8 +124,11 @@ def draw_curves(
     return figure
 
 
-def _marker(epochs: np.ndarray) -> str:
-    return "." if len(epochs) <= 30 else ""
+def _curve(axes: Axes, values: Sequence[float], colour: str, **look) -> None:
+    """Joins the epochs that were measured."""
+    known = np.flatnonzero(np.isfinite(values))
+    marker = "." if len(known) <= 30 else ""
+    axes.plot(known + 1, np.asarray(values)[known], color=colour, marker=marker, **look)
 
 
 def draw_confusion(name: str, matrix: np.ndarray) -> Figure:

@@ -1,6 +1,7 @@
 """Figures of a small run of P3, as a user gets them."""
 
 import json
+import math
 import shutil
 import sys
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from tests.training.segmentation.conftest import Small, tile, write_tile
 from training.classification.recipes import RECIPES as CLASSIFIERS
 from training.run import main, record_of
 from training.score import score
-from training.segmentation import figures, finished
+from training.segmentation import charts, figures, finished
 from training.segmentation.__main__ import prepare
 from training.segmentation.recipes import RECIPES
 from training.segmentation.task import Segmentation
@@ -176,3 +177,10 @@ def test_what_cannot_be_drawn_is_one_line(copy, data, tmp_path, capsys, change, 
     with pytest.raises(UserError, match=says):
         raise UserError(err)
     assert not (copy / "figures").exists()
+
+
+def test_a_curve_joins_the_epochs_that_were_measured():
+    columns = {"loss": [2.0, 1.5, 1.0], "mIoU": [0.2, math.nan, 0.4]}
+    figure = charts.draw_curves("run", columns, best=3, val=None, split="val")
+    curves = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[1].lines}
+    assert curves["mIoU: 40.0%"] == [[1, 0.2], [3, 0.4]]
