@@ -20,6 +20,7 @@ from inference import UserError
 from training import publish, same
 from training.classification.recipes import RECIPES
 from training.recipe import override
+from training.run import record_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ["hw1_1.sh", "hw1_2.sh", "hw1_3.sh", "hw1_download.sh", "mean_iou_evaluate.py"]
@@ -157,3 +158,21 @@ def test_what_data_is_called(data, tmp_path):
     assert publish._trained_on(tmp_path, own, noted, data) == "CIFAR-10"
     same.check(own, data, tmp_path)  # the run was on this data, before it was moved
     assert publish._trained_on(tmp_path, own, gone, data) == "own data (3 classes)"
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="no git")
+def test_a_file_that_a_clone_would_lack_is_named(tmp_path, monkeypatch, capsys):
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text("weights/*\n!weights/kept.pth\n")
+    (tmp_path / "weights").mkdir()
+    monkeypatch.setattr(publish.zoo, "path", lambda record: tmp_path / "weights" / record.file)
+    for name, urls, said in (
+        ("mine", [], "only this machine has mine.pth"),
+        ("mine", ["https://example.org/mine.pth"], ""),
+        ("kept", [], ""),
+    ):
+        record = dataclasses.replace(record_of(RECIPES["p1-a"], name), urls=urls)
+        publish._say_what_follows(record, default=name == "kept")
+        out, err = capsys.readouterr()
+        assert said in err and bool(said) == bool(err)
+        assert out == ("kept is what the scripts answer p1 with from now on\n" * (name == "kept"))
