@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,11 @@ from inference.__main__ import main
 from inference.networks import build
 from inference.records import Record, to_entry
 from tests.masks import folders  # noqa: F401 - a fixture for all
+
+# A shell's background job starts with Ctrl-C ignored, and so would what it starts: what tests
+# interrupt would go on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Networks this small gain nothing from a second thread, and wait for it on a busy machine.
 torch.set_num_threads(1)
