@@ -79,7 +79,8 @@ def input_gradient(
     reach = dilation * (weight.shape[-1] - 1)
     if stride > 1:
         sides = [side + 2 * padding - reach for side in shape[2:]]
-        spread = gradient.new_zeros(*shape[:2], *sides).to(memory_format=CHANNELS_LAST)
+        like = {"dtype": gradient.dtype, "device": gradient.device}
+        spread = torch.empty((*shape[:2], *sides), **like, memory_format=CHANNELS_LAST).zero_()
         spread[:, :, ::stride, ::stride] = gradient
         gradient = spread
     turned = weight.flip(2, 3)

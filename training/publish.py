@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import hashlib
 import io
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +24,7 @@ import torch
 from torch import nn
 
 from inference import UserError, device, files, zoo
+from inference.listing import source
 from inference.networks import load_into
 from inference.origin import origin_of
 from training import same as same_run
@@ -99,21 +99,12 @@ def publish(run: Path, name: str | None, data: Path | None, urls: list[str], def
 def _say_what_follows(record: zoo.Record, default: bool) -> None:
     if default:
         print(f"{record.name} is what the scripts answer {record.task} with from now on")
-    if not record.urls and _is_ignored(zoo.path(record)):
+    if source(record) == "no url":
         print(
             f"note: only this machine has {record.file}, since git ignores it and no --url says "
             "where it is; before you hand it in, host it: docs/hosting.md",
             file=sys.stderr,
         )
-
-
-def _is_ignored(file: Path) -> bool:
-    """Whether git leaves a file out of commits; not, where there is no git."""
-    try:
-        asked = ["git", "check-ignore", "--quiet", file.name]
-        return subprocess.run(asked, cwd=file.parent, capture_output=True).returncode == 0
-    except OSError:
-        return False
 
 
 def _expect_free(record: zoo.Record) -> None:

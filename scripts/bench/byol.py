@@ -40,7 +40,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from inference import device
 from scripts.bench import byol_libraries
-from scripts.bench.peak import peak
+from scripts.bench.peak import peak, precision
 from training import memory
 from training.byol.recipes import RECIPES
 from training.byol.task import Byol
@@ -90,10 +90,10 @@ def _bench(options) -> None:
             line += f"   ours is {statistics.median(ratios):.2f} times as fast"
             line += f" ({min(ratios):.2f}-{max(ratios):.2f} by rounds)"
         print(line)
-    precision, flops = byol_libraries.precision(), _flops()
+    fast, flops = precision(), _flops()
     rate = statistics.median(speeds["ours"]) * flops
-    print(f"  ours in {precision}: {flops / 1e9:.1f} GFLOP an image, {rate / 1e9:.0f} GFLOP/s, "
-          f"{rate / peak(precision, _clock(options)):.0%} of the convolution")  # fmt: skip
+    print(f"  ours in {fast}: {flops / 1e9:.1f} GFLOP an image, {rate / 1e9:.0f} GFLOP/s, "
+          f"{rate / peak(fast, _clock(options)):.0%} of the convolution")  # fmt: skip
 
 
 def _run(side: str, options) -> float:

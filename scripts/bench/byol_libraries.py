@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from inference import device
+from scripts.bench.peak import precision
 
 
 def byol_pytorch(pixels: np.ndarray, equal: bool, batch: int) -> tuple[Iterable, Callable]:
@@ -99,8 +100,3 @@ def _layout(equal: bool) -> torch.memory_format:
 def _autocast(equal: bool) -> torch.autocast:
     fast = equal and precision() == "bf16"
     return torch.autocast(device.choose_device().type, torch.bfloat16, enabled=fast)
-
-
-def precision() -> str:
-    """Gives what `precision=auto` trains in here."""
-    return "bf16" if "bf16" in device.fast_precisions(device.choose_device()) else "fp32"

@@ -25,3 +25,8 @@ def peak(precision: str, clock: Callable[[], float] = time.perf_counter) -> floa
             network(x).sum().item()
             seconds.append(clock() - start)
     return 2 * 256 * 256 * 9 * 64 * 64 * 8 / statistics.median(seconds[3:])
+
+
+def precision() -> str:
+    """Gives what `precision=auto` trains in here."""
+    return "bf16" if "bf16" in device.fast_precisions(device.choose_device()) else "fp32"

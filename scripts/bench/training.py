@@ -35,7 +35,7 @@ sys.path.insert(0, str(ROOT))
 
 from inference import device  # noqa: E402
 from inference.networks import build, initialise  # noqa: E402
-from scripts.bench.peak import peak  # noqa: E402
+from scripts.bench.peak import peak, precision  # noqa: E402
 from scripts.bench.training_cases import CASES, random_images  # noqa: E402
 from training import memory  # noqa: E402
 from training.fit import fit  # noqa: E402
@@ -76,15 +76,14 @@ def _bench(name: str, options) -> None:
         for side, found in speeds.items():
             found.append(_run(name, side, options))
     recipe = _recipe(name, options)
-    precision = "bf16" if "bf16" in device.fast_precisions(device.choose_device()) else "fp32"
-    share = statistics.median(speeds["ours"]) * _flops(recipe) / peak(precision)
+    share = statistics.median(speeds["ours"]) * _flops(recipe) / peak(precision())
     ratios = [b / a for a, b in zip(*speeds.values(), strict=True)]
     print(f"\n{name}, batches of {recipe.batch_size}, {options.rounds} rounds: images per second")
     for side, found in speeds.items():
         print(f"  {side:5} {statistics.median(found):8.1f} ({min(found):.1f}-{max(found):.1f})")
     print(
         f"  {statistics.median(ratios):.2f} times as fast ({min(ratios):.2f}-{max(ratios):.2f} by "
-        f"rounds); ours in {precision}, {share:.0%} of the convolution"
+        f"rounds); ours in {precision()}, {share:.0%} of the convolution"
     )
 
 
