@@ -23,7 +23,6 @@ from inference.device import tune_allocator
 from inference.origin import origin_of
 from inference.sharding import rank_and_world
 from training import same
-from training.classification import data as labelled
 from training.classification import predictions
 from training.fit import fit
 from training.keep import write_whole
@@ -182,13 +181,11 @@ def _graded(recipe: Recipe, data: Path, out: Path, found: dict) -> tuple[dict, s
     scored = score(record_of(recipe), data, "fp32", "auto", out / "best.pth")
     metric = "mIoU" if recipe.task == "p3" else "accuracy"
     if recipe.task != "p3":
-        paths, labels = labelled.read(recipe.task, data, "val")
-        names = [path.name for path in paths]
-        predictions.write(out / predictions.NAME, names, labels, scored.predictions)
+        predictions.write(out / predictions.NAME, scored.names, scored.truth, scored.predictions)
     scores = {
         "metric": metric,
         "val": scored.score,
-        "images": scored.images,
+        "images": len(scored.names),
         "select": recipe.select,
         "held_out": found["held_out"] if recipe.holds_out() else None,
         "best_epoch": found["best_epoch"],
@@ -196,7 +193,7 @@ def _graded(recipe: Recipe, data: Path, out: Path, found: dict) -> tuple[dict, s
     origin = origin_of(recipe.task, data)
     of = f" of {origin}" if origin else ""
     chose = ", which chose the epoch" if recipe.select == "val" else ""
-    said = f"{metric} {scored.score:.4f} on {scored.images} validation images{of}{chose}"
+    said = f"{metric} {scored.score:.4f} on {len(scored.names)} validation images{of}{chose}"
     return scores, said
 
 

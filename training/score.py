@@ -20,13 +20,15 @@ from training.classification import data as labelled
 class Scored(NamedTuple):
     """What a checkpoint predicts and what that is worth.
 
-    predictions: int64 (N,) labels, or uint8 (pixels,) classes of all masks in a row.
+    predictions, truth: int64 (N,) labels, or uint8 (pixels,) classes of all masks in a row.
     score: accuracy or mIoU, in [0, 1].
+    names: of the N images' files, in that order.
     """
 
     predictions: np.ndarray
+    truth: np.ndarray
     score: float
-    images: int
+    names: list[str]
 
 
 def score(record: Record, data: Path, precision: str, device: str, weights: Path) -> Scored:
@@ -44,7 +46,8 @@ def score(record: Record, data: Path, precision: str, device: str, weights: Path
         return _segmentation(record, data / "validation", settings)
     paths, labels = labelled.read(record.task, data, "val")
     predicted = np.array(predict.labels(paths, record, settings))
-    return Scored(predicted, float((predicted == labels).mean()), len(paths))
+    accuracy = float((predicted == labels).mean())
+    return Scored(predicted, labels, accuracy, [path.name for path in paths])
 
 
 def _segmentation(record: Record, folder: Path, settings: predict.Settings) -> Scored:
@@ -66,7 +69,7 @@ def _segmentation(record: Record, folder: Path, settings: predict.Settings) -> S
     predicted, truth = (np.concatenate([m.ravel() for m in ms]) for ms in zip(*pairs, strict=True))
     with contextlib.redirect_stdout(io.StringIO()):
         miou = mean_iou_evaluate.mean_iou_score(predicted, truth)
-    return Scored(predicted, float(miou), len(tiles))
+    return Scored(predicted, truth, float(miou), [tile.name for tile in tiles])
 
 
 def _indices(path: Path) -> np.ndarray:

@@ -32,7 +32,7 @@ def test_tiles_of_several_sizes_are_scored_together(data, scored):
         scored(data)
     write_mask(data / "validation" / "0004_mask.png", 70, 50)
     found = scored(data)
-    assert found.images == 5 and len(found.predictions) == 4 * 64 * 64 + 70 * 50
+    assert len(found.names) == 5 and len(found.predictions) == 4 * 64 * 64 + 70 * 50
 
 
 def test_tiles_and_masks_that_cannot_be_read_are_named(data, scored, capsys):
