@@ -46,7 +46,7 @@ CASES = {
         'torchvision.models:resnext101_64x4d:{"num_classes": 50}',
         "p1",
     ),
-    "p2": Case("P2, ResNet50 at 128", 400, "p2-a", "inference.networks.resnet:resnet50", "p2"),
+    "p2": Case("P2, ResNet50 at 128", 400, "p2-c", "inference.networks.resnet:resnet50", "p2"),
     "p3": Case(
         "P3, DeepLabV3-ResNet50",
         40,

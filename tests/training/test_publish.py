@@ -21,6 +21,7 @@ from training import publish, same
 from training.classification.recipes import RECIPES
 from training.recipe import override
 from training.run import record_of
+from training.score import Scored
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ["hw1_1.sh", "hw1_2.sh", "hw1_3.sh", "hw1_download.sh", "mean_iou_evaluate.py"]
@@ -173,3 +174,17 @@ def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
         out, err = capsys.readouterr()
         assert said in err and bool(said) == bool(err)
         assert out == ("kept is what the scripts answer p1 with from now on\n" * (name == "kept"))
+
+
+@pytest.mark.parametrize(
+    ("images", "changed", "published"), [(406, 1, True), (406, 2, False), (2500, 6, False)]
+)
+def test_rounding_may_change_one_image_in_500_or_one_in_all(images, changed, published):
+    truth = np.zeros(images, np.int64)
+    before = Scored(truth.copy(), truth, 1.0, [""] * images)
+    after = before._replace(predictions=(np.arange(images) < changed).astype(np.int64))
+    if published:
+        assert publish._expect_same(before, after, Path("run")) == 1 - changed / images
+    else:
+        with pytest.raises(UserError, match="of run's predictions stay: not published"):
+            publish._expect_same(before, after, Path("run"))
