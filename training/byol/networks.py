@@ -43,7 +43,7 @@ class Target(nn.Module):
     all parameters.
 
     With `target_norm=running`, which is there to be compared, it normalises by running statistics,
-    those of the online network.
+    those of the online network: projections shrink together, and features lose (docs/results.md).
     """
 
     def __init__(self, online: Online, norm: str):
