@@ -20,6 +20,11 @@ install_extra() {
         return
     fi
     echo "== Installing the '$extra' extra into .venv (PyTorch is large: a few minutes, once)"
-    python3 -m pip install --quiet --disable-pip-version-check --editable ".[$extra]"
+    python3 -m pip install --quiet --disable-pip-version-check --editable ".[$extra]" || {
+        echo "error: pip could not install the '$extra' extra (see above); it needs the network and" \
+            "about 7 GB of disk with CUDA's libraries, $(df -Ph . | awk 'NR == 2 {print $4}') are" \
+            "free here; mend that and run $0 again" >&2
+        exit 2
+    }
     cp pyproject.toml "$stamp"
 }

@@ -134,6 +134,17 @@ def test_scores_of_another_machine_are_added(trained, data):
     assert again["fast"] == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
 
 
+def test_a_record_may_leave_out_the_recipes_average_over_views(trained):
+    records = []
+    for name, *flag in (("views",), ("one-view", "--no-tta")):
+        command = ["training.publish", "runs/p1-a-s0", "--name", name, *flag]
+        run(sys.executable, "-m", *command, cwd=trained)
+        zoo = json.loads((trained / "inference/zoo.json").read_text())
+        records.append(zoo["checkpoints"][name])
+    assert [record["tta"] for record in records] == [True, False]
+    assert records[0]["sha256"] == records[1]["sha256"]  # the weights are the same
+
+
 def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path):
     recipe = dataclasses.asdict(override(RECIPES["p1-a"], ["classes=3"]))
     (tmp_path / "result.json").write_text(json.dumps({"recipe": recipe, "data": str(data)}))
