@@ -9,8 +9,7 @@ matches nothing. Masks pair by name, 0013.png and 0013_mask.png being one; where
 png, other images in it are passed over. Wrong input: one line on stderr, exit 2, no score.
 
 This file stands alone: Python 3.8, numpy 1.23, Pillow 9.2, or newer. Its memory does not grow with
-the number of masks. Threads are as fast here as processes (decoding, nearly all of the work, runs
-outside the interpreter's lock) and work on any system and in any program.
+the number of masks. Threads are as fast here as processes: decoding is outside Python's lock.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ CODES = (3, 6, 5, 2, 1, 7, 0)  # 4R + 2G + B of each class
 RED, NO_CLASS = 4, 255  # the code that is no class's, and its index
 AVERAGED = 6  # classes in the mean: all but unknown
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+Image.MAX_IMAGE_PIXELS = 2**29  # or Pillow would take the mask of a large scene for an attack
 MOST_THREADS = 4  # more would wait for the interpreter's lock, each with some MB of its own
 
 
@@ -208,7 +208,10 @@ def mean_iou_score(pred: np.ndarray, labels: np.ndarray) -> float:
 
 def _say(line: str) -> None:
     if sys.stderr is not None:  # None where the caller closed it, and print would turn to stdout
-        print(line, file=sys.stderr)
+        try:
+            print(line, file=sys.stderr, flush=True)
+        except OSError:  # a full disk, a reader that is gone: no reason to keep the scores back
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # as of stdout below
 
 
 def keep_freed_memory() -> None:
@@ -226,12 +229,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("-p", "--pred", type=Path, required=True, help="folder of predicted masks")
     options = parser.parse_args(arguments)
     try:
-        counts = count_folders(options.labels, options.pred)
+        report(count_folders(options.labels, options.pred))
     except MaskError as error:
         _say(f"error: {error}")
         return 2
-    try:
-        report(counts)
     except OSError as error:
         # Lead stdout away, or the interpreter complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

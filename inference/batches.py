@@ -30,10 +30,23 @@ def forward(items: Iterable[tuple], runner: Runner, record: zoo.Record) -> Itera
             yield keys[0], _read_and_segment(pixels[0], runner)
         elif isinstance(pixels[0], Exception):
             yield keys[0], pixels[0]
-        elif record.task == "p3":
-            yield from zip(keys, _masks(pixels, runner))
         else:
-            yield from zip(keys, runner(np.stack(pixels)).cpu().numpy())
+            yield from zip(keys, _answers(pixels, runner, record.task))
+
+
+def _answers(pixels: Sequence[np.ndarray], runner: Runner, task: str) -> Sequence:
+    """Gives the classes or the masks of images of one shape, on the CPU if need be and allowed."""
+    from inference.runner import OutOfMemory
+
+    while True:
+        try:
+            if task == "p3":
+                return _masks(pixels, runner)
+            return runner(np.stack(pixels)).cpu().numpy()
+        except OutOfMemory:
+            if not runner.spare_cpu:
+                raise
+        runner.use_cpu()
 
 
 def _masks(pixels: Sequence[np.ndarray], runner: Runner) -> Sequence[np.ndarray]:
@@ -54,7 +67,7 @@ def _masks(pixels: Sequence[np.ndarray], runner: Runner) -> Sequence[np.ndarray]
 
 def _read_and_segment(read, runner: Runner) -> np.ndarray | Exception:
     pixels = images.attempt(read)
-    return pixels if isinstance(pixels, Exception) else _masks([pixels], runner)[0]
+    return pixels if isinstance(pixels, Exception) else _answers([pixels], runner, "p3")[0]
 
 
 def _padded(batch: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ def check_writable(path: Path | str) -> None:
         UserError: `path` is a folder, or its folder cannot be made or written to.
     """
     target = Path(os.path.realpath(path))
-    if target.is_dir():
+    if os.path.isdir(target):  # Path.is_dir raises where a folder above may not be entered
         raise UserError(f"{path} is a folder: give the name of the file to write")
     if _is_stream(path):
         return
@@ -96,7 +96,7 @@ def _is_stream(path: Path | str) -> bool:
 
 
 def _is_writable_file(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.W_OK)
+    return os.path.isfile(path) and os.access(path, os.W_OK)
 
 
 def _temporary(folder: Path) -> Path:

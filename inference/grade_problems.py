@@ -166,7 +166,10 @@ def _shuffled(items: list) -> list:
 def _copy(files: dict[str, Path], folder: Path) -> None:
     folder.mkdir()
     for name, path in files.items():
-        shutil.copyfile(str(path), str(folder / name))
+        try:
+            shutil.copyfile(str(path), str(folder / name))
+        except OSError as error:
+            raise UserError(f"cannot copy {path}: {error.strerror}; mend or remove it") from error
 
 
 def _label(text: str, classes: int, where: Path) -> int:

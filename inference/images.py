@@ -90,7 +90,9 @@ def read_rgb(path: Path | str) -> Image.Image:
         image.load()
         if image.mode == "RGB":
             return image
-        if image.mode[0] in "IF":  # 16 bits in Pillow's modes I;16, I;16B or I
+        if image.mode[0] == "F":
+            raise ValueError("its pixels are floating-point numbers, of a range that nobody knows")
+        if image.mode[0] == "I":  # 16 bits in Pillow's modes I;16, I;16B or I
             values = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
             return Image.fromarray(values.astype(np.uint8)).convert("RGB")
         if "transparency" in image.info:  # its colours, not Pillow's guess of a background

@@ -65,7 +65,7 @@ def protect(paths: Sequence[Path], out: Path) -> None:
     Raises:
         UserError: `out` is the images' folder and holds a file that a mask would replace.
     """
-    if out.exists() and out.resolve() == paths[0].parent.resolve():
+    if os.path.exists(out) and out.resolve() == paths[0].parent.resolve():
         for path in paths:
             mask = out / landcover.mask_name(path.name)
             if mask.exists():

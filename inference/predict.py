@@ -187,7 +187,8 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
     if settings.model is None and settings.weights is None:
         _note_origin(record)
     tta = record.tta or settings.tta
-    return Runner(network, record.mean, record.std, where, precision, batch_size, tta)
+    spare = settings.device == "auto" and where.type != "cpu"
+    return Runner(network, record.mean, record.std, where, precision, batch_size, tta, spare)
 
 
 def _note_origin(record: zoo.Record) -> None:

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import time
 
 
+class Stderr(io.TextIOWrapper):
+    """A stderr that nobody can read any more, its disk full or its reader gone, costs no answer."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            pass
+
+
 def open_streams() -> None:
     """Opens streams that the caller closed (`2>&-`): their numbers would go to other files."""
+    old = sys.stderr
+    if old is not None:
+        sys.stderr = Stderr(old.buffer, old.encoding, old.errors, line_buffering=True)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))

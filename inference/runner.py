@@ -35,6 +35,8 @@ class Runner:
         tta: whether to average over views: of a classifier the image and its mirror image, of a
             segmentation network all eight, for land seen from above has no side that is up.
 
+        spare_cpu: whether to go on with the CPU, in fp32, where a GPU's memory is too small.
+
     Attributes:
         largest: pixels of an image; a larger one is segmented in windows (see windows.py).
         window: their side, in pixels.
@@ -43,30 +45,60 @@ class Runner:
         UserError: there is not memory enough for the network.
     """
 
-    def __init__(self, network, mean, std, device, precision="fp32", batch_size=32, tta=False):
-        self.device, self.batch_size, self.tta = device, batch_size, tta
+    def __init__(
+        self,
+        network,
+        mean,
+        std,
+        device,
+        precision="fp32",
+        batch_size=32,
+        tta=False,
+        spare_cpu=False,
+    ):
+        self.batch_size, self.tta, self.spare_cpu = batch_size, tta, spare_cpu
         self.dtype = DTYPES[precision]
         self.largest, self.window = LARGEST, 1024
+        self.mean, self.std = (torch.tensor(x, dtype=torch.float32) for x in (mean, std))
+        self._asked = batch_size
         if device.type == "cuda":  # TF32 keeps 10 bits of a factor: fp32 here means fp32
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-        # CUDA's norm layers want fp32 statistics and autocast leaves them so; a CPU gains from
-        # casting the weights once, and its convolutions from the channels' lying together.
-        weights = self.dtype if device.type == "cpu" else torch.float32
+        self.network = network
         try:
-            if device.type == "cpu":
-                network = fuse(network, weights)
-            self.network = network.to(device, weights, memory_format=torch.channels_last)
-            if weights != torch.float32:
-                keep_last_layers_exact(self.network)
+            self._place(device)
+            return
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
-            raise self.too_small("the network") from error
-        self.mean = torch.tensor(mean, dtype=torch.float32, device=device)
-        self.std = torch.tensor(std, dtype=torch.float32, device=device)
+            if not spare_cpu:
+                raise self.too_small("the network") from error
+        self.use_cpu()
+
+    def _place(self, device: torch.device) -> None:
+        self.device = device
+        # CUDA's norm layers want fp32 statistics and autocast leaves them so; a CPU gains from
+        # casting the weights once, and its convolutions from the channels' lying together.
+        weights = self.dtype if device.type == "cpu" else torch.float32
+        network = fuse(self.network, weights) if device.type == "cpu" else self.network
+        self.network = network.to(device, weights, memory_format=torch.channels_last)
+        if weights != torch.float32:
+            keep_last_layers_exact(self.network)
+        self.mean, self.std = self.mean.to(device), self.std.to(device)
+
+    def use_cpu(self) -> None:
+        """Leaves a GPU whose memory is too small, other processes' doing perhaps, for the CPU."""
+        self.free("the CPU")
+        self.spare_cpu, self.dtype, self.batch_size = False, torch.float32, self._asked
+        self.largest, self.window = LARGEST, 1024
+        cpu = torch.device("cpu")
+        self.network = self.network.to(cpu)  # some of it, or all, was on the GPU
+        self._place(cpu)
 
     def __call__(self, images: np.ndarray) -> torch.Tensor:
         """Classifies images; a batch for which memory is too small is halved and tried again.
+
+        A batch has no more pixels than an image may have that is seen whole: eight scenes of
+        DeepGlobe at once would take 30 GB, and more elements than CUDA's older kernels can count.
 
         Args:
             images: uint8 (N, H, W, 3), RGB, N at least 1.
@@ -78,8 +110,9 @@ class Runner:
             OutOfMemory: there is not memory enough for one image.
         """
         results, start = [], 0
+        most = max(1, LARGEST // (images.shape[1] * images.shape[2]))
         while start < len(images):
-            part = images[start : start + self.batch_size]
+            part = images[start : start + min(self.batch_size, most)]
             try:
                 results.append(self._classes(part))
                 start += len(part)
@@ -87,12 +120,13 @@ class Runner:
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
-            self._halve(len(part))  # here the error, and what its frames hold, is gone
+                reason = str(error)
+            self._halve(len(part), reason)  # here the error, and what its frames hold, is gone
         return torch.cat(results)
 
-    def _halve(self, tried: int) -> None:
+    def _halve(self, tried: int, reason: str) -> None:
         if tried == 1:
-            raise self.too_small("one image")
+            raise self.too_small("one image") from RuntimeError(reason)
         self.batch_size = tried // 2
         self.free(f"batches of {self.batch_size}")
 
@@ -165,7 +199,16 @@ def _back(logits: torch.Tensor, turned: bool, sides: tuple) -> torch.Tensor:
 def is_out_of_memory(error: Exception) -> bool:
     """Tells that memory was too small from all that can be wrong otherwise."""
     # Its own type only since torch 1.13; a CPU's allocator raises a plain RuntimeError, cuBLAS and
-    # cuDNN say it in their own words.
+    # cuDNN say it in their own words: cuDNN finds no algorithm where each one's workspace is too
+    # large. It may find none for other reasons; so one image for which it does is no traceback,
+    # but the advice to use the CPU, which is right then too.
     text = str(error).lower()
-    signs = ("out of memory", "can't allocate", "not enough memory", "alloc_failed")
+    signs = (
+        "out of memory",
+        "can't allocate",
+        "not enough memory",
+        "alloc_failed",
+        "find a valid cudnn algorithm",
+        "unable to find an engine",
+    )
     return isinstance(error, MemoryError) or any(sign in text for sign in signs)

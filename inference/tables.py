@@ -77,6 +77,9 @@ def write_table(path: Path | str, header: Iterable[str], rows: Iterable[Iterable
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
+    quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
     writer.writerow(header)
-    writer.writerows(rows)
+    for row in rows:  # a lone \r ends a line for readers, and the writer does not see that
+        values = [*row]
+        (quoting if any("\r" in str(value) for value in values) else writer).writerow(values)
     write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -173,3 +173,14 @@ def test_a_full_disk_is_one_line(folders):
         )
     assert done.returncode == 2
     assert done.stderr.startswith(b"error: cannot write") and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_warning_that_cannot_be_written_keeps_no_score_back(folders):
+    save(folders[1] / "0001_mask.png", np.array([[[255, 0, 0]] * 7]))  # red: a warning
+    command = [sys.executable, SCRIPT, "-g", folders[0], "-p", folders[1]]
+    heard = subprocess.run(command, capture_output=True)
+    assert heard.stderr.startswith(b"warning: red") and b"mean_iou: " in heard.stdout
+    with open("/dev/full", "w") as full:
+        unheard = subprocess.run(command, stdout=subprocess.PIPE, stderr=full)
+    assert (unheard.returncode, unheard.stdout) == (0, heard.stdout)

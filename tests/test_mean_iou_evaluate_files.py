@@ -122,6 +122,14 @@ def test_odd_modes_count_as_the_colours_they_show(tmp_path, mode):
     assert np.array_equal(evaluator.read_masks(tmp_path), classes[None])
 
 
+def test_the_mask_of_a_large_scene_is_no_attack(tmp_path):
+    (tmp_path / "scene.ppm").write_bytes(b"P6 20000 20000 255\n")  # Pillow itself refuses half
+    with Image.open(tmp_path / "scene.ppm") as image:
+        assert image.size == (20_000, 20_000)
+    with pytest.raises(evaluator.MaskError, match="truncated"):
+        evaluator.read_codes(tmp_path / "scene.ppm")
+
+
 def test_read_masks_sorts_by_file_name_and_wants_one_size(tmp_path):
     for i in (3, 0, 2, 1):
         save(tmp_path / f"{i}_mask.png", [[i, i]])

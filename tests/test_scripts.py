@@ -193,6 +193,15 @@ def test_streams_that_the_caller_closed(pristine, here):
     assert len(answers(here / "out.csv")) == 38
 
 
+@pytest.mark.parametrize("stderr", ["/dev/full", ">(exec true)"])
+def test_a_stderr_that_takes_nothing(pristine, here, stderr):
+    (here / "p1 images" / "0003.png").write_text("no picture")  # there is a warning to write
+    script, images = pristine.root / "hw1_1.sh", here / "p1 images"
+    run = pristine.shell(f'exec bash "$@" 2> {stderr}', script, images, here / "out.csv")
+    in_silence(run)
+    assert len(answers(here / "out.csv")) == 38
+
+
 def test_a_working_folder_that_is_gone(pristine, tmp_path):
     (tmp_path / "gone").mkdir()
     line = 'cd "$1" && rmdir "$1" && shift && exec bash "$@" 2>&1'

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inference import UserError, files
+from inference import UserError, files, masks
 from inference.files import check_folder, check_writable, write_whole
 
 
@@ -57,6 +57,25 @@ def test_when_writing_fails_the_old_file_is_untouched(tmp_path, monkeypatch, ste
         write_whole(tmp_path / "out", b"new")
     monkeypatch.undo()
     assert (tmp_path / "out").read_bytes() == b"old" and contents(tmp_path) == ["out"]
+
+
+def test_a_folder_that_may_not_be_entered_is_a_users_error(tmp_path, monkeypatch):
+    stat = os.stat
+
+    def locked(path, *arguments, **options):
+        if "locked" in str(path):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "stat", locked)  # root, whom no folder keeps out, may run this
+    monkeypatch.setattr(os, "mkdir", failing(errno.EACCES))
+    for check, path in (
+        (check_writable, tmp_path / "locked" / "in" / "out.csv"),
+        (check_folder, tmp_path / "locked" / "in"),
+    ):
+        with pytest.raises(UserError, match=r"cannot write .*: Permission denied"):
+            check(path)
+    masks.protect([tmp_path / "0_sat.jpg"], tmp_path / "locked" / "out")
 
 
 def test_interrupted_between_writing_and_renaming(tmp_path, monkeypatch):

@@ -42,6 +42,13 @@ def test_p1_has_new_names_in_an_order_that_tells_nothing(data):
     assert problem.truth != sorted(problem.truth)
 
 
+def test_a_link_that_leads_nowhere_is_one_line(data):
+    (data / "p1_data" / "val_50" / "1_lost.png").symlink_to(data / "gone")
+    [problem] = find_problems(data / "p1_data")
+    with pytest.raises(UserError, match=r"cannot copy .*1_lost.png: No such file or directory"):
+        built(problem, data / "hidden")
+
+
 def test_p2_has_new_names_shuffled_rows_and_no_labels(data):
     [problem] = find_problems(data / "p2_data")
     arguments, files = built(problem, data / "hidden")

@@ -1,8 +1,11 @@
+import types
+
 import numpy as np
 import pytest
 import torch
 
 from inference import UserError
+from inference.batches import forward
 from inference.networks import build
 from inference.runner import Runner
 
@@ -16,6 +19,8 @@ OUT_OF_MEMORY = [
     ),
     RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
     RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
+    RuntimeError("GET was unable to find an engine to execute this computation"),
     MemoryError(),
 ]
 
@@ -71,6 +76,42 @@ def test_memory_too_small_for_the_network_is_a_users_error():
 
     with pytest.raises(UserError, match=r"^not memory enough on cpu for the network: try"):
         runner(Large())
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_gpu_without_memory_leaves_the_work_to_the_cpu(capsys, at_once):
+    places = []
+
+    class Elsewhere(Small):
+        """Stands for a network on a GPU that others have filled, until it is moved to the CPU."""
+
+        def to(self, device, *_, **__):
+            places.append(device.type)
+            if len(places) == 1 and at_once:
+                raise OUT_OF_MEMORY[0]
+            self.memory = 4 if len(places) > 1 else 0
+            return self
+
+    limited = runner(Elsewhere(0, OUT_OF_MEMORY[0]), 8, spare_cpu=True)
+    items = [(i, image) for i, image in enumerate(IMAGES)]
+    record = types.SimpleNamespace(task="p1")
+    found = [int(label) for _, label in forward(items, limited, record)]
+    assert found == IMAGES[:, 0, 0].argmax(1).tolist()
+    halved = [f"batches of {n}" for n in (4, 2, 1)]
+    tries = [*([] if at_once else halved), "the CPU", "batches of 4"]
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"note: out of memory; trying {what}" for what in tries]
+    with pytest.raises(UserError, match="not memory enough on cpu"):  # there is no other
+        limited.network.memory = 0
+        list(forward(items, limited, record))
+
+
+def test_a_batch_has_no_more_pixels_than_one_image_may_have(monkeypatch):
+    monkeypatch.setattr("inference.runner.LARGEST", 3 * 8 * 8 + 1)
+    network = Small()
+    assert len(runner(network)(IMAGES)) == 13 and network.batches == [3, 3, 3, 3, 1]
+    monkeypatch.setattr("inference.runner.LARGEST", 1)
+    assert len(runner(network)(IMAGES[:2])) == 2 and network.batches[5:] == [1, 1]
 
 
 def test_another_error_is_not_hidden():

@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 
 from inference import UserError
@@ -72,6 +74,14 @@ def test_names_come_out_as_they_went_in(tmp_path):
     ]
     write_table(tmp_path / "out.csv", ("id", "filename", "label"), [(*row, 5) for row in rows])
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "in.csv").read_bytes()
+
+
+def test_a_carriage_return_in_a_name_ends_no_line(tmp_path):
+    rows = [("1", "a\rb.jpg", "3"), ("2", "c.jpg", "4")]
+    write_table(tmp_path / "out.csv", ("id", "filename", "label"), rows)
+    with open(tmp_path / "out.csv", newline="") as file:
+        assert [tuple(row) for row in csv.reader(file)][1:] == rows
+    assert (tmp_path / "out.csv").read_bytes().endswith(b"\n2,c.jpg,4\n")
 
 
 def test_the_file_has_plain_line_ends(tmp_path):
