@@ -96,5 +96,8 @@ def _best(recipe: Recipe, measured: list[float] | None, told: int | None) -> int
         return told + 1
     if not measured or np.isnan(measured).all():
         return None
-    # With select=last its weights are of the last epoch, whatever was measured.
-    return len(measured) if recipe.select == "last" else int(np.nanargmax(measured)) + 1
+    if recipe.select != "last":
+        return int(np.nanargmax(measured)) + 1
+    # Its weights are of the last epoch at which they were due, whatever was measured.
+    due = (epoch + 1 for epoch in reversed(range(len(measured))) if recipe.is_due(epoch))
+    return next(due, None)

@@ -38,7 +38,7 @@ from inference.sharding import rank_and_world
 from training import depthwise, keep
 from training.ahead import Ahead
 from training.memory import Batches
-from training.task import Task
+from training.task import Task, expect_as_many
 
 
 def fit(
@@ -168,20 +168,21 @@ class _Run(Callback):
         self.seconds, self.curves = 0.0, None
 
     def state_dict(self) -> dict:
-        names = ("best", "best_epoch", "done", "seconds")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("best", "best_epoch", "done", "seconds")}
 
     def load_state_dict(self, state: dict) -> None:
         vars(self).update(state)
 
     def on_fit_start(self, trainer, task) -> None:
+        device = trainer.strategy.root_device
+        if trainer.world_size > 1:
+            expect_as_many(self.done, self.out, device)
         trainer.should_stop = self._is_patience_over(task.recipe)
-        self.train.device = trainer.strategy.root_device
-        self.train.divide(trainer.global_rank, trainer.world_size)
-        if self.held_out is not None:
-            self.held_out.device = trainer.strategy.root_device
-            if task.counts:
-                self.held_out.divide(trainer.global_rank, trainer.world_size)
+        for batches, shared in ((self.train, True), (self.held_out, bool(task.counts))):
+            if batches is not None:
+                batches.device = device
+                if shared:
+                    batches.divide(trainer.global_rank, trainer.world_size)
 
     def on_train_epoch_start(self, trainer, task) -> None:
         self.start = time.monotonic()

@@ -14,6 +14,7 @@ import errno
 import hashlib
 import math
 import os
+import platform
 import signal
 import threading
 import warnings
@@ -68,8 +69,8 @@ def _mapped(
         except OSError as error:
             raise UserError(f"cannot make the cache {cache}: {error.strerror}") from error
         with _one_at_a_time(cache) as alone:
-            if alone:  # what a killed process left
-                for stale in cache.glob(f".{file.name}.*.tmp"):
+            if alone:  # among this host's processes; what a killed one left
+                for stale in cache.glob(f".{file.name}.{platform.node()}.*.tmp"):
                     stale.unlink()
             if not file.exists():  # by now another process may have built it
                 _build(file, paths, shape, read)
@@ -79,6 +80,9 @@ def _mapped(
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[bool]:
     """Lets one process after the other in; the system opens the gate when one of them dies.
+
+    NOTE: On a network drive the lock may be one among this host's processes alone. Then hosts build
+    side by side, each a file of its own, and the last one's is kept.
 
     Yields:
         Whether it could: some network drives have no locks, and each process builds its own.
@@ -105,7 +109,9 @@ def _key(paths: Sequence[Path]) -> str:
 
 
 def _build(file: Path, paths: Sequence[Path], shape: tuple[int, ...], read: Callable) -> None:
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    # Hosts that share the folder may have the same process numbers, in containers above all.
+    alone = f"{platform.node()}.{os.urandom(8).hex()}"
+    temporary = file.with_name(f".{file.name}.{alone}.tmp")
     try:
         _allocate(temporary, (len(paths), *shape))
         _decode(temporary, paths, read)

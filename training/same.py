@@ -15,6 +15,7 @@ from inference import UserError, landcover
 from inference.images import list_tiles
 from training.byol import data as unlabelled
 from training.classification import data as labelled
+from training.finished import read_json
 from training.keep import write_whole
 from training.recipe import Recipe, recipe_of
 
@@ -28,31 +29,42 @@ def check(recipe: Recipe, data: Path, out: Path) -> None:
         UserError: the folder holds a run with another recipe or on other data; the data cannot be
             read.
     """
-    digest = key(recipe, data)
     now = dataclasses.asdict(recipe)
     files = out / "recipe.json", out / "data.json"
-    if any((out / name).exists() for name in ("last.ckpt", "result.json")):
-        if files[0].exists():
-            then = dataclasses.asdict(recipe_of(json.loads(files[0].read_text())))
-            changed = [name for name in now if then.get(name) != now[name]]
-            if changed:
-                raise UserError(
-                    f"{out} holds a run with another {changed[0]}: choose another --out"
-                )
-        there = read(out)
-        if there.get("key", digest) != digest:
-            raise UserError(
-                f"{out} holds a run on other data ({there['folder']}): choose another --out"
-            )
+    begun = any((out / name).exists() for name in ("last.ckpt", "result.json"))
+    if begun and files[0].exists():
+        then = dataclasses.asdict(recipe_of(read_json(files[0])))
+        changed = [name for name in now if then.get(name) != now[name]]
+        if changed:
+            raise UserError(f"{out} holds a run with another {changed[0]}: choose another --out")
+    digest = expect(recipe, data, out) if begun else key(recipe, data)
     write_whole(files[0], json.dumps(now, indent=2).encode())
     noted = {"folder": str(data.resolve()), "key": digest}
     write_whole(files[1], (json.dumps(noted, indent=2) + "\n").encode())
 
 
 def read(out: Path) -> dict:
-    """Gives what data.json holds; nothing for a run from before there was one."""
+    """Gives what data.json holds; nothing for a run from before there was one.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     file = out / "data.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+    return read_json(file) if file.exists() else {}
+
+
+def expect(recipe: Recipe, data: Path, out: Path) -> str:
+    """Gives the key of data, which has to be what the run in a folder is on.
+
+    Raises:
+        UserError: it is on other data; the data cannot be read.
+    """
+    digest, there = key(recipe, data), read(out)
+    if there.get("key", digest) != digest:
+        raise UserError(
+            f"{out} holds a run on other data ({there['folder']}): choose another --out"
+        )
+    return digest
 
 
 def key(recipe: Recipe, data: Path) -> str:

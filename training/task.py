@@ -6,6 +6,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import lightning
 import numpy as np
@@ -212,3 +213,18 @@ class Task(lightning.LightningModule):
             optimizer, lambda step: schedule.factor(self.recipe, step, self.steps)
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": rates, "interval": "step"}}
+
+
+def expect_as_many(epochs: int, out: Path, device: torch.device) -> None:
+    """Makes sure that every process goes on from the same epoch, as it must in each step.
+
+    Raises:
+        UserError: a host has another `last.ckpt` than the others, or none.
+    """
+    bounds = torch.tensor([epochs, -epochs], device=device)
+    dist.all_reduce(bounds, dist.ReduceOp.MAX)
+    if bounds[0].item() != -bounds[1].item():
+        raise UserError(
+            f"{epochs} epochs are done here, and not as many on every host: {out} has to be one "
+            "folder, which all of them share; or copy its last.ckpt to each"
+        )

@@ -1,4 +1,4 @@
-"""A small training that several processes share: python -m tests.training.distributed OUT [bn].
+"""A small training of several processes: python -m tests.training.distributed OUT [bn|apart].
 
 No augmentation and, if not asked for, no BN: the steps are those of one process. Each process
 leaves its weights, its random draws and what it measured in `OUT/RANK.pt`.
@@ -70,21 +70,23 @@ def without_bn(network):
             network.trunk[index] = nn.Identity()
 
 
-def main(out, bn):
+def main(out, bn, apart):
     torch.manual_seed(0)
     task = Plain(RECIPE)
     if not bn:
         without_bn(task.network)
         without_bn(task.average)
-    found = fit(task, batches(True), batches(False), out / "run", say=lambda line: None)
+    rank = os.environ.get("RANK", "0")
+    run = out / (f"run{rank}" if apart and rank != "0" else "run")  # a host with its own disk
+    found = fit(task, batches(True), batches(False), run, say=lambda line: None)
     left = {
         "state": task.state_dict(),
         "draws": task.draws,
         "images": task.measured_images,
         "score": found["held_out"],
     }
-    torch.save(left, out / f"{os.environ.get('RANK', 0)}.pt")
+    torch.save(left, out / f"{rank}.pt")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), bn=sys.argv[2:] == ["bn"])
+    main(Path(sys.argv[1]), bn="bn" in sys.argv[2:], apart="apart" in sys.argv[2:])

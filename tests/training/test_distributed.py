@@ -94,6 +94,17 @@ def test_the_command_in_two_processes_ends_in_one_result(tmp_path, draw):
     assert result["command"].startswith("torchrun --nproc-per-node=2 -m training.classification")
 
 
+def test_hosts_that_go_on_from_different_epochs_are_stopped(tmp_path):
+    statuses, logs = together("tests.training.distributed", tmp_path, cwd=tmp_path, world=2)
+    assert statuses == [0, 0], logs
+    statuses, logs = together(
+        "tests.training.distributed", tmp_path, "apart", cwd=tmp_path, world=2
+    )
+    assert statuses == [1, 1]
+    for done, log in zip((2, 0), logs):
+        assert f"{done} epochs are done here, and not as many on every host: " in log
+
+
 def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, draw):
     for i in range(12):
         draw(tmp_path / "p1_data" / "train_50" / f"{i % 3}_{i}.png")

@@ -1,9 +1,12 @@
 """Images decoded once, and the batches made of them."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
+import platform
 import subprocess
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -131,9 +134,38 @@ def test_a_killed_process_takes_its_workers_and_its_locks_along(tmp_path, draw, 
 def test_what_a_killed_process_left_is_removed(pictures, tmp_path):
     file = tmp_path / "cache" / f"rgb-16-{memory._key(pictures)}.npy"
     file.parent.mkdir()
-    (file.parent / f".{file.name}.1.tmp").write_bytes(b"half")
+    (file.parent / f".{file.name}.{platform.node()}.1.tmp").write_bytes(b"half")
+    others = file.parent / f".{file.name}.another-host.1.tmp"  # which may be at work on it
+    others.write_bytes(b"half")
     memory.images(pictures, 16, file.parent)
-    assert list(file.parent.iterdir()) == [file]
+    assert sorted(file.parent.iterdir()) == sorted([file, others])
+
+
+def test_hosts_that_build_side_by_side_spoil_nothing(pictures, tmp_path, monkeypatch):
+    """On a network drive each host is granted the lock; its process numbers may be equal too."""
+    cache, read, met = tmp_path / "cache", memory.read_pixels, threading.Barrier(2)
+    monkeypatch.setattr(memory, "_one_at_a_time", lambda _: contextlib.nullcontext(True))
+    hosts, found = threading.local(), {}
+    monkeypatch.setattr(platform, "node", lambda: hosts.name)
+
+    def slowly(path, size):
+        if path == pictures[-1]:
+            met.wait(20)  # each has a file that is all but done
+        return read(path, size)
+
+    def use(name):
+        hosts.name = name
+        found[name] = memory.images(pictures, 16, cache)
+
+    monkeypatch.setattr(memory, "read_pixels", slowly)
+    threads = [threading.Thread(target=use, args=(name,)) for name in ("one", "other")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for images in found.values():
+        assert all((images[i] == read(path, 16)).all() for i, path in enumerate(pictures))
+    assert len(list(cache.iterdir())) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")

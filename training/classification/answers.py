@@ -19,6 +19,8 @@ from training.recipe import recipe_of
 from training.run import record_of
 from training.score import score
 
+MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
+
 
 @dataclass(frozen=True)
 class Finished:
@@ -62,5 +64,11 @@ def right(run: Finished, data: Path) -> np.ndarray:
         why = "does not fit its result or --data" if file.exists() else "is missing"
         raise UserError(f"{file} {why}, and there is no {weights} to make it anew")
     found = score(record_of(run.recipe), data, "fp32", "auto", weights).predictions
+    now = float((found == labels).mean())
+    if abs(now - run.val) > MOVED:
+        raise UserError(
+            f"{weights} has {now:.3f} on {data}, and its result says {run.val:.3f}: another "
+            "validation set, or other weights; name the run's own --data"
+        )
     predictions.write(file, names, labels, found)
     return found == labels

@@ -27,6 +27,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference import UserError
+from training import same
 from training.classification import answers, table_text
 from training.classification.recipes import RECIPES, Recipe
 from training.recipe import override
@@ -100,7 +101,8 @@ def _train(wanted: Recipe, folder: str, data: Path, out: Path, changes: Sequence
     """Trains a run to its end, if it is not there yet.
 
     Raises:
-        UserError: the run there is another; it needs a backbone; it did not reach its end.
+        UserError: the run there is another, or on other data; it needs a backbone; it did not
+            reach its end.
     """
     there = answers.finished(out / folder)
     if there:
@@ -110,6 +112,7 @@ def _train(wanted: Recipe, folder: str, data: Path, out: Path, changes: Sequence
                 f"{out / folder} holds a run with another {odd} than is asked for: choose "
                 f"another --out, or say {odd}={getattr(there.recipe, odd)}"
             )
+        same.expect(wanted, data, out / folder)
         return
     if not wanted.pretrained:
         which = "--backbone-sl" if letter(wanted.name) in "bd" else "--backbone-ssl"

@@ -44,12 +44,17 @@ def compare(recipes: Sequence[tuple[str, Recipe]], name: str) -> Html:
     return table(heads, lines, name, class_="details")
 
 
+def views(task: str) -> str:
+    """Says over what a prediction is averaged, if it is."""
+    return "over eight flips and turns" if task == "p3" else "with the mirror image’s"
+
+
 def rows(recipe: Recipe) -> dict[str, object]:
     """Describes a recipe: what is said by what it is said of."""
     special = {Classifier: _classifier, Byol: _byol, Segmenter: _segmenter}[type(recipe)](recipe)
     graded = {
         "Averaged weights": f"decay {recipe.ema:g} a step" if recipe.ema else "no",
-        "Prediction": "the mean with the mirror image’s" if recipe.tta else "of the image alone",
+        "Prediction": f"the mean {views(recipe.task)}" if recipe.tta else "of the image alone",
     }
     return {
         "Network": _network(recipe),

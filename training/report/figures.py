@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
@@ -18,6 +19,7 @@ from training.segmentation import charts as segmentation_charts
 from training.segmentation import figures as segmentation_figures
 
 SUMMARY = "figures.json"
+MARK = "drawn-from.txt"  # beside the pictures: the state of the run that they show
 
 
 class Pictures:
@@ -46,7 +48,7 @@ class Gallery:
         self.drawn: dict[Path, Pictures] = {}
 
     def of(self, entry: Entry) -> Pictures:
-        """Gives a run's pictures; draws what is missing or older than the run.
+        """Gives a run's pictures; draws what is missing or of another run, or of another state.
 
         What cannot be drawn is noted, and stops nothing.
         """
@@ -56,6 +58,10 @@ class Gallery:
 
     def _draw(self, entry: Entry) -> Pictures:
         folder = self.out / "figures" / entry.name
+        state = _state(entry.folder)
+        if not (folder / MARK).is_file() or (folder / MARK).read_text() != state:
+            shutil.rmtree(folder, ignore_errors=True)
+            write_whole(folder / MARK, state.encode())
         if entry.recipe.graded:
             notes = self._graded(entry, folder)
         else:
@@ -69,19 +75,17 @@ class Gallery:
 
     def _graded(self, entry: Entry, folder: Path) -> list[str]:
         """Makes all pictures of a run, or says why that is not possible."""
-        latest = _latest(entry.folder)
-        if _is_whole(folder, latest):
+        if _is_whole(folder):
             return []
-        shutil.rmtree(folder, ignore_errors=True)
         own = entry.folder / "figures"
         weights = (entry.folder / "best.pth").is_file()
-        if _is_whole(own, latest if weights else 0):
+        if _is_whole(own, _latest(entry.folder) if weights else 0):
             _copy(own, folder)
             return []
         if not weights:
             return [f"{entry.folder} has no best.pth: put it there, or the figures made beside it"]
         data = entry.data(self.data)
-        if data is None and _is_whole(own, 0):
+        if data is None and _is_whole(own):
             _copy(own, folder)
             return []
         if data is None:
@@ -92,20 +96,33 @@ class Gallery:
         try:
             draw(entry.folder, data, folder)
         except UserError as error:
-            shutil.rmtree(folder, ignore_errors=True)
+            for picture in folder.glob("*.png"):
+                picture.unlink()
             return [str(error)]
         return []
 
 
+def _files(run: Path) -> list[Path]:
+    names = ("best.pth", "epoch-*.pth", "metrics.csv", "result.json")
+    return sorted(file for name in names for file in run.glob(name))
+
+
 def _latest(run: Path) -> float:
     """Gives the time at which a run's files last changed."""
-    names = ("best.pth", "epoch-*.pth", "metrics.csv", "result.json")
-    times = [file.stat().st_mtime for name in names for file in run.glob(name)]
-    return max(times, default=0)
+    return max((file.stat().st_mtime for file in _files(run)), default=0)
 
 
-def _is_whole(folder: Path, latest: float) -> bool:
-    """Whether a folder has every picture that it names, none older than the run."""
+def _state(run: Path) -> str:
+    """Names the state of a run: another one in its place may have older files, a copy's."""
+    digest = hashlib.sha256(str(run.resolve()).encode())
+    for file in [*_files(run), *run.glob(f"figures/{SUMMARY}")]:
+        status = file.stat()
+        digest.update(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest() + "\n"
+
+
+def _is_whole(folder: Path, latest: float = 0) -> bool:
+    """Whether a folder has every picture that it names, none older than `latest`."""
     summary = folder / SUMMARY
     if not summary.is_file() or summary.stat().st_mtime < latest:
         return False
@@ -129,7 +146,7 @@ def _curve(entry: Entry, folder: Path) -> list[str]:
     if not columns.get("loss"):
         return [f"{table} has no epoch: no learning curve"]
     target = folder / "learning_curve.png"
-    if target.is_file() and target.stat().st_mtime > table.stat().st_mtime:
+    if target.is_file():
         return []
     write_whole(target, figures.png(_curve_of(entry, table, columns)()))
     return []

@@ -54,28 +54,41 @@ class Entry:
     def epochs_done(self) -> int:
         return len(read_columns(self.folder / "metrics.csv").get("epoch", ()))
 
+    @property
+    def key(self) -> str | None:
+        """The digest of the data that it trained on; None of a run from before there was one."""
+        return same.read(self.folder).get("key")
+
     def data(self, others: Path) -> Path | None:
-        """Finds the run's data: where it was, or in `others` (hw1_data) if that is the same.
+        """Finds the run's data: where it was, or in `others` (hw1_data), if it is still the same.
 
         Returns:
             None where it is nowhere.
         """
         noted = self.result.get("data") or same.read(self.folder).get("folder")
-        if noted and Path(noted).is_dir():
+        if noted and Path(noted).is_dir() and self._is_on(Path(noted), unknown=True):
             return Path(noted)
         candidate = others / FOLDERS[self.recipe.task]
-        key = same.read(self.folder).get("key")
+        return candidate if self._is_on(candidate, unknown=False) else None
+
+    def _is_on(self, data: Path, unknown: bool) -> bool:
         try:
-            return candidate if key and key == same.key(self.recipe, candidate) else None
+            return unknown if self.key is None else self.key == same.key(self.recipe, data)
         except UserError:  # it is no such folder
-            return None
+            return False
 
 
 @dataclass(frozen=True)
 class Group:
-    """Finished runs of one recipe on one set of images, which differ in their seeds."""
+    """Finished runs of one recipe on one set of images, which differ in their seeds.
+
+    Attributes:
+        entries: one of each seed.
+        copies: further runs of these seeds, which a mean must not count.
+    """
 
     entries: list[Entry]
+    copies: list[Entry]
 
     @property
     def recipe(self) -> Recipe:
@@ -118,7 +131,8 @@ class Found:
 
     def finished(self) -> list[Entry]:
         """Gives every finished run, recipe by recipe."""
-        return [e for groups in self.groups.values() for group in groups for e in group.entries]
+        groups = [group for several in self.groups.values() for group in several]
+        return [entry for group in groups for entry in [*group.entries, *group.copies]]
 
 
 def find(root: Path) -> Found:
@@ -131,21 +145,28 @@ def find(root: Path) -> Found:
     for folder in sorted(folders):
         try:
             entry = read(folder, folder.relative_to(root).as_posix())
+            kind = _kind(entry)
         except UserError as error:
             problems.append(f"{folder}: {error}")
             continue
         if entry.result:
-            finished.setdefault(_kind(entry), []).append(entry)
+            finished.setdefault(kind, []).append(entry)
         elif entry.epochs_done:
             unfinished.setdefault(entry.recipe.name, []).append(entry)
     groups: dict[str, list[Group]] = {}
     for entries in finished.values():
-        entries.sort(key=lambda entry: (entry.recipe.seed, str(entry.folder)))
-        groups.setdefault(entries[0].recipe.name, []).append(Group(entries))
+        groups.setdefault(entries[0].recipe.name, []).append(_group(entries))
     for several in groups.values():
         several.sort(key=lambda group: (-len(group.entries), _age(group)))
     tables = sorted(file.parent for file in root.glob("*/table.csv"))
     return Found(groups, unfinished, tables, problems)
+
+
+def _group(entries: list[Entry]) -> Group:
+    entries = sorted(entries, key=lambda entry: (entry.recipe.seed, str(entry.folder)))
+    of_seed = {entry.recipe.seed: entry for entry in reversed(entries)}
+    firsts = [entry for entry in entries if of_seed[entry.recipe.seed] is entry]
+    return Group(firsts, [entry for entry in entries if entry not in firsts])
 
 
 def read(folder: Path, name: str) -> Entry:
@@ -192,7 +213,9 @@ def data_in_words(entry: Entry) -> str:
     classes = f", {entry.recipe.classes} classes" if entry.recipe.task in ("p1", "p2") else ""
     folder = entry.result.get("data")
     origin = entry.result.get("origin")
-    if folder and is_sample_data(Path(folder)):
+    if origin == "sample data" or (
+        "origin" not in entry.result and folder and is_sample_data(Path(folder))
+    ):
         origin = "generated sample data"
     origin = f", {origin}" if origin else ""
     return f"{count:,} images{classes}{origin}" if count else f"unknown{classes}{origin}"
@@ -202,7 +225,8 @@ def _kind(entry: Entry) -> tuple:
     fields = dataclasses.asdict(entry.recipe)
     kept = tuple((key, str(value)) for key, value in sorted(fields.items()) if key not in FREE)
     scores = entry.result.get("scores", {})
-    return (*kept, entry.result.get("trained_on"), scores.get("images"))
+    of = (entry.result.get(name) for name in ("trained_on", "origin"))
+    return (*kept, *of, scores.get("images"), entry.key)
 
 
 def _age(group: Group) -> tuple:

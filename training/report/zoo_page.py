@@ -15,6 +15,7 @@ from inference.files import write_whole
 from inference.listing import source
 from inference.networks import build
 from inference.records import Record
+from training.report.details import views
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = ("name", "task", "network", "input", "parameters", "size", "score", "trained on", "from")
@@ -136,7 +137,7 @@ def _record(record: Record) -> str:
         f"- recipe: `{record.recipe}`, trained on {record.trained_on or 'unknown data'}",
         f"- network: `{record.network}`, {record.classes} classes"
         + "".join(f", {key} {value}" for key, value in record.arguments.items()),
-        f"- prediction: {'the mean with the mirror image’s' if record.tta else 'one image, once'}",
+        f"- prediction: {f'the mean {views(record.task)}' if record.tta else 'one image, once'}",
         f"- scored on: {record.scores.get('data', 'nothing')}",
     ]
     lines += [

@@ -135,7 +135,8 @@ def test_first_middle_and_best_epoch_are_judged_in_all_dimensions(run, drawn, da
 
 
 def test_an_unfinished_run_shows_the_epoch_that_its_weights_are_of(copy, data):
-    for fields, epoch in (({}, 3), ({"select": "last", "held_out": 0.0}, 4)):
+    last = {"select": "last", "held_out": 0.0}
+    for fields, epoch in (({}, 3), (last, 4), ({**last, "every": 3, "epochs": 9}, 3)):
         (copy / "result.json").unlink(missing_ok=True)
         recipe = {**dataclasses.asdict(TINY), **fields}
         (copy / "recipe.json").write_text(json.dumps(recipe))

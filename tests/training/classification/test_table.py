@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -133,6 +134,30 @@ def test_what_the_user_can_mend_is_one_line(place, started, capsys, words, says)
     said = capsys.readouterr().err
     assert said.startswith(f"error: {says}") and said.count("\n") == 1
     assert not started
+
+
+def test_runs_on_other_data_are_refused_and_left_as_they_are(place, started, capsys):
+    assert make("p2-a", *SMALL) == 0
+    answers = place / "out" / "p2-a-s0" / "predictions.csv"
+    before = answers.read_bytes()
+    shutil.copytree(place / "data", place / "more")
+    table_of = place / "more" / "office" / "train.csv"
+    table_of.write_text(table_of.read_text().replace("0.png,0", "0.png,1"))
+    capsys.readouterr()
+    assert table.main(["p2-a", *SMALL, "--data", "more", "--out", "out"]) == 2
+    assert "p2-a-s0 holds a run on other data" in capsys.readouterr().err
+
+    shutil.copy(place / "data" / "office" / "train.csv", table_of)  # val alone is another
+    labels = place / "more" / "office" / "val.csv"
+    head, *rows = labels.read_text().splitlines()
+    labels.write_text("\n".join([head, *(f"{row[:-1]}{1 - int(row[-1])}" for row in rows), ""]))
+    result = place / "out" / "p2-a-s0" / "result.json"
+    whole = json.loads(result.read_text())
+    whole["scores"]["val"] = 0.9  # of two classes half of the answers are right in either case
+    result.write_text(json.dumps(whole))
+    assert table.main(["p2-a", *SMALL, "--data", "more", "--out", "out"]) == 2
+    assert "another validation set, or other weights" in capsys.readouterr().err
+    assert answers.read_bytes() == before and started == ["p2-a-s0"]
 
 
 @pytest.mark.parametrize(

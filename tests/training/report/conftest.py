@@ -49,7 +49,7 @@ def write_run(folder, name, result=None, **changes):
 
 def write_figures(folder, numbers, names):
     """Writes what a task's `figures` command leaves."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         pixels = np.zeros((30, 60, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")

@@ -79,6 +79,9 @@ def test_the_words_of_two_recipes():
         "SGD, momentum 0.9 (Nesterov); weight decay 0.0005, not on norms and biases"
     )
     assert theirs["Learning rate"] == "0.0005; a cosine to 2.5e-05 and back, 10 epochs each way"
+    land, photos = (rows(replaced(RECIPES[name], tta=True)) for name in ("p3-lite", "p1-a"))
+    assert land["Prediction"] == "the mean over eight flips and turns"
+    assert photos["Prediction"] == "the mean with the mirror image’s"
     assert theirs["Augmentation"] == "rotation by up to 30°<br>mirrored, chance 0.5"
     assert theirs["Epoch chosen"] == "the best on 5 % of train, held out"
     assert theirs["Batch, length"] == "64 images, 100 epochs, stopped after 25 without a gain"

@@ -1,6 +1,7 @@
 """Which pictures a report draws, takes over, keeps, and does without."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -50,6 +51,26 @@ def test_a_run_is_drawn_once_until_it_changes(tmp_path, entry, drawn):
     os.utime(entry.folder / "best.pth", (later, later))
     pictures(tmp_path, entry)
     assert len(drawn) == 2
+
+
+def test_another_run_of_the_name_has_its_own_pictures_though_its_files_are_older(
+    tmp_path, entry, drawn
+):
+    pictures(tmp_path, entry)
+    other = tmp_path / "others" / "a"
+    shutil.copytree(entry.folder, other)
+    for file in other.iterdir():
+        os.utime(file, (1, 1))
+    pictures(tmp_path, runs.read(other, "a"))
+    assert len(drawn) == 2
+    pictures(tmp_path, runs.read(other, "a"))
+    assert len(drawn) == 2
+
+
+def test_data_that_was_exchanged_is_not_drawn(tmp_path, entry, drawn):
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "p1_data/train_50/0_1.png")
+    assert "is not here: name it with --data" in pictures(tmp_path, entry).notes[0]
+    assert not drawn
 
 
 def test_pictures_beside_the_run_are_taken_over(tmp_path, entry, drawn):

@@ -1,6 +1,7 @@
 """What the page says of small runs, and where it says that something is missing."""
 
 import html
+import json
 import re
 from pathlib import Path
 
@@ -118,3 +119,37 @@ def test_runs_that_differ_in_more_than_the_seed_are_apart(tmp_path):
     names = [[entry.name for entry in group.entries] for group in found.groups["p1-a"]]
     assert names[0] == ["two", "one"] and sorted(names[1:]) == [["long"], ["more"]]
     assert len(found.problems) == 1 and "broken" in found.problems[0]
+
+
+def test_runs_on_other_data_are_apart_though_it_has_as_many_images(tmp_path):
+    for name, val, seed, more in (
+        ("course", 0.7, 1, {"origin": None}),
+        ("sample", 0.9, 0, {"origin": "sample data"}),
+        ("half", 0.5, 2, {"origin": None}),
+    ):
+        write_run(tmp_path / name, "p1-a", scored(val, **more), seed=seed)
+        key = {"course": "1", "sample": "1", "half": "2"}[name]
+        (tmp_path / name / "data.json").write_text(json.dumps({"folder": "/there", "key": key}))
+    groups = found_runs.find(tmp_path).groups["p1-a"]
+    assert sorted(group.scores[0] for group in groups) == [0.5, 0.7, 0.9]
+    (tmp_path / "half" / "data.json").write_text("{")
+    assert "cannot read" in found_runs.find(tmp_path).problems[0]
+
+
+def test_a_seed_counts_once_and_its_copy_is_listed(tmp_path):
+    write_run(tmp_path / "p2-a-s0", "p2-a", scored(0.4), seed=0)
+    write_run(tmp_path / "p2-a-s1", "p2-a", scored(0.6), seed=1)
+    write_run(tmp_path / "p2-table" / "p2-a-s0", "p2-a", scored(0.4), seed=0)
+    found = found_runs.find(tmp_path)
+    (group,) = found.groups["p2-a"]
+    assert group.scores == [0.4, 0.6]
+    names = sorted(entry.name for entry in found.finished())
+    assert names == ["p2-a-s0", "p2-a-s1", "p2-table/p2-a-s0"]
+
+
+def test_what_a_run_says_of_its_data_is_not_what_lies_there_today(tmp_path, monkeypatch):
+    monkeypatch.setattr(found_runs, "is_sample_data", lambda _: True)
+    told = write_run(tmp_path / "told", "p1-a", scored(0.5, origin=None))
+    untold = write_run(tmp_path / "untold", "p1-a", scored(0.5))
+    words = [found_runs.data_in_words(found_runs.read(run, "a")) for run in (told, untold)]
+    assert "sample" not in words[0] and words[1].endswith("generated sample data")
