@@ -3,6 +3,7 @@
 May import `inference`, which never imports this package.
 """
 
+import os
 import sys
 
 
@@ -15,7 +16,9 @@ def _say_what_is_missing(kind, error, trace):
         f"error: this Python has no {error.name}: `source .venv/bin/activate` "
         "(scripts/quickstart.sh makes it), or `pip install -e '.[train]'`",
         file=sys.stderr,
+        flush=True,
     )
+    os._exit(2)  # a hook cannot choose the status; whatever had to end did, on the error's way here
 
 
 # So argv begins while `python -m training...` is looked up: who imports us keeps his own hook.
