@@ -4,9 +4,13 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 
 def has_ended(pid):
     """Whether a process is gone or a zombie, within a moment."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("no /proc here to see processes in")
     for _ in range(100):
         try:
             if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":

@@ -136,11 +136,13 @@ def _allocate(file: Path, shape: tuple[int, ...]) -> None:
         stream.flush()
         start, size = stream.tell(), math.prod(shape)
         try:
-            os.posix_fallocate(stream.fileno(), start, max(1, size))
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(stream.fileno(), start, max(1, size))
+                return
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
-            stream.truncate(start + size)  # a file system that cannot: a full disk is not foreseen
+        stream.truncate(start + size)  # macOS, or such a drive: a full disk is not foreseen
 
 
 def _decode(file: Path, paths: Sequence[Path], read: Callable) -> None:

@@ -106,7 +106,8 @@ class Shelf:
     """A zoo with files to download, as bare bytes."""
 
     data, quota_page = DATA, QUOTA_PAGE
-    quick = Patience(timeout=0.3, tries=3, pause=0.01)
+    quick = Patience(timeout=5, tries=3, pause=0.01)
+    impatient = Patience(timeout=0.5, tries=3, pause=0.01)  # where something does stall
 
     def __init__(self, root: Path):
         self.root, self.file = root, root / "inference" / "zoo.json"

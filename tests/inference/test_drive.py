@@ -89,7 +89,7 @@ def test_drive_has_another_file(google, shelf):
 
 def hangs(gate):
     gate.write(b"some")
-    time.sleep(1)
+    time.sleep(5)
     gate.write(b"thing that comes too late")
 
 
@@ -104,7 +104,7 @@ def prints(gate):  # gdown 4.5 on a page that it does not know
 @pytest.mark.parametrize(
     "behaviour, reason",
     [
-        (hangs, "nothing came for 0.6 s"),
+        (hangs, "nothing came for 2 s"),
         (refuses, "gdown: AttributeError: 'NoneType' object has no attribute 'groups'"),
         (prints, "not shared with anyone who has the link, or fetched too often lately"),
         (None, "gdown cannot be imported ("),
@@ -118,11 +118,12 @@ def test_where_gdown_fails_the_plain_link_helps(
     monkeypatch.setitem(sys.modules, "gdown", fake if behaviour else None)
     monkeypatch.setattr(drive, "PLAIN_LINK", f"{server.url}/{{}}")
     shelf.add("gdrive:1a2b3c")
-    line = shelf.failure(patience=Patience(0.3, 1, 0))
+    once = Patience(1 if behaviour is hangs else 5, 1, 0)
+    line = shelf.failure(patience=once)
     assert f"gdrive:1a2b3c: {reason}" in line
     assert line.endswith("; by plain link: HTTP 404 Not Found")
     server.answers["/1a2b3c"] = server.whole()
-    shelf.fetch(patience=Patience(0.3, 1, 0))
+    shelf.fetch(patience=once)
     assert shelf.holds()
     assert capsys.readouterr() == ("", "")
 

@@ -36,7 +36,7 @@ def test_working_folder_holds_decoys(tmp_path, name):
 
 
 def test_script_is_stopped_at_the_limit_with_its_children(tmp_path):
-    done = run(tmp_path, f"sleep 60 & echo $! > {tmp_path}/pid; echo begun; wait", limit=0.5)
+    done = run(tmp_path, f"sleep 60 & echo $! > {tmp_path}/pid; echo begun; wait", limit=2)
     assert (done.status, done.stdout) == (None, "begun\n")
     assert has_ended(int((tmp_path / "pid").read_text()))
 

@@ -37,12 +37,12 @@ def test_gives_up_on_a_transfer_that_always_breaks(server, shelf):
 def test_a_stalled_transfer_is_broken_off(server, shelf):
     server.answers["/a"] = server.stalling(times=1)
     shelf.add(f"{server.url}/a")
-    shelf.fetch()
+    shelf.fetch(patience=shelf.impatient)
     assert shelf.holds()
     (shelf.weights / "small.pth").unlink()
     server.answers["/b"] = server.stalling()
-    line = shelf.add(f"{server.url}/b").failure()
-    assert line.endswith("/b: nothing came for 0.3 s (3 tries)")
+    line = shelf.add(f"{server.url}/b").failure(patience=shelf.impatient)
+    assert line.endswith("/b: nothing came for 0.5 s (3 tries)")
 
 
 def test_server_errors_are_tried_again_and_refusals_are_not(server, shelf):

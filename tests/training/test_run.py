@@ -66,10 +66,21 @@ def kill_while_it_writes(file, place):
     """Kills the run that writes `file`, which is left half written."""
     os.mkfifo(file)  # writing waits for us to read
     process = start(*COMMAND, *FIELDS, "--out", file.parent, cwd=place)
-    with file.open("rb") as pipe:
-        half = pipe.read(1000)
-        process.kill()
-        process.join()
+    pipe = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # or a run that never writes hangs us too
+    halves = []
+
+    def is_writing():
+        try:
+            halves.append(os.read(pipe, 1000))
+        except BlockingIOError:  # it has opened the file
+            return False
+        return bool(halves[-1])
+
+    wait_until(is_writing, process)
+    process.kill()
+    process.join()
+    os.close(pipe)
+    half = halves[-1]
     file.unlink()
     file.write_bytes(half)
 

@@ -30,6 +30,7 @@ from inference import UserError
 from training import same
 from training.classification import answers, table_text
 from training.classification.recipes import RECIPES, Recipe
+from training.pretrained import WORDS
 from training.recipe import override
 
 FIVE = ("p2-a", "p2-b", "p2-c", "p2-d", "p2-e")
@@ -57,7 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     backbones = {"ssl": options.backbone_ssl, "sl": options.backbone_sl}
     try:
         plan = _plan(names, seeds, changes, backbones)
-        for wanted, folder in plan:
+        missing = [
+            (wanted, folder)
+            for wanted, folder in plan
+            if not _is_there(wanted, folder, options.data, options.out)
+        ]
+        for wanted, folder in missing:
             _train(wanted, folder, options.data, options.out, changes)
         runs = [answers.finished(options.out / folder) for _, folder in plan]
         print(table_text.write(runs, options.data, options.out))
@@ -97,12 +103,11 @@ def letter(name: str) -> str | None:
     return kind if name in RECIPES and len(kind) == 1 and RECIPES[name].task == "p2" else None
 
 
-def _train(wanted: Recipe, folder: str, data: Path, out: Path, changes: Sequence[str]) -> None:
-    """Trains a run to its end, if it is not there yet.
+def _is_there(wanted: Recipe, folder: str, data: Path, out: Path) -> bool:
+    """Tells whether a run is finished; of one that is not, that it can be trained.
 
     Raises:
-        UserError: the run there is another, or on other data; it needs a backbone; it did not
-            reach its end.
+        UserError: the run there is another, or on other data; it needs a backbone.
     """
     there = answers.finished(out / folder)
     if there:
@@ -113,12 +118,23 @@ def _train(wanted: Recipe, folder: str, data: Path, out: Path, changes: Sequence
                 f"another --out, or say {odd}={getattr(there.recipe, odd)}"
             )
         same.expect(wanted, data, out / folder)
-        return
+        return True
     if not wanted.pretrained:
         which = "--backbone-sl" if letter(wanted.name) in "bd" else "--backbone-ssl"
         raise UserError(
             f"{wanted.name} needs a backbone, and {out} has no finished {folder}: add {which} FILE"
         )
+    if wanted.pretrained not in ("none", *WORDS) and not Path(wanted.pretrained).is_file():
+        raise UserError(f"no file {wanted.pretrained}: give {wanted.name} another backbone")
+    return False
+
+
+def _train(wanted: Recipe, folder: str, data: Path, out: Path, changes: Sequence[str]) -> None:
+    """Trains a run to its end.
+
+    Raises:
+        UserError: it did not reach its end.
+    """
     given = [] if wanted.pretrained == "none" else [f"pretrained={wanted.pretrained}"]
     start([wanted.name, *changes, *given, f"seed={wanted.seed}"], data, out / folder)
 

@@ -147,10 +147,18 @@ def _holds(out, record):
         what = ", ".join(f"{key} {found.get(key)}" for key in ("scale", "seed", "generator"))
         raise UserError(f"{out} holds other sample data ({what}): delete it or choose another")
     for folder, count in record["pictures"].items():
-        images = sum(not name.endswith("_mask.png") for name in _names(out / folder))
-        if images < count:
-            raise UserError(f"{out / folder} lacks {count - images} pictures: delete {out}")
+        masks = sum(name.endswith("_mask.png") for name in _names(out / folder))
+        for kind, there in (("pictures", len(_names(out / folder)) - masks), ("masks", masks)):
+            if there < count and (kind == "pictures" or folder.startswith("p3_data")):
+                raise UserError(f"{out / folder} lacks {count - there} {kind}: delete {out}")
+    for split in ("train", "val"):
+        if not (out / _table(split)).is_file():
+            raise UserError(f"{out} lacks {_table(split)}: delete {out}")
     return True
+
+
+def _table(split):
+    return Path("p2_data", "office", f"{split}.csv")
 
 
 def _names(folder):
@@ -167,7 +175,8 @@ def _write_all(root, scale, seed, workers):
     pictures.sort(key=lambda picture: order[picture[0]])
     jobs = [(root, seed, *picture) for picture in pictures]
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+        workers = len(usable(0))
     if workers == 1:
         _report(map(_write, jobs), len(jobs))
         return
@@ -197,7 +206,7 @@ def _write_tables(root, pictures):
         chosen = [p for p in pictures if p[:2] == ("office", split)]
         rows = [f"{i},{Path(path).name},{label}" for i, (_, _, label, _, path) in enumerate(chosen)]
         table = "\n".join(["id,filename,label", *rows, ""])
-        (root / "p2_data" / "office" / f"{split}.csv").write_text(table)
+        (root / _table(split)).write_text(table)
 
 
 def _write(job):

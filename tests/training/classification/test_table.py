@@ -123,6 +123,8 @@ def test_what_is_missing_is_trained_and_compared(place, started, capsys):
     [
         (["p2-d"], "p2-d needs a backbone, and out has no finished p2-d-s0: add --backbone-sl"),
         (["p2-c-report"], "p2-c-report needs a backbone"),
+        (["p2-a", "p2-d"], "p2-d needs a backbone"),  # before hours go into p2-a
+        (["p2-a", "p2-c", "--backbone-ssl", "gone.pth"], "no file gone.pth: give p2-c another"),
         (["p1-a"], "no setting 'p1-a'; there are: p2-a, "),
         (["p2-supervised"], "no setting 'p2-supervised'; there are: p2-a, "),
         (["p2-a", "epoch=1"], "no field 'epoch' in p2-a"),

@@ -31,7 +31,12 @@ def quick(monkeypatch):
     grey = lambda *_: np.full((8, 8, 3), 128, dtype=np.uint8)  # noqa: E731
     for name in ("p1_image", "mini_image", "office_image"):
         monkeypatch.setattr(write, name, grey)
-    monkeypatch.setattr(write, "_write_tile", lambda path, *_: path.write_bytes(b"tile"))
+
+    def tile(path, *_):
+        for name in (path.name, path.name.replace("_sat.jpg", "_mask.png")):
+            path.with_name(name).write_bytes(b"tile")
+
+    monkeypatch.setattr(write, "_write_tile", tile)
 
 
 def _names(folder):
@@ -109,11 +114,19 @@ def test_other_folders_are_never_overwritten(tmp_path, quick, capsys):
         write.generate(other, seed=2, workers=1)
 
 
-def test_missing_pictures_are_noticed(tmp_path, quick):
+@pytest.mark.parametrize(
+    ("name", "lacks"),
+    [
+        ("p2_data/mini/train/5.jpg", "mini/train lacks 1 pictures"),
+        ("p3_data/train/0001_mask.png", "p3_data/train lacks 1 masks"),
+        ("p2_data/office/val.csv", "lacks p2_data/office/val.csv"),
+    ],
+)
+def test_missing_files_are_noticed(tmp_path, quick, name, lacks):
     out = tmp_path / "hw1_data"
     write.generate(out, workers=1)
-    (out / "p2_data/mini/train/5.jpg").unlink()
-    with pytest.raises(UserError, match="lacks 1 picture"):
+    (out / name).unlink()
+    with pytest.raises(UserError, match=lacks):
         write.generate(out, workers=1)
 
 
