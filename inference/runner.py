@@ -34,7 +34,6 @@ class Runner:
         precision: fp32, bf16 or fp16.
         tta: whether to average over views: of a classifier the image and its mirror image, of a
             segmentation network all eight, for land seen from above has no side that is up.
-
         spare_cpu: whether to go on with the CPU, in fp32, where a GPU's memory is too small.
 
     Attributes:
