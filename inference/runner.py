@@ -57,7 +57,6 @@ class Runner:
     ):
         self.batch_size, self.tta, self.spare_cpu = batch_size, tta, spare_cpu
         self.dtype = DTYPES[precision]
-        self.largest, self.window = LARGEST, 1024
         self.mean, self.std = (torch.tensor(x, dtype=torch.float32) for x in (mean, std))
         self._asked = batch_size
         if device.type == "cuda":  # TF32 keeps 10 bits of a factor: fp32 here means fp32
@@ -74,7 +73,7 @@ class Runner:
         self.use_cpu()
 
     def _place(self, device: torch.device) -> None:
-        self.device = device
+        self.device, self.largest, self.window = device, LARGEST, 1024
         # CUDA's norm layers want fp32 statistics and autocast leaves them so; a CPU gains from
         # casting the weights once, and its convolutions from the channels' lying together.
         weights = self.dtype if device.type == "cpu" else torch.float32
@@ -88,7 +87,6 @@ class Runner:
         """Leaves a GPU whose memory is too small, other processes' doing perhaps, for the CPU."""
         self.free("the CPU")
         self.spare_cpu, self.dtype, self.batch_size = False, torch.float32, self._asked
-        self.largest, self.window = LARGEST, 1024
         cpu = torch.device("cpu")
         self.network = self.network.to(cpu)  # some of it, or all, was on the GPU
         self._place(cpu)

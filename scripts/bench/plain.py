@@ -55,6 +55,34 @@ def build(spec, weights, device):
     return network.to(device).eval()
 
 
+def write_masks(prediction, files, out):
+    for mask, file in zip(prediction, files, strict=True):
+        picture = np.zeros((*mask.shape, 3), np.uint8)
+        for index, colour in COLOURS.items():
+            picture[mask == index] = colour
+        name = os.path.basename(file).replace("_sat.jpg", "_mask.png")
+        imageio.imwrite(os.path.join(out, name), picture)
+
+
+def write_labels(labels, files, rows, out):
+    """Writes a csv; `rows` are those of P2's, whose ids go first, or None."""
+    with open(out, "w", newline="") as f:
+        w = csv.writer(f)
+        w.writerow((["id"] if rows else []) + ["filename", "label"])
+        for i, (name, label) in enumerate(zip(files, labels, strict=True)):
+            w.writerow(([rows[i]["id"]] if rows else []) + [os.path.basename(name), label])
+
+
+def list_images(task, source, limit):
+    """Gives the files, and the rows of P2's csv or None."""
+    if task == "p2":
+        rows = list(csv.DictReader(open(sys.argv[7])))[:limit]
+        return [os.path.join(source, r["filename"]) for r in rows], rows
+    end = "_sat.jpg" if task == "p3" else ".png"
+    files = sorted(os.path.join(source, f) for f in os.listdir(source) if f.endswith(end))
+    return files[:limit], None
+
+
 def main():
     task, size, spec, weights, source, out = sys.argv[1:7]
     size, limit = int(size), int(os.environ.get("LIMIT", 10**9))
@@ -62,45 +90,22 @@ def main():
     steps = ([] if task == "p3" else [T.Resize((size, size))]) + [T.ToTensor()]
     if os.environ.get("NORM"):
         steps.append(T.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    if task == "p2":
-        rows = list(csv.DictReader(open(sys.argv[7])))[:limit]
-        files = [os.path.join(source, r["filename"]) for r in rows]
-    else:
-        end = "_sat.jpg" if task == "p3" else ".png"
-        files = sorted(os.path.join(source, f) for f in os.listdir(source) if f.endswith(end))[
-            :limit
-        ]
-    loader = DataLoader(
-        Images(files, T.Compose(steps)), batch_size=5 if task == "p3" else 32, num_workers=0
-    )
+    files, rows = list_images(task, source, limit)
+    images = Images(files, T.Compose(steps))
+    loader = DataLoader(images, batch_size=5 if task == "p3" else 32, num_workers=0)
     network, labels, done = build(spec, weights, device), [], 0
     with torch.no_grad():
         for batch in tqdm(loader):
             logits = network(batch.to(device))
             logits = logits["out"] if isinstance(logits, dict) else logits
             prediction = logits.argmax(1).cpu().numpy()
-            if task != "p3":
+            if task == "p3":
+                write_masks(prediction, files[done : done + len(prediction)], out)
+                done += len(prediction)
+            else:
                 labels += prediction.tolist()
-                continue
-            for mask in prediction:
-                picture = np.zeros((*mask.shape, 3), np.uint8)
-                for index, colour in COLOURS.items():
-                    picture[mask == index] = colour
-                imageio.imwrite(
-                    os.path.join(
-                        out, os.path.basename(files[done]).replace("_sat.jpg", "_mask.png")
-                    ),
-                    picture,
-                )
-                done += 1
     if task != "p3":
-        with open(out, "w", newline="") as f:
-            w = csv.writer(f)
-            w.writerow((["id"] if task == "p2" else []) + ["filename", "label"])
-            for i, (name, label) in enumerate(zip(files, labels, strict=True)):
-                w.writerow(
-                    ([rows[i]["id"]] if task == "p2" else []) + [os.path.basename(name), label]
-                )
+        write_labels(labels, files, rows, out)
 
 
 if __name__ == "__main__":
