@@ -16,7 +16,7 @@ install_extra train
 echo "== Generating sample data ($scale) in $out/hw1_data-$scale"
 mkdir -p "$out"
 data=$out/hw1_data-$scale
-python3 -m training.sample_data "$data" --scale "$scale"
+python3 -m training.datasets.sample "$data" --scale "$scale"
 
 echo "== Checkpoints"
 bash hw1_download.sh

@@ -41,10 +41,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from inference import device
 from scripts.bench import byol_libraries
 from scripts.bench.peak import peak, precision
-from training import memory
 from training.byol.recipes import RECIPES
 from training.byol.task import Byol
-from training.fit import fit
+from training.data import cache as memory
+from training.engine.loop import fit
 
 SIZE = 128
 SIDES = ("ours", "byol-pytorch", "byol-pytorch equal", "lightly", "lightly equal")

@@ -17,8 +17,8 @@ from PIL import Image
 from inference import zoo
 from inference.networks import build, initialise
 from inference.records import Record
-from training.sample_data.landscapes import landscape
-from training.sample_data.problems import office_image, p1_image
+from training.datasets.sample.landscapes import landscape
+from training.datasets.sample.problems import office_image, p1_image
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -38,8 +38,8 @@ from inference.networks import build, initialise  # noqa: E402
 from scripts.bench.peak import peak, precision  # noqa: E402
 from scripts.bench.training_cases import CASES, random_images  # noqa: E402
 from training import memory  # noqa: E402
-from training.fit import fit  # noqa: E402
-from training.recipe import override  # noqa: E402
+from training.engine.loop import fit  # noqa: E402
+from training.engine.recipe import override  # noqa: E402
 
 OPTIMISERS = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
 

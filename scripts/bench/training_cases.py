@@ -16,13 +16,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
 from inference import landcover
-from training import memory
 from training.classification.recipes import RECIPES as CLASSIFICATION
 from training.classification.task import Classification
-from training.recipe import Recipe
+from training.data import cache as memory
+from training.engine.module import Task
+from training.engine.recipe import Recipe
 from training.segmentation.recipes import RECIPES as SEGMENTATION
 from training.segmentation.task import Segmentation
-from training.task import Task
 
 PLAIN = {
     "p1-a": [

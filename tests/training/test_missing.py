@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", ["training.classification", "training.publish"])
+@pytest.mark.parametrize("module", ["training.classification", "training.publish.publish"])
 def test_a_missing_package_is_one_line(module):
     command = [sys.executable, "-S", "-m", module, "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from training import memory, run
 from training.byol import data as unlabelled
 from training.byol.recipes import RECIPES, Recipe
 from training.byol.task import Byol
+from training.data import cache as memory
+from training.engine import run
 
 
 def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches | None]:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from inference import UserError, files
-from training.finished import read_columns
+from training.engine.run_folder import read_columns
 
 BLUE, RED = "#3f90da", "#bd1f01"
 # Column of metrics.csv -> what the axis says

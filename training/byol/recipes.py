@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from inference import UserError
-from training import recipe
+from training.engine import recipe
 
 WORDS = {
     "views": ("byol", "byol_pytorch"),
@@ -65,7 +65,7 @@ class Recipe(recipe.Recipe):
         """Refuses what no run could mean.
 
         Raises:
-            UserError: as `training.recipe.Recipe`.
+            UserError: as `training.engine.recipe.Recipe`.
         """
         super().__post_init__()
         for key, words in WORDS.items():

@@ -12,7 +12,7 @@ from inference import UserError
 from training.byol import views
 from training.byol.networks import Online, Target, distance, spread, tau
 from training.byol.watch import knn_accuracy
-from training.task import Task
+from training.engine.module import Task
 
 
 class Byol(Task):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 
 from training import augment
-from training.recipe import IMAGENET_MEAN, IMAGENET_STD
+from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
 
 
 def pair(

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training import memory, run
-from training.classification import data as labelled
-from training.classification import fraction
 from training.classification.recipes import RECIPES, Recipe
 from training.classification.task import Classification
+from training.data import cache as memory
+from training.data import labels as labelled
+from training.data import splits as fraction
+from training.engine import run
 
 
 def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]:

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from inference import UserError
-from training.classification import data as labelled
 from training.classification import predictions
 from training.classification.recipes import Recipe
-from training.recipe import recipe_of
-from training.run import record_of
-from training.score import score
+from training.data import labels as labelled
+from training.engine.evaluate import score
+from training.engine.recipe import recipe_of
+from training.engine.run import record_of
 
 MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
 

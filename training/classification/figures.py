@@ -24,9 +24,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from inference import UserError, files
-from training.classification import charts, features, scatter
+from training.classification import features
 from training.classification.finished import Validation, read_run, read_validation
-from training.finished import Run
+from training.engine.run_folder import Run
+from training.plots import charts, scatter
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

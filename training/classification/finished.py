@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from inference import UserError
-from training import finished
-from training.classification import data as labelled
 from training.classification import features
 from training.classification.recipes import Recipe
+from training.data import labels as labelled
+from training.engine import run_folder as finished
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Validation:
 
 
 def read_run(folder: Path, data: Path | None = None) -> finished.Run:
-    """Reads a classifier's run, as `training.finished.read_run` does.
+    """Reads a classifier's run, as `training.engine.run_folder.read_run` does.
 
     Raises:
         UserError: as there; it is no classifier's run.

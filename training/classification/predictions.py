@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.keep import write_whole
+from training.engine.checkpoint import write_whole
 
 NAME = "predictions.csv"
 HEADER = ("filename", "label", "predicted")

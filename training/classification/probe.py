@@ -31,10 +31,11 @@ from inference import UserError
 from inference.device import batch_size, choose_device
 from inference.networks import build
 from inference.runner import Runner
-from training.classification import data as labelled
-from training.classification import features, intervals
-from training.pretrained import start_from
-from training.recipe import IMAGENET_MEAN, IMAGENET_STD
+from training.classification import features
+from training.classification import statistics as intervals
+from training.data import labels as labelled
+from training.engine.pretrained import start_from
+from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # values of C that are tried
 FOLDS = 5
@@ -63,7 +64,7 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
     """Probes backbones, and gives the results as Markdown.
 
     Args:
-        files: what `training.pretrained.start_from` takes.
+        files: what `training.engine.pretrained.start_from` takes.
 
     Raises:
         UserError: a file is no ResNet50's, or the data's layout is not the course's.

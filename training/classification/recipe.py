@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from inference import UserError
-from training import recipe
+from training.engine import recipe
 
 SHARES = (
     "early",
@@ -54,7 +54,7 @@ class Recipe(recipe.Recipe):
         """Refuses images of one size in training and another in prediction.
 
         Raises:
-            UserError: as `training.recipe.Recipe`; a share or a side out of its range; `cache_size`
+            UserError: as `training.engine.recipe.Recipe`; a share or side out of its range; `cache_size`
                 is not `size` though nothing is cropped; `early` without `early_size`; no such
                 `fraction` or `repeat`; `frozen` of a network that is no ResNet.
         """

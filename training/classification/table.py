@@ -27,11 +27,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference import UserError
-from training import same
 from training.classification import answers, table_text
 from training.classification.recipes import RECIPES, Recipe
-from training.pretrained import WORDS
-from training.recipe import override
+from training.engine import fingerprint as same
+from training.engine.pretrained import WORDS
+from training.engine.recipe import override
 
 FIVE = ("p2-a", "p2-b", "p2-c", "p2-d", "p2-e")
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from training.classification import answers, intervals
+from training.classification import answers
+from training.classification import statistics as intervals
 from training.classification.recipes import Recipe
-from training.keep import write_whole
+from training.engine.checkpoint import write_whole
 
 SETTINGS = {
     "a": ("none", "all"),

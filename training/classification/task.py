@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from training import augment
-from training.task import Task
+from training.engine.module import Task
 
 
 class Classification(Task):

@@ -68,7 +68,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _check() -> int:
-    from training.report import zoo_page
+    from training.publish import zoo_page
 
     stale = zoo_page.stale()
     for name in stale:
@@ -101,7 +101,7 @@ def _make(options: argparse.Namespace, command: str) -> int:
 
 def _refresh() -> None:
     """Prints the zoo's tables anew; where that cannot be, the page is there all the same."""
-    from training.report import zoo_page
+    from training.publish import zoo_page
 
     try:
         for name in zoo_page.refresh():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from training.report import runs, zoo_page
+from training.publish import zoo_page
+from training.report import runs
 from training.report.markup import Html, code, commands, join, paragraph, table
 from training.report.runs import Entry, Found
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from training.byol.recipes import Recipe as Byol
 from training.classification.recipes import Recipe as Classifier
-from training.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
+from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD, Recipe
 from training.report.markup import Html, code, join, table
 from training.segmentation.recipes import Recipe as Segmenter
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from inference import UserError
 from inference.files import write_whole
 from training.byol import curve
-from training.classification import charts, figures
-from training.finished import read_columns, read_json
+from training.classification import figures
+from training.engine.run_folder import read_columns, read_json
+from training.plots import charts
+from training.plots import tiles as segmentation_charts
 from training.report.runs import Entry
-from training.segmentation import charts as segmentation_charts
 from training.segmentation import figures as segmentation_figures
 
 SUMMARY = "figures.json"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from inference import UserError
-from training.recipe import Recipe
+from training.engine.recipe import Recipe
 from training.report import details, drawing, scores
 from training.report.figures import Gallery
 from training.report.markup import Html, code, figure, join, missing, paragraph, table, tag

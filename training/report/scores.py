@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from inference.grade_problems import P1, P2, P3
 from training.byol.recipes import RECIPES as BYOL
 from training.classification.recipes import RECIPES as CLASSIFIERS
-from training.recipe import Recipe
+from training.engine.recipe import Recipe
 from training.report import runs
 from training.report.markup import Html, code, join, missing, paragraph, table
 from training.report.runs import Entry, Found, Group

@@ -10,7 +10,8 @@ import numpy as np
 from inference import UserError, landcover
 from inference.images import list_tiles, size_of
 from inference.sharding import rank_and_world
-from training import memory, run
+from training.data import cache as memory
+from training.engine import run
 from training.segmentation.iou import AVERAGED
 from training.segmentation.recipes import RECIPES, Recipe
 from training.segmentation.task import Segmentation

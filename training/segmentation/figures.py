@@ -22,9 +22,10 @@ from matplotlib.figure import Figure
 
 from inference import UserError, images, landcover
 from training.classification.figures import tell, write
-from training.finished import Run
-from training.segmentation import charts, finished, iou
-from training.segmentation.charts import Judged, Tile
+from training.engine.run_folder import Run
+from training.plots import tiles as charts
+from training.plots.tiles import Judged, Tile
+from training.segmentation import finished, iou
 
 REPORT = ("0013", "0062", "0104")  # the validation tiles of the original report's figure
 WORST = 8  # tiles

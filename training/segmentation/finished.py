@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from inference import UserError, images, landcover, predict
-from training import finished
-from training.run import record_of
+from training.engine import run_folder as finished
+from training.engine.run import record_of
 from training.segmentation.recipes import Recipe
 
 
 def read_run(folder: Path, data: Path | None = None) -> finished.Run:
-    """Reads a segmentation run, as `training.finished.read_run` does.
+    """Reads a segmentation run, as `training.engine.run_folder.read_run` does.
 
     Raises:
         UserError: as there; it is no segmentation run.

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from inference import UserError
 from inference.landcover import CLASSES
-from training import recipe
+from training.engine import recipe
 from training.segmentation.losses import NAMES
 
 
@@ -40,7 +40,7 @@ class Recipe(recipe.Recipe):
         """Refuses what no run could mean.
 
         Raises:
-            UserError: as `training.recipe.Recipe`.
+            UserError: as `training.engine.recipe.Recipe`.
         """
         super().__post_init__()
         for key, words in (("loss", NAMES), ("unknown", ("class", "ignore"))):

@@ -7,8 +7,8 @@ import torch
 import mean_iou_evaluate as evaluator
 from inference import landcover
 from training import augment
+from training.engine.module import Task
 from training.segmentation import iou, losses
-from training.task import Task
 
 
 class Segmentation(Task):

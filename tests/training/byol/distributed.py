@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from tests.training.byol import tiny
-from training import memory
 from training.byol import views
 from training.byol.task import Byol
-from training.fit import fit
+from training.data import cache as memory
+from training.engine.loop import fit
 
 
 def without_bn(network):

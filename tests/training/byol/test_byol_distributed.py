@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.test_distributed import together
+from tests.training.engine.test_distributed import together
 
 MODULE = "tests.training.byol.distributed"
 

@@ -14,9 +14,9 @@ from training.byol.networks import distance, spread, tau
 from training.byol.recipes import RECIPES
 from training.byol.task import Byol
 from training.byol.watch import knn_accuracy
-from training.pretrained import start_from
-from training.recipe import override, recipe_of
-from training.run import record_of
+from training.engine.pretrained import start_from
+from training.engine.recipe import override, recipe_of
+from training.engine.run import record_of
 
 
 def test_the_targets_decay_rises_to_one_by_a_cosine():

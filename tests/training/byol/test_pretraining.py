@@ -12,7 +12,7 @@ from torch import nn
 
 from inference import UserError
 from tests.training.byol.tiny import FIELDS, train
-from tests.training.started import run, start, wait_until
+from tests.training.engine.started import run, start, wait_until
 from training.byol import curve, data
 from training.byol.task import Byol
 

@@ -9,9 +9,9 @@ import torch
 from torch.nn import functional as F
 
 from tests.training.byol.tiny import arrays, plain_pair, recipe, train
-from training import memory
 from training.byol import views
 from training.byol.task import Byol
+from training.data import cache as memory
 
 
 def distance(prediction, target):

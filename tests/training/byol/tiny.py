@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from training import memory
 from training.byol.recipes import Recipe
 from training.byol.task import Byol
-from training.fit import fit
+from training.data import cache as memory
+from training.engine.loop import fit
 
 FIELDS = {
     "name": "tiny",

@@ -17,8 +17,8 @@ from inference.networks import build
 from training.classification import figures
 from training.classification.finished import read_run
 from training.classification.recipes import RECIPES, Recipe
-from training.run import record_of
-from training.score import score
+from training.engine.evaluate import score
+from training.engine.run import record_of
 from training.segmentation.recipes import RECIPES as SEGMENTERS
 
 CLASSES, SIZE = 4, 16

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from training.classification import charts, features, scatter
+from training.classification import features
 from training.classification.finished import class_names
+from training.plots import charts, scatter
 
 
 def clusters(classes=5, each=30, spread=0.05, seed=0):

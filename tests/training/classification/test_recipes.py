@@ -12,13 +12,13 @@ from PIL import Image
 from inference import UserError, predict
 from inference.networks import NETWORKS
 from inference.networks.resnet import ResNet
-from training import run
 from training.classification import __main__ as command
-from training.classification import data as labelled
-from training.classification.data import hold_out
 from training.classification.recipes import RECIPES
 from training.classification.task import Classification, vary
-from training.recipe import override
+from training.data import labels as labelled
+from training.data.labels import hold_out
+from training.engine import run
+from training.engine.recipe import override
 
 SMALL = {
     "convnet": {"widths": [4, 8], "depths": [1]},

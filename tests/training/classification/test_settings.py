@@ -10,13 +10,13 @@ import torchvision
 from inference import UserError
 from inference.networks import NETWORKS, build
 from inference.networks.resnet import ResNet
-from training import memory
-from training.classification.fraction import Repeated, part
 from training.classification.recipes import RECIPES
 from training.classification.task import Classification
-from training.fit import fit
-from training.pretrained import start_from
-from training.recipe import override
+from training.data import cache as memory
+from training.data.splits import Repeated, part
+from training.engine.loop import fit
+from training.engine.pretrained import start_from
+from training.engine.recipe import override
 
 OURS = ["p2-a", "p2-b", "p2-c", "p2-d", "p2-e"]
 THEIRS = [f"{name}-report" for name in OURS]
@@ -115,7 +115,7 @@ def test_averaging_among_processes_leaves_what_is_frozen(backbone, monkeypatch):
         for buffer in self.buffers():
             buffer += 1
 
-    monkeypatch.setattr("training.task.Task._agree", disturb)
+    monkeypatch.setattr("training.engine.module.Task._agree", disturb)
     task._agree()
     for key, value in task.state_dict().items():
         moves = ".classifier." in key and ("running" in key or "tracked" in key)

@@ -88,8 +88,8 @@ def runs(tmp_path_factory):
 @pytest.fixture(scope="package")
 def report(runs, tmp_path_factory):
     """Gives the folder of a report of these runs, with an author and notes."""
+    from training.publish import zoo_page
     from training.report import __main__ as command
-    from training.report import zoo_page
 
     out = tmp_path_factory.mktemp("report")
     notes = out.parent / "notes.md"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.training.report.conftest import P1_NUMBERS, scored, write_figures, write_run
-from training import same
+from training.engine import fingerprint as same
 from training.report import figures, runs
 
 

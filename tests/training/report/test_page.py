@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.training.report.conftest import scored, write_run
+from training.publish import zoo_page
 from training.report import __main__ as command
 from training.report import runs as found_runs
-from training.report import zoo_page
 from training.report.questions import QUESTIONS
 
 

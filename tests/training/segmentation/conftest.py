@@ -8,7 +8,7 @@ from torch import nn
 
 from inference import landcover
 from inference.networks import NETWORKS
-from training import run
+from training.engine import run
 from training.segmentation import __main__ as command
 from training.segmentation.recipes import RECIPES
 from training.segmentation.task import Segmentation

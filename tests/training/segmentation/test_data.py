@@ -5,7 +5,7 @@ import pytest
 
 from inference import UserError, landcover
 from inference.images import list_tiles
-from training.recipe import override
+from training.engine.recipe import override
 from training.segmentation.__main__ import prepare
 from training.segmentation.recipes import RECIPES
 

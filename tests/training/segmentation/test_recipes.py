@@ -12,8 +12,8 @@ import mean_iou_evaluate
 from inference import UserError, landcover, predict, runner
 from inference.networks import build
 from tests.training.segmentation.conftest import SIDE, tile, write_tile
-from training import run
-from training.recipe import override, recipe_of
+from training.engine import run
+from training.engine.recipe import override, recipe_of
 from training.segmentation.recipes import RECIPES
 from training.segmentation.task import Segmentation
 

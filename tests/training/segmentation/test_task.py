@@ -9,7 +9,7 @@ import torch
 from inference import landcover
 from inference.networks import NETWORKS
 from mean_iou_evaluate import mean_iou_score
-from training.recipe import override
+from training.engine.recipe import override
 from training.segmentation import iou
 from training.segmentation.recipes import RECIPES
 from training.segmentation.task import Segmentation, vary

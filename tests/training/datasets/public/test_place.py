@@ -1,0 +1,75 @@
+"""Imported data is there whole or not at all, and says what it is."""
+
+import json
+
+import pytest
+
+from inference import UserError
+from training.classification.recipes import RECIPES
+from training.datasets.public import mini_imagenet
+from training.datasets.public.__main__ import main
+from training.datasets.public.place import place
+from training.engine.recipe import override
+from training.publish import publish
+
+
+def write(folder):
+    (folder / "train_50").mkdir()
+    (folder / "train_50" / "0_0.png").write_bytes(b"")
+    return {"source": "a dataset"}
+
+
+def test_nothing_is_left_of_what_failed(tmp_path):
+    def interrupted(folder):
+        write(folder)
+        raise KeyboardInterrupt
+
+    def full(folder):
+        write(folder)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(KeyboardInterrupt):
+        place(tmp_path / "new/out", "p2_data/office", interrupted)
+    with pytest.raises(UserError, match=r"p1_data .No space left on device.: choose"):
+        place(tmp_path / "new/out", "p1_data", full)
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_is_there_is_never_overwritten(tmp_path):
+    assert place(tmp_path, "p1_data", write).endswith("a dataset; images: train_50 1")
+    with pytest.raises(UserError, match="p1_data exists and holds a dataset: delete it or"):
+        place(tmp_path, "p1_data", write)
+    place(tmp_path, "p3_data", write)  # another part of the same hw1_data
+    (tmp_path / "p2_data/mini").mkdir(parents=True)
+    with pytest.raises(UserError, match="mini exists and holds something else"):
+        place(tmp_path, "p2_data/mini", write)
+    assert {path.name for path in tmp_path.iterdir()} == {"p1_data", "p2_data", "p3_data"}
+
+
+def test_generated_data_is_not_mixed_with_it(tmp_path):
+    (tmp_path / "SAMPLE_DATA.json").write_text("{}")
+    with pytest.raises(UserError, match="holds generated sample data, not to be mixed"):
+        place(tmp_path, "p1_data", write)
+
+
+def test_a_checkpoint_says_what_it_was_trained_on(tmp_path):
+    for part in ("p1_data", "p2_data/office", "p2_data/mini", "p3_data"):
+        place(tmp_path, part, lambda folder, part=part: {**write(folder), "source": part})
+    p1 = override(RECIPES["p1-a"], ["classes=10"])
+    assert publish._described(tmp_path / "p1_data", p1) == "p1_data"
+    assert publish._described(tmp_path / "p2_data", RECIPES["p2-a"]) == "p2_data/office"
+    (tmp_path / "p1_data/DATA.json").write_text(json.dumps([]))
+    assert publish._described(tmp_path / "p1_data", RECIPES["p1-a"]) == "course data"
+
+
+def test_the_command_line(tmp_path, capsys, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(mini_imagenet, "fill", interrupt)
+    assert main(["mini-imagenet", str(tmp_path), str(tmp_path / "out")]) == 130
+    assert "nothing was written" in capsys.readouterr().err and not any(tmp_path.iterdir())
+    for wrong in (["imagenet", "a", "b"], ["cifar10", "a", "b", "--seed", "-1"]):
+        with pytest.raises(SystemExit) as error:
+            main(wrong)
+        assert error.value.code == 2

@@ -1,0 +1,218 @@
+"""The whole life of a hosted checkpoint, and what publishing promises."""
+
+import dataclasses
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inference import UserError
+from training.classification.recipes import RECIPES
+from training.engine import fingerprint as same
+from training.engine.evaluate import Scored
+from training.engine.recipe import override
+from training.engine.run import record_of
+from training.publish import publish
+
+ROOT = Path(__file__).resolve().parents[3]
+SCRIPTS = ["hw1_1.sh", "hw1_2.sh", "hw1_3.sh", "hw1_download.sh", "mean_iou_evaluate.py"]
+
+
+def clone(place):
+    """Copies what a clone has, without any checkpoint."""
+    for folder in ("inference", "training"):
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, place / folder, ignore=ignore)
+    for name in SCRIPTS:
+        shutil.copy(ROOT / name, place / name)
+    for folder in ("weights", "docs"):
+        (place / folder).mkdir()
+    (place / "README.md").write_text("<!-- zoo -->\n<!-- /zoo -->\n")
+    (place / "inference" / "zoo.json").write_text('{"defaults": {}, "checkpoints": {}}')
+    return place
+
+
+def run(*command, cwd, **environment):
+    environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1", **environment}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Gives P1 data of three classes of coloured noise, in the course's layout."""
+    root = tmp_path_factory.mktemp("hw1_data") / "p1_data"
+    random = np.random.default_rng(0)
+    for part, count in (("train_50", 16), ("val_50", 4)):
+        (root / part).mkdir(parents=True)
+        for label in range(3):
+            for i in range(count):
+                pixels = random.integers(0, 120, (32, 32, 3), dtype=np.uint8)
+                pixels[..., label] += 100
+                Image.fromarray(pixels).save(root / part / f"{label}_{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data):
+    """Gives a repository with a run of two batches an epoch in it."""
+    root = clone(tmp_path_factory.mktemp("author"))
+    arguments = '{"widths": [4, 8], "depths": [1]}'
+    changes = ["classes=3", "epochs=2", "batch_size=20", f"arguments={arguments}", "lr=0.01"]
+    command = ["-m", "training.classification", "p1-a", "--data", str(data), *changes]
+    run(sys.executable, *command, cwd=root)
+    return root
+
+
+def test_a_run_explains_itself(trained):
+    result = json.loads((trained / "runs/p1-a-s0/result.json").read_text())
+    assert result["recipe"]["classes"] == 3
+    assert result["scores"]["images"] == 12 and 0 <= result["scores"]["val"] <= 1
+    assert {"torch", "device", "minutes", "revision", "data"} <= result.keys()
+
+
+def test_from_training_to_a_graders_csv(trained, data, tmp_path):
+    # The author publishes, says where it will be, and predicts.
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(trained / "weights")
+    )
+    handler.log_message = lambda *_: None
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/mine.pth"
+        command = [
+            "training.publish.publish",
+            "runs/p1-a-s0",
+            "--name",
+            "mine",
+            "--url",
+            url,
+            "--default",
+        ]
+        run(sys.executable, "-m", *command, cwd=trained)
+        assert "| `mine` | p1 |" in (trained / "README.md").read_text()
+        assert url in (trained / "docs" / "zoo.md").read_text()
+        images = str(data / "val_50")
+        run("bash", "hw1_1.sh", images, str(tmp_path / "author.csv"), cwd=trained)
+
+        # A clean clone has the record and not the file; the grader fetches and predicts.
+        clean = clone(tmp_path / "clone")
+        shutil.copy(trained / "inference/zoo.json", clean / "inference/zoo.json")
+        run("bash", "hw1_download.sh", cwd=clean, no_proxy="127.0.0.1")
+    finally:
+        server.shutdown()
+        server.server_close()
+    run("bash", "hw1_1.sh", images, str(tmp_path / "grader.csv"), cwd=clean)
+    assert (tmp_path / "grader.csv").read_bytes() == (tmp_path / "author.csv").read_bytes()
+
+    record = json.loads((clean / "inference/zoo.json").read_text())["checkpoints"]["mine"]
+    assert record["urls"] == [url] and record["trained_on"] == "own data (3 classes)"
+    assert record["scores"]["images"] == 12
+    state = torch.load(clean / "weights/mine.pth", weights_only=True)
+    kinds = {key: value.dtype for key, value in state.items()}
+    assert kinds["fc.weight"] == kinds["trunk.0.weight"] == torch.float16
+    assert kinds["trunk.1.running_var"] == torch.float32
+
+
+def test_scores_of_another_machine_are_added(trained, data):
+    run(
+        sys.executable,
+        "-m",
+        "training.publish.publish",
+        "runs/p1-a-s0",
+        "--name",
+        "more",
+        cwd=trained,
+    )
+    file = trained / "inference/zoo.json"
+    zoo = json.loads(file.read_text())
+    fast = zoo["checkpoints"]["more"]["scores"]["fast"]
+    scores = zoo["checkpoints"]["more"]["scores"]
+    assert "select" not in scores
+    scores["fast"] = {"cuda-fp16": {"score": 1.0, "agreement": 1.0}}
+    scores["select"] = "val"
+    file.write_text(json.dumps(zoo))
+    run(sys.executable, "-m", "training.publish.publish", "more", "--data", str(data), cwd=trained)
+    again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]
+    assert again["select"] == "val"
+    assert again["fast"] == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
+
+
+def test_a_record_may_leave_out_the_recipes_average_over_views(trained):
+    records = []
+    for name, *flag in (("views",), ("one-view", "--no-tta")):
+        command = ["training.publish.publish", "runs/p1-a-s0", "--name", name, *flag]
+        run(sys.executable, "-m", *command, cwd=trained)
+        zoo = json.loads((trained / "inference/zoo.json").read_text())
+        records.append(zoo["checkpoints"][name])
+    assert [record["tta"] for record in records] == [True, False]
+    assert records[0]["sha256"] == records[1]["sha256"]  # the weights are the same
+
+
+def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path):
+    recipe = dataclasses.asdict(override(RECIPES["p1-a"], ["classes=3"]))
+    (tmp_path / "result.json").write_text(json.dumps({"recipe": recipe, "data": str(data)}))
+    for name, said in (
+        ("a/b", "a name without / is needed"),
+        ("p3-small", "is a checkpoint of p3"),
+    ):
+        with pytest.raises(UserError, match=said):
+            publish.publish(tmp_path, name, None, [], False)
+    (tmp_path / "result.json").write_text("{")
+    with pytest.raises(UserError, match=r"cannot read .*result.json"):
+        publish.publish(tmp_path, "mine", None, [], False)
+
+
+def test_what_data_is_called(data, tmp_path):
+    course = RECIPES["p1-a"]
+    own = override(course, ["classes=3"])
+    gone = {"data": str(tmp_path / "gone")}
+    assert publish._described(data, own) == "own data (3 classes)"
+    assert publish._described(data, course) == "course data"
+    assert publish._trained_on(tmp_path, own, gone, data) == "unknown data"
+    noted = {**gone, "origin": "CIFAR-10"}
+    assert publish._trained_on(tmp_path, own, noted, data) == "CIFAR-10"
+    same.check(own, data, tmp_path)  # the run was on this data, before it was moved
+    assert publish._trained_on(tmp_path, own, gone, data) == "own data (3 classes)"
+
+
+def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
+    (tmp_path / ".gitignore").write_text("weights/*\n!weights/kept.pth\n")
+    for name, urls, said in (
+        ("mine", [], "only this machine has mine.pth"),
+        ("mine", ["https://example.org/mine.pth"], ""),
+        ("kept", [], ""),
+    ):
+        place = {"urls": urls, "folder": tmp_path / "weights"}
+        record = dataclasses.replace(record_of(RECIPES["p1-a"], name), **place)
+        publish._say_what_follows(record, default=name == "kept")
+        out, err = capsys.readouterr()
+        assert said in err and bool(said) == bool(err)
+        assert out == ("kept is what the scripts answer p1 with from now on\n" * (name == "kept"))
+
+
+@pytest.mark.parametrize(
+    ("images", "changed", "published"), [(406, 1, True), (406, 2, False), (2500, 6, False)]
+)
+def test_rounding_may_change_one_image_in_500_or_one_in_all(images, changed, published):
+    truth = np.zeros(images, np.int64)
+    before = Scored(truth.copy(), truth, 1.0, [""] * images)
+    after = before._replace(predictions=(np.arange(images) < changed).astype(np.int64))
+    if published:
+        assert publish._expect_same(before, after, Path("run")) == 1 - changed / images
+    else:
+        with pytest.raises(UserError, match="of run's predictions stay: not published"):
+            publish._expect_same(before, after, Path("run"))

@@ -1,0 +1,52 @@
+"""The zoo's tables in print, and the check that they are fresh."""
+
+import json
+import shutil
+
+import pytest
+
+from inference import UserError
+from training.publish import zoo_page
+from training.report import __main__ as command
+
+
+@pytest.fixture
+def place(pristine, tmp_path, monkeypatch):
+    """Gives a repository's root with a small zoo and a README with markers."""
+    (tmp_path / "inference").mkdir()
+    shutil.copy(pristine.zoo, tmp_path / "inference")
+    (tmp_path / "README.md").write_text("before\n\n<!-- zoo -->\nold\n<!-- /zoo -->\n\nafter\n")
+    monkeypatch.setattr(zoo_page, "ROOT", tmp_path)
+    return tmp_path
+
+
+def test_stale_tables_are_named_and_refreshed(place, capsys):
+    assert command.main(["--check"]) == 1
+    said = capsys.readouterr().err
+    assert "docs/zoo.md" in said and "README.md" in said and "python -m training.report" in said
+    assert zoo_page.refresh() == ["docs/zoo.md", "README.md"]
+    assert command.main(["--check"]) == 0 and zoo_page.refresh() == []
+    readme = (place / "README.md").read_text()
+    assert readme.startswith("before\n\n<!-- zoo -->\n| name |") and "old" not in readme
+    assert readme.endswith("<!-- /zoo -->\n\nafter\n") and "| `p3-small` | p3 |" in readme
+
+
+def test_a_change_of_the_zoo_makes_them_stale(place):
+    zoo_page.refresh()
+    zoo = json.loads((place / "inference" / "zoo.json").read_text())
+    record = zoo["checkpoints"]["p1-small"]
+    record["scores"] = {"metric": "accuracy", "fp32": 0.5, "images": 1000, "select": "val"}
+    record["urls"] = ["gdrive:ID"]
+    (place / "inference" / "zoo.json").write_text(json.dumps(zoo))
+    assert zoo_page.stale() == ["docs/zoo.md", "README.md"]
+    zoo_page.refresh()
+    line = next(
+        line for line in (place / "docs/zoo.md").read_text().splitlines() if "p1-small`" in line
+    )
+    assert "accuracy 0.5000 (1,000 images, which chose the epoch)" in line and "gdrive" in line
+
+
+def test_a_readme_without_markers_is_named(place):
+    (place / "README.md").write_text("nothing\n")
+    with pytest.raises(UserError, match="<!-- zoo -->"):
+        zoo_page.refresh()

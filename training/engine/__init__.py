@@ -1,0 +1,1 @@
+"""Train a recipe into a folder, whatever the problem."""
