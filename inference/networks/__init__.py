@@ -2,12 +2,16 @@
 
 Classifiers map images (N, 3, H, W) to logits (N, classes); `features(images)` gives (N, D), the
 input of their last linear layer. Segmentation networks return {"out": logits (N, classes, H, W)}.
+
+A network's class says where its head is, `HEAD` (prefixes of keys of the state dict), and, if it has
+stages whose rates may differ, how a key tells its stage: `STAGES`, a pattern with one group.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import Any, Mapping
+import re
+from typing import Any, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +62,18 @@ def build(name: str, classes: int, **arguments: Any) -> nn.Module:
         given = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         reason = str(error).split("\n")[0]
         raise UserError(f"network {name!r} cannot be built with {given}: {reason}") from error
+
+
+def head_prefixes(network: nn.Module) -> Tuple[str, ...]:
+    """Return the prefixes of the keys of a network's head: what new classes need anew."""
+    return getattr(network, "HEAD", ())
+
+
+def stage_of(network: nn.Module, key: str) -> Optional[int]:
+    """Return the stage that a key of the state dict belongs to, from 1; None where it is in none."""
+    pattern = getattr(network, "STAGES", None)
+    match = re.search(pattern, key) if pattern else None
+    return int(match[1]) if match else None
 
 
 def load_into(

@@ -49,6 +49,8 @@ class ConvNet(nn.Module):
             each step moves the logits far: at 1 the first hundreds of steps diverge.
     """
 
+    HEAD = ("fc.",)
+
     def __init__(
         self,
         classes: int,
@@ -91,6 +93,7 @@ class ReportNet(nn.Module):
         divide: Divides the convolutions' widths, 1..128: 12.4 GFLOP an image at 1.
     """
 
+    HEAD = ("fc.",)
     WIDTHS = (512, 1024, 512, 256, 128)
     HIDDEN = 128
 

@@ -119,6 +119,9 @@ class ResNet(Trunk):
             the original report put a classifier on ImageNet's 1000 logits. 0: no such layer.
     """
 
+    HEAD = ("fc.", "classifier.")
+    STAGES = r"\blayer(\d)\."
+
     def __init__(
         self,
         classes: int,
@@ -136,6 +139,11 @@ class ResNet(Trunk):
             self.classifier = mlp(logits, head or (), classes)
         else:
             self.fc = nn.Linear(POOLED, classes) if head is None else mlp(POOLED, head, classes)
+
+    @property
+    def head(self) -> nn.Module:
+        """The classifier: what learns when the rest is frozen."""
+        return self.fc if self.classifier is None else self.classifier
 
     def pooled(self, images: Tensor) -> Tensor:
         """Global average of the last stage: (N, 3, H, W) -> (N, 2048)."""

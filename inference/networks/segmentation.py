@@ -93,6 +93,8 @@ class FCN32(nn.Module):
 
     STRIDE = 32
 
+    HEAD = ("decoder.", "classifier.")
+
     def __init__(self, classes: int, width: int = 4096, transposed: bool = False) -> None:
         super().__init__()
         self.features = vgg16_bn()
@@ -153,6 +155,9 @@ class DeepLabV3(nn.Module):
             logits are then always in the result; it serves training alone.
     """
 
+    HEAD = ("classifier.", "aux_classifier.")
+    STAGES = r"\blayer(\d)\."
+
     def __init__(self, classes: int, aux: bool = False) -> None:
         super().__init__()
         self.backbone = Trunk((3, 4, 6, 3), output_stride=8)
@@ -194,6 +199,8 @@ class LRASPPHead(nn.Module):
 
 class LRASPP(nn.Module):
     """Dilated MobileNetV3-Large and LRASPP (section 6.4 of arXiv 1905.02244)."""
+
+    HEAD = ("classifier.",)
 
     def __init__(self, classes: int) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ there; all other values from that of the images' device.
 from training.augment.colour import grey, jitter, solarise, to_grey
 from training.augment.draws import chosen
 from training.augment.filters import blur
-from training.augment.geometry import crop, flip, rotate, shift, turn
+from training.augment.geometry import crop, dihedral, flip, rotate, shift
 from training.augment.mixing import cutmix, cutout, mixup
 from training.augment.trivial_augment import trivial
 
@@ -23,6 +23,7 @@ __all__ = [
     "crop",
     "cutmix",
     "cutout",
+    "dihedral",
     "flip",
     "grey",
     "jitter",
@@ -32,5 +33,4 @@ __all__ = [
     "solarise",
     "to_grey",
     "trivial",
-    "turn",
 ]

@@ -85,7 +85,7 @@ def _parts(
     return affine(width * cos, -height * sin, centre[0], width * sin, height * cos, centre[1])
 
 
-def turn(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def dihedral(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Applies one of the square's eight symmetries to each image and its mask, without sampling.
 
     Satellite images have no up.

@@ -10,6 +10,12 @@ import numpy as np
 
 from inference import UserError
 from inference.images import list_images
+from training.byol.recipes import ByolRecipe
+from training.data import cache
+from training.data.batches import Batches
+from training.engine.problem import Files
+
+MEASURED_TOGETHER = 250
 
 
 class Images(NamedTuple):
@@ -20,7 +26,7 @@ class Images(NamedTuple):
 
 
 def read(data: Path) -> Images:
-    """Lists `mini/train` of the course's P2 data, or any other folder that holds images.
+    """List `mini/train` of the course's P2 data, or any other folder that holds images.
 
     Labels come from `mini/train.csv` (filename, label) where it has any; the training never sees
     them.
@@ -49,3 +55,27 @@ def _labels(table: Path) -> dict[str, int]:
         raise UserError(f"{table} has no column {error}: mend it, or remove it") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{table} is no csv in UTF-8: mend it, or remove it") from error
+
+
+def batches(recipe: ByolRecipe, data: Path) -> tuple[Batches, Batches | None]:
+    """Return the training batches, uint8 images alone, and those that watch.
+
+    Images with labels, where there are any, are watched by their nearest neighbours: the same
+    images that are trained on, whose labels the training does not see.
+    """
+    paths, labels = read(data)
+    pixels = cache.images(paths, recipe.cache_size)
+    train = Batches((pixels,), range(len(paths)), recipe.batch_size, shuffle=True, seed=recipe.seed)
+    known = np.flatnonzero(labels >= 0)
+    if len(np.unique(labels[known])) < 2:
+        return train, None
+    if recipe.size == recipe.cache_size:
+        return train, Batches((pixels, labels), known, MEASURED_TOGETHER, shuffle=False)
+    pixels = cache.images([paths[i] for i in known], recipe.size)
+    arrays = pixels, labels[known]
+    return train, Batches(arrays, range(len(known)), MEASURED_TOGETHER, shuffle=False)
+
+
+def files(recipe: ByolRecipe, data: Path) -> list[Files]:
+    """Return the images that a run trains on; labels only watch it."""
+    return [Files(read(data).paths)]

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 
-class Online(nn.Module):
+class OnlineNetwork(nn.Module):
     """Backbone, projector and predictor.
 
     Args:
@@ -33,7 +33,7 @@ class Online(nn.Module):
         return projections, self.predictor(projections)
 
 
-class Target(nn.Module):
+class TargetNetwork(nn.Module):
     """An average of an online network's backbone and projector; takes no gradient.
 
     Its BatchNorm normalises by the batch it is given, as the authors' does, in training and
@@ -42,11 +42,11 @@ class Target(nn.Module):
     already, and nobody would read them: they are left out. Scales and shifts are averaged like
     all parameters.
 
-    With `target_norm=running`, which is there to be compared, it normalises by running statistics,
+    With `norm=running`, which is there to be compared, it normalises by running statistics,
     those of the online network: projections shrink together, and features lose (docs/results.md).
     """
 
-    def __init__(self, online: Online, norm: str):
+    def __init__(self, online: OnlineNetwork, norm: str):
         super().__init__()
         self.backbone = copy.deepcopy(online.backbone)
         self.projector = copy.deepcopy(online.projector)
@@ -58,8 +58,8 @@ class Target(nn.Module):
         self.requires_grad_(False)
         self.train()
 
-    def train(self, mode: bool = True) -> Target:
-        """Sets what BN normalises by, whatever the mode of the rest."""
+    def train(self, mode: bool = True) -> TargetNetwork:
+        """Set what BN normalises by, whatever the mode of the rest."""
         return super().train(mode and self.by_batch)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ class Target(nn.Module):
 
 
 def mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
-    """A head as the paper's: linear, BN, ReLU, linear."""
+    """Return a head as the paper's: linear, BN, ReLU, linear."""
     return nn.Sequential(
         nn.Linear(channels, hidden),
         nn.BatchNorm1d(hidden),
@@ -78,7 +78,7 @@ def mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def simsiam_mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
-    """SimSiam's projector (arXiv 2011.10566): three layers, BN after each, the last one plain."""
+    """Return SimSiam's projector (arXiv 2011.10566): three layers, BN after each, the last one plain."""
     layers: list[nn.Module] = []
     for width in (hidden, hidden):
         layers += [nn.Linear(channels, width, bias=False), nn.BatchNorm1d(width)]
@@ -89,7 +89,7 @@ def simsiam_mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def distance(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Squared distance of the normalised vectors, 2 - 2 cos, mean over the batch: in [0, 4].
+    """Return the squared distance of the normalised vectors, 2 - 2 cos, mean over the batch: in [0, 4].
 
     In fp32: near its end a cosine is 1 less what bf16 cannot tell from nothing.
     """
@@ -98,7 +98,7 @@ def distance(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def spread(projections: torch.Tensor) -> torch.Tensor:
-    """Standard deviation of the normalised projections, times sqrt(dimensions).
+    """Return the standard deviation of the normalised projections, times sqrt(dimensions).
 
     1: they point everywhere alike. 0: to one point, a collapse.
     """
@@ -107,7 +107,7 @@ def spread(projections: torch.Tensor) -> torch.Tensor:
 
 
 def tau(first: float, step: int, steps: int) -> float:
-    """The target's decay: 1 - (1 - first) * (cos(pi step / steps) + 1) / 2.
+    """Return the target's decay: 1 - (1 - first) * (cos(pi step / steps) + 1) / 2.
 
     Args:
         step: how many steps were done before this one.

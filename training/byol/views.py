@@ -1,80 +1,140 @@
-"""Two views of every image."""
+"""Two views of every image, as a recipe names them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from training import augment
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
+from training.engine.values import expect_share, named
+
+Normalise = Callable[[Tensor], Tensor]  # from [0, 1] to what the network takes
 
 
-def pair(
-    images: torch.Tensor, recipe, normalise: Callable[[torch.Tensor], torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draws a batch's two views as the recipe says, each image's of its own.
+@dataclass(frozen=True)
+class Views:
+    """What draws two views; `flip` is each image's chance to be mirrored."""
 
-    What both have is drawn of both at once: on a GPU half the launches.
+    flip: float = 0.5
 
-    Args:
-        images: float (N, 3, S, S) in [0, 1] at the cache's size.
-        normalise: from [0, 1] to what the network takes.
+    def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
+        """Return a batch's two views, each image's of its own.
 
-    Returns:
-        Both (N, 3, size, size), normalised.
+        Args:
+            images: float (N, 3, S, S) in [0, 1] at the cache's size.
+            size: side of the views, pixels.
+
+        Returns:
+            Both (N, 3, size, size), normalised.
+        """
+        raise NotImplementedError
+
+    def describe(self) -> list[str]:
+        """Return the views in words, a line each."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class ByolViews(Views):
+    """BYOL's sets of augmentations T and T' (arXiv 2006.07733, appendix B), drawn per image.
+
+    Pairs of numbers are (first view's, second view's).
+
+    Attributes:
+        area: share of the image that a crop keeps.
+        jitter: reach of brightness, contrast, saturation and hue.
+        blur: chances; the kernel is a tenth of the side.
+        solarise: chances.
     """
-    if recipe.views == "byol_pytorch":
-        images = normalise(augment.flip(images, recipe.flip))
-        views = _library(recipe.size)
+
+    area: tuple[float, float] = (0.08, 1.0)
+    jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1)
+    jitter_p: float = 0.8
+    grayscale: float = 0.2
+    blur: tuple[float, float] = (1.0, 0.1)
+    solarise: tuple[float, float] = (0.0, 0.2)
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a chance out of its range."""
+        expect_share(self, "flip", "jitter_p", "grayscale")
+
+    def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
+        """Return both views; what they have in common is drawn at once: half the launches."""
+        both = self._recolour(torch.cat((images, images)), size)
+        halves = both.chunk(2)
+        first, second = (normalise(self._filter(half, size, i)) for i, half in enumerate(halves))
+        return first, second
+
+    def _recolour(self, images: Tensor, size: int) -> Tensor:
+        """Return what T and T' have in common: float (N, 3, size, size) in [0, 1]."""
+        images, _ = augment.crop(images, size, self.area, mirror=self.flip)
+        brightness, contrast, saturation, hue = self.jitter
+        images = augment.jitter(
+            images, brightness, contrast, saturation, self.jitter_p, hue, shuffle=True
+        )
+        return augment.to_grey(images, self.grayscale)
+
+    def _filter(self, images: Tensor, size: int, which: int) -> Tensor:
+        """Return what differs: T (0) is always blurred, T' (1) seldom, and some solarised."""
+        if self.blur[which]:
+            images = augment.blur(images, kernel(size), p=self.blur[which])
+        if self.solarise[which]:
+            images = augment.solarise(images, p=self.solarise[which])
+        return images
+
+    def describe(self) -> list[str]:
+        """Return the views in words, a line each."""
+        low, high = self.area
+        reach = ", ".join(f"{value:g}" for value in self.jitter)
+        return [
+            f"crop of {low:.0%} to {high:.0%} of the area",
+            f"mirrored, chance {self.flip:g}",
+            f"brightness, contrast, saturation, hue by {reach}, chance {self.jitter_p:g}",
+            f"grey, chance {self.grayscale:g}",
+            f"blur, chance {self.blur[0]:g} in one view, {self.blur[1]:g} in the other",
+            f"solarised, chance {self.solarise[0]:g} and {self.solarise[1]:g}",
+        ]
+
+
+@dataclass(frozen=True)
+class ByolPytorchViews(Views):
+    """byol_pytorch's default views (0.5.7 to 0.8): each draw is one for the whole batch.
+
+    Images are mirrored and normalised before, as the original report did.
+    NOTE: there Python's generator draws whether to jitter and to blur; here torch's, which a run
+    seeds.
+    """
+
+    def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
+        """Return both views."""
+        images = normalise(augment.flip(images, self.flip))
+        views = _library(size)
         first, second = (
             views(images).contiguous(memory_format=torch.channels_last) for _ in range(2)
         )
         return first, second
-    both = _recoloured(torch.cat((images, images)), recipe)
-    first, second = (
-        normalise(_filtered(view, recipe, which)) for which, view in enumerate(both.chunk(2))
-    )
-    return first, second
+
+    def describe(self) -> list[str]:
+        """Return the views in words, a line each."""
+        return [
+            "byol_pytorch’s own, drawn once for a batch",
+            f"before them mirrored, chance {self.flip:g}",
+        ]
 
 
-def _recoloured(images: torch.Tensor, recipe) -> torch.Tensor:
-    """Draws what BYOL's sets T and T' have in common (arXiv 2006.07733, appendix B).
-
-    Args:
-        images: float (N, 3, S, S) in [0, 1].
-
-    Returns:
-        (N, 3, size, size) in [0, 1].
-    """
-    images, _ = augment.crop(images, recipe.size, recipe.area, mirror=recipe.flip)
-    brightness, contrast, saturation, hue = recipe.jitter
-    images = augment.jitter(
-        images, brightness, contrast, saturation, recipe.jitter_chance, hue, shuffle=True
-    )
-    return augment.to_grey(images, recipe.grey)
-
-
-def _filtered(images: torch.Tensor, recipe, which: int) -> torch.Tensor:
-    """Draws what differs in T (0: always blurred) and T' (1: seldom blurred, some solarised)."""
-    if recipe.blur[which]:
-        images = augment.blur(images, kernel(recipe.size), p=recipe.blur[which])
-    if recipe.solarise[which]:
-        images = augment.solarise(images, p=recipe.solarise[which])
-    return images
+VIEWS = named(ByolViews, ByolPytorchViews)
 
 
 def kernel(size: int) -> int:
-    """Gives the extent of the blur: a tenth of the side, odd; 23 for the paper's 224."""
+    """Return the extent of the blur: a tenth of the side, odd; 23 for the paper's 224."""
     return max(3, size // 10 + 1 - size // 10 % 2)
 
 
-def _library(size: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    """byol_pytorch's default views (0.5.7 to 0.8): each draw is one for the whole batch.
-
-    NOTE: there Python's generator draws whether to jitter and to blur; here torch's, which a run
-    seeds.
-    """
+def _library(size: int) -> Callable[[Tensor], Tensor]:
     from torchvision import transforms  # a second's import, for this recipe alone
 
     return transforms.Compose(

@@ -10,103 +10,118 @@ The others are ours.
 
 from __future__ import annotations
 
-from training.classification.recipe import Recipe
+from functools import partial
+from pathlib import Path
 
-P1 = {
+from training.augment.augmentations import (
+    CutMix,
+    Flip,
+    GaussianBlur,
+    Grayscale,
+    MixUp,
+    RandomResizedCrop,
+    Rotate,
+    Shift,
+    TrivialAugment,
+)
+from training.classification import data as classifier_data
+from training.classification.losses import CrossEntropy
+from training.classification.recipe import ClassificationRecipe
+from training.data.labels import Labelled, from_names
+from training.engine.optimizers import SGD, AdamW
+from training.engine.schedules import CosineCycle, Step, WarmupCosine
+from training.engine.selection import HeldOut, LastEpoch
+
+RAW = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}  # pixels as they are, in [0, 1]
+
+RECIPES = {
     # Small and long, half of it at three quarters of the size. No image is held out: the last
     # epoch, when the rate has come down, needs no choice.
-    "p1-a": Recipe(
+    "p1-a": ClassificationRecipe(
         name="p1-a",
-        task="p1",
+        problem="p1",
         network="convnet",
         classes=50,
         epochs=240,
         batch_size=128,
-        lr=0.1,
-        warmup=0.1,
-        weight_decay=5e-4,
-        select="last",
-        held_out=0.0,
+        optimizer=SGD(lr=0.1, weight_decay=5e-4),
+        schedule=WarmupCosine(0.1),
+        select_epoch_by=LastEpoch(),
         tta=True,
-        early_size=24,
-        early=0.5,
-        shift=4,
-        trivial=1.0,
-        cutmix=0.5,
-        label_smoothing=0.1,
+        small_size=24,
+        small_until=0.5,
+        augment=(Shift(4), Flip(), TrivialAugment(1.0), CutMix(0.5)),
+        loss=CrossEntropy(0.1),
     ),
     # 12.4 GFLOP an image forward: for a GPU. arguments={"divide":4} makes it 0.8.
-    "p1-a-report": Recipe(
+    "p1-a-report": ClassificationRecipe(
         name="p1-a-report",
-        task="p1",
+        problem="p1",
         network="report_cnn",
         classes=50,
-        initialise="torch",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
+        init="torch",
+        **RAW,
         epochs=100,
-        patience=25,
         batch_size=64,
-        optimizer="adamw",
-        lr=5e-4,
-        lr_min=2.5e-5,
-        schedule="cosine_restart",
-        period=10,
-        weight_decay=0.01,
-        decay_all=True,
+        optimizer=AdamW(lr=5e-4, weight_decay=0.01, decay_norm_and_bias=True),
+        schedule=CosineCycle(period=10, lr_min=2.5e-5),
+        select_epoch_by=HeldOut(0.05, patience=25),
         ema=0.0,
         size=64,
-        cache_size=64,
-        rotate=30.0,
+        augment=(Flip(), Rotate(30.0)),
     ),
     # ImageNet's weights (torchvision's), every layer trained, the early ones slowly.
-    "p1-b": Recipe(
+    "p1-b": ClassificationRecipe(
         name="p1-b",
-        task="p1",
+        problem="p1",
         network="resnext101_64x4d",
         classes=50,
         pretrained="imagenet",
         epochs=30,
         batch_size=64,
-        optimizer="adamw",
-        lr=1e-3,
-        layer_decay=0.4,
-        warmup=0.1,
-        weight_decay=0.05,
+        optimizer=AdamW(lr=1e-3, weight_decay=0.05, layer_decay=0.4),
+        schedule=WarmupCosine(0.1),
         ema=0.9995,
         tta=True,
         size=128,
-        cache_size=32,
-        crop=0.4,
-        trivial=0.5,
-        cutmix=0.5,
-        mixup=0.2,
-        label_smoothing=0.1,
+        augment=(
+            RandomResizedCrop(0.4, cache=32),
+            Flip(),
+            TrivialAugment(0.5),
+            CutMix(0.5),
+            MixUp(0.2),
+        ),
+        loss=CrossEntropy(0.1),
     ),
-    "p1-b-report": Recipe(
+    "p1-b-report": ClassificationRecipe(
         name="p1-b-report",
-        task="p1",
+        problem="p1",
         network="resnext101_64x4d",
         classes=50,
-        initialise="torch",
+        init="torch",
         pretrained="imagenet",
-        mean=(0.0, 0.0, 0.0),
-        std=(1.0, 1.0, 1.0),
+        **RAW,
         epochs=100,
-        patience=25,
         batch_size=64,
-        optimizer="adamw",
-        lr=7.5e-5,
-        schedule="step",
-        period=10,
-        gamma=0.1,
-        weight_decay=0.01,
-        decay_all=True,
+        optimizer=AdamW(lr=7.5e-5, weight_decay=0.01, decay_norm_and_bias=True),
+        schedule=Step(period=10, gamma=0.1),
+        select_epoch_by=HeldOut(0.05, patience=25),
         ema=0.0,
         size=100,
-        cache_size=100,
-        rotate=30.0,
-        grey=0.2,
-        blur=3,
+        augment=(Flip(), Rotate(30.0), Grayscale(0.2), GaussianBlur(3)),
     ),
 }
+
+
+def read(data: Path, part: str) -> Labelled:
+    """List the images of `train_50` or `val_50`, whose names tell the class: `{class}_{id}.png`.
+
+    Raises:
+        UserError: the layout is not the course's.
+    """
+    return from_names(data / f"{part}_50")
+
+
+batches = partial(classifier_data.batches, read)
+files = partial(classifier_data.files, read)
+evaluate = partial(classifier_data.evaluate, read)

@@ -37,62 +37,63 @@ frozen backbone's BatchNorm moved.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
-from training.classification.recipe import Recipe
+from training.augment.augmentations import (
+    ColorJitter,
+    CutMix,
+    Flip,
+    Grayscale,
+    RandomResizedCrop,
+    Rotate,
+)
+from training.classification import data as classifier_data
+from training.classification.losses import CrossEntropy
+from training.classification.recipe import ClassificationRecipe
+from training.data.labels import Labelled, from_csv
+from training.engine.optimizers import Adam, AdamW
+from training.engine.schedules import Step, WarmupCosine
+from training.engine.selection import BestOnVal, LastEpoch
 
-A = Recipe(
+A = ClassificationRecipe(
     name="p2-a",
-    task="p2",
+    problem="p2",
     network="resnet50",
     arguments={"head": [512]},
     classes=65,
     epochs=60,
     batch_size=64,
-    optimizer="adamw",
-    lr=1e-3,
-    warmup=0.1,
-    weight_decay=0.05,
+    optimizer=AdamW(lr=1e-3, weight_decay=0.05),
+    schedule=WarmupCosine(0.1),
     ema=0.99,  # of about 100 steps: there are but 1,440 in 60 epochs of 1,550 images
-    select="last",
-    held_out=0.0,
+    select_epoch_by=LastEpoch(),
     tta=True,
     size=128,
-    cache_size=160,
-    crop=0.3,
-    jitter=0.4,
-    cutmix=0.3,
-    label_smoothing=0.1,
+    augment=(RandomResizedCrop(0.3, cache=160), Flip(), ColorJitter(0.4), CutMix(0.3)),
+    loss=CrossEntropy(0.1),
 )
-TUNED = {"pretrained": "", "layer_decay": 0.8}
+TUNED = {"pretrained": "", "optimizer": replace(A.optimizer, layer_decay=0.8)}
 FROZEN = {"pretrained": "", "frozen": True}
 
-A_REPORT = Recipe(
+A_REPORT = ClassificationRecipe(
     name="p2-a-report",
-    task="p2",
+    problem="p2",
     network="resnet50",
     arguments={"logits": 1000, "head": [512, 128]},
     classes=65,
-    initialise="torch",
+    init="torch",
     epochs=200,
-    patience=50,
     batch_size=64,
-    optimizer="adam",
-    lr=3e-4,
-    schedule="step",
-    period=10,
-    gamma=0.1,
-    weight_decay=5e-4,
-    decay_all=True,
+    optimizer=Adam(lr=3e-4, weight_decay=5e-4, decay_norm_and_bias=True),
+    schedule=Step(period=10, gamma=0.1),
     ema=0.0,
-    select="val",
-    held_out=0.0,
+    select_epoch_by=BestOnVal(patience=50),
     size=128,
-    cache_size=128,
-    rotate=30.0,
-    grey=0.2,
+    augment=(Flip(), Rotate(30.0), Grayscale(0.2)),
 )
 
-P2 = {
+RECIPES = {
     "p2-a": A,
     "p2-b": replace(A, name="p2-b", **TUNED),
     "p2-c": replace(A, name="p2-c", **TUNED),
@@ -103,27 +104,38 @@ P2 = {
     "p2-c-report": replace(A_REPORT, name="p2-c-report", pretrained=""),
     "p2-d-report": replace(A_REPORT, name="p2-d-report", pretrained="", frozen=True),
     "p2-e-report": replace(A_REPORT, name="p2-e-report", pretrained="", frozen=True),
-    # A backbone for B and D from the labels of `mini`, where there are some: what
-    # `pretrained=runs/p2-supervised-s0/best.pth` takes, the classifier left out. 5 % of train is
-    # measured. No label smoothing and no mixtures: they raise the accuracy here and lower that of
-    # frozen features elsewhere (arXiv 2010.16402).
-    "p2-supervised": Recipe(
+}
+# A backbone for B and D from the labels of `mini`, where there are some: what
+# `pretrained=runs/p2-supervised-s0/best.pth` takes, the classifier left out. 5 % of train is
+# measured. No label smoothing and no mixtures: they raise the accuracy here and lower that of
+# frozen features elsewhere (arXiv 2010.16402).
+SUPERVISED = {
+    "p2-supervised": ClassificationRecipe(
         name="p2-supervised",
-        task="mini",
+        problem="mini",
         network="resnet50",
         classes=64,
         epochs=100,
         batch_size=128,
-        optimizer="adamw",
-        lr=1e-3,
-        warmup=0.1,
-        weight_decay=0.05,
-        select="last",
-        held_out=0.05,
+        optimizer=AdamW(lr=1e-3, weight_decay=0.05),
+        schedule=WarmupCosine(0.1),
+        select_epoch_by=LastEpoch(val_fraction=0.05),
         size=128,
-        cache_size=160,
-        crop=0.2,
-        jitter=0.4,
-        grey=0.1,
+        augment=(RandomResizedCrop(0.2, cache=160), Flip(), ColorJitter(0.4), Grayscale(0.1)),
     ),
 }
+
+
+def read(data: Path, part: str, folder: str = "office") -> Labelled:
+    """List the images of a part of `office`, or of `mini`, whose csv tells the class.
+
+    Raises:
+        UserError: the layout is not the course's.
+    """
+    return from_csv(data / folder / f"{part}.csv", data / folder / part)
+
+
+read_mini = partial(read, folder="mini")
+batches, mini_batches = (partial(classifier_data.batches, r) for r in (read, read_mini))
+files, mini_files = (partial(classifier_data.files, r) for r in (read, read_mini))
+evaluate = partial(classifier_data.evaluate, read)

@@ -1,6 +1,6 @@
 """predictions.csv: filename,label,predicted of every image of val, beside a run's `result.json`.
 
-It is all that a table needs of a run: weights need not be carried along.
+It is all that the comparison of settings needs of a run: weights need not be carried along.
 """
 
 from __future__ import annotations
@@ -11,28 +11,26 @@ from pathlib import Path
 
 import numpy as np
 
-from training.engine.checkpoint import write_whole
-
 NAME = "predictions.csv"
 HEADER = ("filename", "label", "predicted")
 
 
 def read(file: Path, names: list[str], labels: np.ndarray) -> np.ndarray | None:
-    """Gives a file's labels, int64 (N,); None where it is not of these images, or not there."""
+    """Return a file's predictions, int64 (N,); None where it is not of these images, or damaged."""
     try:
-        with file.open(newline="") as text:
+        with file.open(newline="", encoding="utf-8", errors="surrogateescape") as text:
             rows = list(csv.DictReader(text))
         said = [(row["filename"], int(row["label"])) for row in rows]
         predicted = np.array([int(row["predicted"]) for row in rows])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error):
         return None
     return predicted if said == list(zip(names, labels.tolist(), strict=True)) else None
 
 
-def write(file: Path, names: list[str], labels: np.ndarray, predicted: np.ndarray) -> None:
-    """Writes a file, whole or not at all; arguments as `read`, the labels int64 (N,)."""
+def table(names: list[str], labels: np.ndarray, predicted: np.ndarray) -> bytes:
+    """Return a file's content; arguments as `read`, the labels int64 (N,)."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
     writer.writerows(zip(names, labels.tolist(), predicted.tolist(), strict=True))
-    write_whole(file, text.getvalue().encode())
+    return text.getvalue().encode("utf-8", "surrogateescape")

@@ -15,27 +15,22 @@ import hashlib
 import math
 import os
 import platform
-import signal
-import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 
 import numpy as np
-import torch
+from filelock import FileLock
 
 from inference import UserError, landcover
-from inference.images import read_pixels, read_rgb, reason
-from training.engine.locks import locked
+from inference.images import read_ahead, read_pixels, read_rgb, reason
 
 CACHE = Path("runs/cache")
+AHEAD, CHUNK = 256, 16  # images that threads decode ahead of need, and at a time
 
 
 def images(paths: Sequence[Path], size: int, cache: Path = CACHE) -> np.ndarray:
-    """Gives images as uint8 (N, size, size, 3), RGB, memory-mapped and read-only.
+    """Return images as uint8 (N, size, size, 3), RGB, memory-mapped and read-only.
 
     Raises:
         UserError: an image cannot be read (it is named); the cache cannot be written.
@@ -44,7 +39,7 @@ def images(paths: Sequence[Path], size: int, cache: Path = CACHE) -> np.ndarray:
 
 
 def masks(paths: Sequence[Path], size: int, cache: Path = CACHE) -> np.ndarray:
-    """Gives land-cover masks as uint8 (N, size, size) of class indices, 255 where no class.
+    """Return land-cover masks as uint8 (N, size, size) of class indices, 255 where no class.
 
     Raises:
         UserError: as `images`; a mask of another size, since masks are never resized.
@@ -79,7 +74,7 @@ def _mapped(
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[bool]:
-    """Lets one process after the other in; the system opens the gate when one of them dies.
+    """Let one process after the other in; the system opens the gate when one of them dies.
 
     NOTE: On a network drive the lock may be one among this host's processes alone. Then hosts build
     side by side, each a file of its own, and the last one's is kept.
@@ -89,22 +84,23 @@ def _one_at_a_time(folder: Path) -> Iterator[bool]:
     """
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder, wait=True))
+            stack.enter_context(FileLock(folder / ".lock"))
             alone = True
-        except OSError:
+        except (OSError, NotImplementedError):
             alone = False
         yield alone
 
 
 def _key(paths: Sequence[Path]) -> str:
-    """Names the images' content by their places, sizes and times: a change makes a new array."""
+    """Return a name of the images' content, by their places, sizes and times: a change is seen."""
     digest = hashlib.sha256()
     for path in paths:
         try:
             status = path.stat()
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror}") from error
-        digest.update(f"{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        place = os.fsencode(path.resolve())
+        digest.update(place + f"\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -114,7 +110,13 @@ def _build(file: Path, paths: Sequence[Path], shape: tuple[int, ...], read: Call
     temporary = file.with_name(f".{file.name}.{alone}.tmp")
     try:
         _allocate(temporary, (len(paths), *shape))
-        _decode(temporary, paths, read)
+        array = np.lib.format.open_memmap(temporary, "r+")
+        for index, image in enumerate(read_ahead(paths, read, ahead=AHEAD, chunk=CHUNK)):
+            if isinstance(image, Exception):  # a decoder can raise anything on garbage
+                raise UserError(
+                    f"cannot read {paths[index]}: {reason(image)}; mend or remove it"
+                ) from image
+            array[index] = image
         os.replace(temporary, file)
     except OSError as error:
         size = math.ceil(len(paths) * math.prod(shape) / 1e6)
@@ -126,7 +128,7 @@ def _build(file: Path, paths: Sequence[Path], shape: tuple[int, ...], read: Call
 
 
 def _allocate(file: Path, shape: tuple[int, ...]) -> None:
-    """Makes an .npy file with room on the disk for all of it.
+    """Make an .npy file with room on the disk for all of it.
 
     Without that, writing to a mapped page of a full disk would kill the process (SIGBUS).
     """
@@ -143,99 +145,3 @@ def _allocate(file: Path, shape: tuple[int, ...]) -> None:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
                 raise
         stream.truncate(start + size)  # macOS, or such a drive: a full disk is not foreseen
-
-
-def _decode(file: Path, paths: Sequence[Path], read: Callable) -> None:
-    every = np.arange(len(paths))
-    workers = min(_cores(), len(paths) // 100)
-    if workers < 2:  # starting processes would take longer
-        _fill(file, every, paths, read=read)
-        return
-    parts = np.array_split(every, min(len(paths), 4 * workers))
-    work = partial(_fill, file, read=read)
-    with warnings.catch_warnings():
-        # A fork of a process with threads, of which the workers use none. New interpreters would
-        # import everything once more.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        pool = ProcessPoolExecutor(workers, get_context("fork"), _serve)
-        try:
-            list(pool.map(work, parts, [[paths[i] for i in part] for part in parts]))
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _serve() -> None:
-    """Prepares a worker, which is to report nothing and to outlive nobody."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent reports Ctrl-C, once
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    # A parent that was killed tells no one; its end of this pipe closes all the same.
-    connection.wait([parent_process().sentinel])
-    os._exit(1)
-
-
-def _fill(file: Path, indices: np.ndarray, paths: Sequence[Path], *, read: Callable) -> None:
-    array = np.lib.format.open_memmap(file, "r+")
-    for index, path in zip(indices, paths, strict=True):
-        try:
-            array[index] = read(path)
-        except Exception as error:  # a decoder can raise anything on garbage
-            raise UserError(f"cannot read {path}: {reason(error)}; mend or remove it") from error
-
-
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
-class Batches:
-    """An epoch's batches: a seeded permutation of the images, cut into equal parts.
-
-    Iterating yields tensors `(first array's items, second array's items, ...)`, in pinned memory
-    where there is a GPU. The order is a function of the seed and the epoch alone. Among several
-    processes each takes its share of every batch's images.
-
-    Args:
-        arrays: of equal length N, numpy.
-        indices: which of the N to use.
-        batch_size: of all processes together, which share it equally.
-        shuffle: whether to permute, and to drop a last batch that is not full; else all are
-            given, in order.
-    """
-
-    def __init__(self, arrays, indices, batch_size, shuffle, seed=0, rank=0, world=1):
-        # Plain views: each slice of a memory map would be made a memory map of its own.
-        self.arrays = [np.asarray(array) for array in arrays]
-        self.batch_size, self.shuffle = batch_size, shuffle
-        self.indices = np.asarray(indices)
-        self.seed, self.rank, self.world, self.epoch = seed, rank, world, 0
-        if shuffle and len(self.indices) < batch_size:
-            raise UserError(f"{len(self.indices)} images make no batch: lower batch_size")
-
-    def __len__(self) -> int:
-        full, rest = divmod(len(self.indices), self.batch_size)
-        return full if self.shuffle else full + (rest > 0)
-
-    def parts(self) -> list[np.ndarray]:
-        """Gives the indices of this process's part of each batch."""
-        order = self.indices
-        if self.shuffle:
-            order = np.random.default_rng([self.seed, self.epoch]).permutation(order)
-        starts = range(0, len(self) * self.batch_size, self.batch_size)
-        return [order[i : i + self.batch_size][self.rank :: self.world] for i in starts]
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
-        # No thread: gathering takes microseconds, and while a GPU trains nobody waits for it.
-        for chosen in self.parts():
-            yield tuple(_gather(array, chosen) for array in self.arrays)
-
-
-def _gather(array: np.ndarray, chosen: np.ndarray) -> torch.Tensor:
-    """Copies items of an array straight to where they are sent from."""
-    kind = torch.from_numpy(np.empty(0, array.dtype)).dtype
-    shape = (len(chosen), *array.shape[1:])
-    items = torch.empty(shape, dtype=kind, pin_memory=torch.cuda.is_available())
-    # mode: with the default, numpy fills a buffer of its own first
-    np.take(array, chosen, 0, out=items.numpy(), mode="clip")
-    return items

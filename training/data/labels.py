@@ -1,4 +1,4 @@
-"""The course's folders of labelled images."""
+"""Labelled images: classes that names tell, or that a csv does."""
 
 from __future__ import annotations
 
@@ -20,34 +20,26 @@ class Labelled(NamedTuple):
     labels: np.ndarray
 
 
-def read(task: str, data: Path, part: str) -> Labelled:
-    """Lists a part of a problem's data.
-
-    Args:
-        task: p1 (names tell the class: `{class}_{id}.png`), p2 (office, whose csv does) or mini
-            (the images to pre-train on, where their csv has labels).
-        data: `hw1_data/p1_data` or `hw1_data/p2_data`.
-        part: train or val.
+def from_names(folder: Path) -> Labelled:
+    """List a folder's images whose names are `{class}_{id}`.
 
     Raises:
-        UserError: the layout is not the course's.
+        UserError: no image; one whose name tells no class.
     """
-    if task == "p1":
-        return _from_names(data / f"{part}_50")
-    folder = data / ("mini" if task == "mini" else "office")
-    return _from_csv(folder / f"{part}.csv", folder / part)
-
-
-def _from_names(folder: Path) -> Labelled:
     paths = list_images(folder)
     matches = [re.fullmatch(r"(\d+)_\d+", path.stem) for path in paths]
     for path, match in zip(paths, matches, strict=True):
         if not match:
             raise UserError(f"{path} has no class in its name: it should be like 12_345.png")
-    return Labelled(paths, np.array([int(match[1]) for match in matches]))
+    return Labelled(paths, np.array([int(match[1]) for match in matches if match]))
 
 
-def _from_csv(table: Path, folder: Path) -> Labelled:
+def from_csv(table: Path, folder: Path) -> Labelled:
+    """List the images of a csv with columns filename and label.
+
+    Raises:
+        UserError: the csv cannot be read, lists no image, or lacks a label.
+    """
     try:
         with table.open(newline="", encoding="utf-8-sig") as text:
             rows = list(csv.DictReader(text))
@@ -62,37 +54,9 @@ def _from_csv(table: Path, folder: Path) -> Labelled:
 
 
 def check_classes(labels: np.ndarray, classes: int, where: Path) -> None:
-    """Makes sure that labels are within [0, classes) and that none is without an image.
-
-    Raises:
-        UserError: otherwise.
-    """
+    """Raise UserError unless labels are within [0, classes) and none is without an image."""
     if labels.min() < 0 or labels.max() >= classes:
         raise UserError(f"labels in {where} reach {labels.max()}, classes={classes} allows less")
     missing = sorted(set(range(classes)) - set(labels.tolist()))
     if missing:
         raise UserError(f"no image of class {missing[0]} in {where} ({len(missing)} have none)")
-
-
-def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Splits indices into those to train on and those that choose the epoch, class by class.
-
-    Args:
-        share: of each class, at least one image of it, unless it has no other; 0 holds nothing out.
-
-    Raises:
-        UserError: no class has two images.
-    """
-    everything = np.arange(len(labels))
-    if not share:
-        return everything, everything[:0]
-    random = np.random.default_rng(seed)
-    held = [
-        random.permutation(np.flatnonzero(labels == label))[: max(1, round(share * count))]
-        for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
-        if count > 1
-    ]
-    if not held:
-        raise UserError("no class has two images to hold one out: add held_out=0 select=last")
-    chosen = np.sort(np.concatenate(held))
-    return np.setdiff1d(everything, chosen), chosen

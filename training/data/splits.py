@@ -1,4 +1,4 @@
-"""A share of the labels, and epochs that go through few images several times."""
+"""Which images are trained on: those held out, and a share of the labels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,40 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from training.data.cache import Batches
+from inference import UserError
 
 
-def part(labels: np.ndarray, indices: Sequence[int], fraction: float, seed: int) -> np.ndarray:
-    """Chooses a share of the images of each class, at least one: sorted indices.
+def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the indices to train on and those held out, split class by class.
+
+    Args:
+        labels: of all images, (N,).
+        share: of each class, at least one image of it, unless it has no other; 0 holds nothing out.
+
+    Raises:
+        UserError: no class has two images.
+    """
+    everything = np.arange(len(labels))
+    if not share:
+        return everything, everything[:0]
+    random = np.random.default_rng(seed)
+    held = [
+        random.permutation(np.flatnonzero(labels == label))[: max(1, round(share * count))]
+        for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
+        if count > 1
+    ]
+    if not held:
+        raise UserError(
+            "no class has two images to hold one out: add 'select_epoch_by=LastEpoch()'"
+        )
+    chosen = np.sort(np.concatenate(held))
+    return np.setdiff1d(everything, chosen), chosen
+
+
+def subsample_per_class(
+    labels: np.ndarray, indices: Sequence[int] | np.ndarray, fraction: float, seed: int
+) -> np.ndarray:
+    """Return the sorted indices of a share of each class's images, at least one of each.
 
     The choice hangs on the labels, the indices and the seed alone, whatever is trained on it, and
     a larger fraction contains a smaller one.
@@ -27,26 +56,3 @@ def part(labels: np.ndarray, indices: Sequence[int], fraction: float, seed: int)
         own = random.permutation(indices[labels[indices] == label])
         chosen.append(own[: max(1, round(fraction * len(own)))])
     return np.sort(np.concatenate(chosen))
-
-
-class Repeated(Batches):
-    """Batches of an epoch that goes through the images `repeat` times, in a new order each time.
-
-    An image is in a batch twice at most.
-    """
-
-    def __init__(self, *arguments, repeat: int, **more):
-        super().__init__(*arguments, **more)
-        self.repeat = repeat
-
-    def __len__(self) -> int:
-        return self.repeat * len(self.indices) // self.batch_size
-
-    def parts(self) -> list[np.ndarray]:
-        """Gives the indices of this process's part of each batch."""
-        orders = [
-            np.random.default_rng([self.seed, self.epoch, turn]).permutation(self.indices)
-            for turn in range(self.repeat)
-        ]
-        order = np.concatenate(orders)[: len(self) * self.batch_size]
-        return [batch[self.rank :: self.world] for batch in np.split(order, len(self))]

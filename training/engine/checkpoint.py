@@ -1,7 +1,7 @@
 """What a run leaves on disk: every file whole or not at all, so that a kill at any moment is safe.
 
 last.ckpt        everything that the same command needs to go on from the last whole epoch
-best.pth         bare fp32 state dict of what the task exports at the epoch that was chosen
+best.pth         bare fp32 state dict of what is exported at the epoch that was chosen
 epoch-0001.pth   the same at the epochs that the recipe keeps, counted from 1
 metrics.csv      what was measured, an epoch a row, counted from 0
 tensorboard/     the same for TensorBoard
@@ -14,15 +14,18 @@ import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from inference import UserError
 
+FORMAT = 2  # of last.ckpt
+
 
 def write_whole(file: Path, content: bytes | memoryview) -> None:
-    """Writes a file beside its place and renames it into place.
+    """Write a file beside its place and rename it into place.
 
     The name beside it is always the same: a run that was killed while it wrote does not litter.
 
@@ -41,8 +44,8 @@ def write_whole(file: Path, content: bytes | memoryview) -> None:
         ) from error
 
 
-def save(content: Mapping, file: Path) -> None:
-    """Writes what `torch.load` reads.
+def save(content: Mapping[str, Any], file: Path) -> None:
+    """Write what `torch.load` reads.
 
     Raises:
         UserError: as `write_whole`.
@@ -53,8 +56,35 @@ def save(content: Mapping, file: Path) -> None:
     write_whole(file, buffer.getbuffer())
 
 
+def save_state(state: Mapping[str, Any], file: Path) -> None:
+    """Write everything that a run goes on from.
+
+    Raises:
+        UserError: as `write_whole`.
+    """
+    save({"format": FORMAT, **state}, file)
+
+
+def load_state(file: Path) -> dict[str, Any] | None:
+    """Return what a run goes on from, on the CPU; None where nothing is there yet.
+
+    Raises:
+        UserError: the file is damaged, or of another version of this program.
+    """
+    if not file.exists():
+        return None
+    try:
+        state = torch.load(file, "cpu", weights_only=True)
+        if state.get("format") == FORMAT:
+            return state
+        reason = "another version of this program wrote it"
+    except Exception as error:  # strange bytes make an unpickler raise nearly anything
+        reason = f"it cannot be read ({type(error).__name__})"
+    raise UserError(f"cannot go on from {file}: {reason}; remove it to begin anew")
+
+
 def save_weights(network: nn.Module, file: Path) -> None:
-    """Writes a bare state dict: fp32, on the CPU, contiguous as the networks are built."""
+    """Write a bare state dict: fp32, on the CPU, contiguous as the networks are built."""
     state = network.state_dict()
     save({key: _plain(value) for key, value in state.items()}, file)
 
@@ -64,19 +94,25 @@ def _plain(value: torch.Tensor) -> torch.Tensor:
     return (value.float() if value.is_floating_point() else value).contiguous()
 
 
-def add_row(file: Path, row: Mapping[str, object]) -> None:
-    """Adds an epoch's row to a csv; rows of epochs that are done again are dropped.
+def add_row(file: Path, row: Mapping[str, Any]) -> None:
+    """Add an epoch's row to a csv; rows of epochs that are done again are dropped.
 
     Args:
         row: `epoch` and what was measured.
+
+    Raises:
+        UserError: the file there is damaged, or cannot be written.
     """
     rows = []
     if file.exists():
-        with file.open(newline="") as text:
-            rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
+        try:
+            with file.open(newline="") as text:
+                rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise UserError(f"{file} is damaged: mend it, or remove it") from error
     text = io.StringIO(newline="")
     names = dict.fromkeys([*(rows[0] if rows else []), *row])  # some are not measured each epoch
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows([*rows, row])
     write_whole(file, text.getvalue().encode())
@@ -90,14 +126,14 @@ class Curves:
         first: the epoch to come; later points of an earlier part of the run are done again.
     """
 
-    def __init__(self, folder: Path, first: int):
+    def __init__(self, folder: Path, first: int) -> None:
         # A second's import, for which inference and the recipes' tests have no use.
         from torch.utils.tensorboard import SummaryWriter
 
         self.writer = SummaryWriter(str(folder), purge_step=first)
 
-    def add(self, row: Mapping[str, float]) -> None:
-        """Adds a point to every curve.
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a point to every curve.
 
         Args:
             row: as `add_row` takes it.
@@ -108,5 +144,5 @@ class Curves:
         self.writer.flush()
 
     def close(self) -> None:
-        """Writes what is left."""
+        """Write what is left."""
         self.writer.close()

@@ -6,22 +6,20 @@ data.json     the data's folder when the run last went on, and a digest of what 
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+import os
 from pathlib import Path
 
-from inference import UserError, landcover
-from inference.images import list_tiles
-from training.byol import data as unlabelled
-from training.data import labels as labelled
+from inference import UserError
 from training.engine.checkpoint import write_whole
-from training.engine.recipe import Recipe, recipe_of
-from training.engine.run_folder import read_json
+from training.engine.problem import Problem
+from training.engine.recipe import Recipe
+from training.engine.run_folder import data_note, read_json
 
 
-def check(recipe: Recipe, data: Path, out: Path) -> None:
-    """Notes what a run is of, or refuses to go on with another one in its folder.
+def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
+    """Note in its folder what a run is of, or refuse to go on with another one there.
 
     A run that did not reach the end of an epoch keeps no one out.
 
@@ -29,66 +27,50 @@ def check(recipe: Recipe, data: Path, out: Path) -> None:
         UserError: the folder holds a run with another recipe or on other data; the data cannot be
             read.
     """
-    now = dataclasses.asdict(recipe)
-    files = out / "recipe.json", out / "data.json"
-    begun = any((out / name).exists() for name in ("last.ckpt", "result.json"))
-    if begun and files[0].exists():
-        then = dataclasses.asdict(recipe_of(read_json(files[0])))
-        changed = [name for name in now if then.get(name) != now[name]]
-        if changed:
-            raise UserError(f"{out} holds a run with another {changed[0]}: choose another --out")
-    digest = expect(recipe, data, out) if begun else key(recipe, data)
-    write_whole(files[0], json.dumps(now, indent=2).encode())
+    begun = any((folder / name).exists() for name in ("last.ckpt", "result.json"))
+    if begun and (folder / "recipe.json").exists():
+        try:
+            then = type(recipe).from_plain(read_json(folder / "recipe.json"))
+        except UserError as error:
+            raise UserError(f"{folder / 'recipe.json'}: {error}; choose another --out") from error
+        changed = recipe.changes_from(then)
+        if changed or recipe.seed != then.seed:
+            key = changed[0].partition("=")[0] if changed else "seed"
+            raise UserError(f"{folder} holds a run with another {key}: choose another --out")
+    digest = expect(problem, recipe, data, folder) if begun else fingerprint(problem, recipe, data)
+    plain = json.dumps(recipe.to_plain(), indent=2)
+    write_whole(folder / "recipe.json", plain.encode())
     noted = {"folder": str(data.resolve()), "key": digest}
-    write_whole(files[1], (json.dumps(noted, indent=2) + "\n").encode())
+    write_whole(folder / "data.json", (json.dumps(noted, indent=2) + "\n").encode())
 
 
-def read(out: Path) -> dict:
-    """Gives what data.json holds; nothing for a run from before there was one.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    file = out / "data.json"
-    return read_json(file) if file.exists() else {}
-
-
-def expect(recipe: Recipe, data: Path, out: Path) -> str:
-    """Gives the key of data, which has to be what the run in a folder is on.
+def expect(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> str:
+    """Return the fingerprint of data, which has to be what the run in a folder is on.
 
     Raises:
         UserError: it is on other data; the data cannot be read.
     """
-    digest, there = key(recipe, data), read(out)
-    if there.get("key", digest) != digest:
+    digest, noted = fingerprint(problem, recipe, data), data_note(folder)
+    if noted.get("key", digest) != digest:
         raise UserError(
-            f"{out} holds a run on other data ({there['folder']}): choose another --out"
+            f"{folder} holds a run on other data ({noted.get('folder')}): choose another --out"
         )
     return digest
 
 
-def key(recipe: Recipe, data: Path) -> str:
-    """Names data by its files' names, sizes and labels, wherever it lies.
-
-    With `select=val` the validation set is part of it, since it chooses the epoch. Pre-training
-    has its images alone: labels only watch it.
+def fingerprint(problem: Problem, recipe: Recipe, data: Path) -> str:
+    """Return a digest of what a run trains on: names, sizes and labels, wherever they lie.
 
     Raises:
-        UserError: the layout is not the course's, or a file is missing.
+        UserError: the layout is not the problem's, or a file is missing.
     """
     digest = hashlib.sha256()
-    for part in ("train", "val") if recipe.select == "val" else ("train",):
-        if recipe.task == "p3":
-            tiles = list_tiles(data / {"train": "train", "val": "validation"}[part])
-            paths = [*tiles, *(tile.with_name(landcover.mask_name(tile.name)) for tile in tiles)]
-        elif recipe.task == "byol":
-            paths = unlabelled.read(data).paths
-        else:
-            paths, labels = labelled.read(recipe.task, data, part)
+    for paths, labels in problem.files(recipe, data):
+        if labels is not None:
             digest.update(labels.tobytes())
         for path in paths:
             try:
-                digest.update(f"{path.name}\0{path.stat().st_size}\n".encode())
+                digest.update(os.fsencode(path.name) + f"\0{path.stat().st_size}\n".encode())
             except OSError as error:
                 raise UserError(f"cannot read {path}: {error.strerror}") from error
     return digest.hexdigest()[:16]

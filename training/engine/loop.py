@@ -1,142 +1,220 @@
-"""Training, whatever the task: the only file that knows Lightning's Trainer.
+"""The training loop: one epoch after the other, read from top to bottom.
 
-    fit(task, train, held_out, out)
+    train(module, batches, measured, folder)
 
-trains `task.network`, keeps an exponential moving average (EMA) of its weights, measures that
-average on the held-out split after every epoch, and leaves in the folder `out` what
-`training/keep.py` lists. A task may say otherwise: what it exports, and when it is measured.
+trains `module.network`, keeps an exponential moving average (EMA) of its weights, measures that
+average on the held-out images after every epoch, and leaves in `folder` what
+`training/engine/checkpoint.py` lists.
 
-Every random draw is a function of (seed, epoch, step): the task seeds the global generators anew
-before each step, and the order of the images is drawn for each epoch. So a run that was killed
-ends as an uninterrupted one does.
+Every random draw is a function of (seed, epoch, step): the generators are seeded anew before each
+step, and the order of the images is drawn for each epoch. So a run that was killed ends as an
+uninterrupted one does.
 
-Under torchrun every process trains on its share of each batch, `batch_size` in all, and the
-gradients are averaged: the steps are those of one process.
+Devices, precision and processes are Lightning Fabric's. Under torchrun every process trains on its
+share of each batch, `batch_size` in all, and the gradients are averaged: the steps are those of
+one process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-import lightning
+import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.strategies import DDPStrategy
+import torch.distributed as dist
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.fabric.strategies import DDPStrategy
+from torch import nn
 from tqdm import tqdm
 
 from inference import UserError
 from inference.device import fast_precisions
 from inference.sharding import rank_and_world
-from training.data.cache import Batches
-from training.engine import checkpoint as keep
-from training.engine import depthwise
-from training.engine.module import Task, expect_as_many
-from training.engine.prefetch import Ahead
+from training.data.batches import Batches
+from training.engine import checkpoint, depthwise
+from training.engine.ema import EMA
+from training.engine.module import TrainingModule
+from training.engine.prefetch import Prefetcher
+from training.engine.recipe import Recipe
+
+UNSEEN = 50  # losses that a GPU may compute before somebody looks whether they are finite
 
 
-def fit(
-    task: Task,
-    train: Batches,
-    held_out: Batches | None,
-    out: Path,
-    say: Callable[[str], None] = print,
-) -> dict:
-    """Trains, or goes on where a killed run stopped.
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        epochs: that are done.
+        best: the score that chose the epoch; -inf where none did.
+        best_epoch: the epoch of best.pth, from 0; -1 before there is one.
+        seconds: of all parts of the run.
+    """
+
+    epochs: int = 0
+    best: float = -math.inf
+    best_epoch: int = -1
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run came to: its progress, what it trained on, and how it computed."""
+
+    progress: Progress
+    trained_on: int
+    precision: str
+
+    @property
+    def score(self) -> float | None:
+        """The score that chose the epoch, or the last one where none did; None without."""
+        return None if math.isinf(self.progress.best) else self.progress.best
+
+
+def train(
+    module: TrainingModule,
+    batches: Batches,
+    measured: Batches | None,
+    folder: Path,
+    log: Callable[[str], None] = print,
+) -> Outcome:
+    """Train, or go on where a killed run stopped.
 
     Args:
-        train: batches of uint8 images and what `task.loss` takes beside them.
-        held_out: the same for `task.measure`; None with `select=last`.
-        out: the run's folder; made if need be.
-
-    Returns:
-        `held_out` (the score that chose the epoch, or None), `metric` (its name), `best_epoch`
-        (from 0), `epochs` done, `seconds` of all parts, `trained_on` images, `precision`.
+        batches: of uint8 images and what `module.loss` takes beside them.
+        measured: the same for `module.measure`; None where nothing is.
+        folder: the run's; made if need be.
+        log: takes a line an epoch.
 
     Raises:
         UserError: the loss is not finite; the folder cannot be written.
-        KeyboardInterrupt: as it says.
     """
+    recipe, state = module.recipe, checkpoint.load_state(folder / "last.ckpt")
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
-    _set_up(task)
-    task.steps = len(train)
-    run = _Run(out, train, held_out, say)
-    trainer = _trainer(task.recipe, run)
-    _go(trainer, task, run, out / "last.ckpt")
-    return {
-        "held_out": None if math.isinf(run.best) else run.best,
-        "metric": task.score_name,
-        "best_epoch": run.best_epoch,
-        "epochs": run.done,
-        "seconds": run.seconds,
-        "trained_on": len(train.indices),
-        "precision": trainer.precision,
-    }
+        raise UserError(f"cannot make the run's folder {folder}: {error.strerror}") from error
 
-
-def _set_up(task: Task) -> None:
-    """Chooses how exactly and in which memory format the task computes."""
-    exact = task.recipe.precision == "fp32"
-    torch.set_float32_matmul_precision("highest" if exact else "high")
-    torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
-    task.to(memory_format=torch.channels_last)
-    if not torch.cuda.is_available():
-        depthwise.speed_up(task.network)
-    if task.recipe.compile:
-        for network in task.compiled():
-            network.compile()
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
-
-
-def _go(trainer: lightning.Trainer, task: Task, run: _Run, last: Path) -> None:
+    fabric = make_fabric(recipe)
+    module, ema = _prepare(module, fabric)
+    optimizer = recipe.optimizer.build(module.network, recipe.starts_pretrained)
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    progress = Progress()
+    if state:
+        _restore(state, module, ema, optimizer, progress, folder / "last.ckpt")
+    if fabric.world_size > 1:
+        _expect_as_many(progress.epochs, folder, fabric.device)
     with warnings.catch_warnings():
-        # Lightning recommends DataLoader workers; batches come from memory, ahead of need.
+        # torch's own remark on an optimiser that was wrapped; nothing that is decided here
         warnings.filterwarnings("ignore", module="lightning")
-        try:
-            trainer.fit(task, run.train, run.held_out, ckpt_path=last if last.exists() else None)
-        except SystemExit as error:  # Lightning's way to say that somebody pressed Ctrl-C
-            raise KeyboardInterrupt from error
+        wrapped, stepper = fabric.setup(module, optimizer)
+
+    steps = len(batches)
+    ahead = _divide(Prefetcher(batches, fabric.device), fabric)
+    held_out = None if measured is None else Prefetcher(measured, fabric.device)
+    if held_out and module.reduced_counters:
+        _divide(held_out, fabric)
+    leader = fabric.is_global_zero
+    with contextlib.ExitStack() as stack:
+        curves: checkpoint.Curves | None = None
+        while progress.epochs < recipe.epochs and not _is_patience_over(recipe, progress):
+            epoch, start = progress.epochs, time.monotonic()
+            module.epoch = batches.epoch = epoch
+            module.start_epoch()
+            module.train()
+            losses = Losses(recipe, epoch * steps)
+            for step, batch in enumerate(_bar(ahead, epoch, recipe.epochs)):
+                done = epoch * steps + step
+                seed_draws(recipe.seed, epoch, step, fabric.global_rank)
+                factor = recipe.schedule.factor(done, steps, recipe.epochs, recipe.optimizer.lr)
+                for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                    group["lr"] = peak * factor
+                loss = wrapped(*batch)
+                optimizer.zero_grad()
+                fabric.backward(loss)
+                losses.add(loss, max(group["lr"] for group in optimizer.param_groups))
+                stepper.step()
+                module.after_step(done, recipe.epochs * steps)
+                ema.update(done + 1)
+            if fabric.world_size > 1:
+                sync_bn_buffers(module, ema, fabric.world_size)
+            scores = {}
+            if held_out is not None and module.is_measured_at(epoch):
+                scores = evaluate(module, ema.network, held_out, fabric)
+            values = _epoch_values(module, losses, scores, fabric)
+            progress.epochs = epoch + 1
+            seconds = time.monotonic() - start
+            progress.seconds += seconds
+            score = values.get(module.metric, -math.inf)
+            due = recipe.is_due(epoch)
+            if not recipe.select_epoch_by.chooses:
+                progress.best = score
+                progress.best_epoch = epoch if due else progress.best_epoch
+            elif score > progress.best:
+                progress.best, progress.best_epoch = score, epoch
+            speed = {
+                "seconds": round(seconds, 3),
+                "images_per_second": round(steps * recipe.batch_size / seconds, 1),
+            }
+            if leader:
+                exported = module.exported(ema.network)
+                if progress.best_epoch == epoch:
+                    checkpoint.save_weights(exported, folder / "best.pth")
+                if progress.epochs in recipe.kept_epochs():
+                    name = f"epoch-{progress.epochs:04}.pth"
+                    checkpoint.save_weights(exported, folder / name)
+                row = {"epoch": epoch, **values, **speed, "best_epoch": progress.best_epoch}
+                checkpoint.add_row(folder / "metrics.csv", row)
+                if curves is None:
+                    curves = checkpoint.Curves(folder / "tensorboard", epoch)
+                    stack.callback(curves.close)
+                curves.add(row)
+                if due:
+                    state = _state(module, ema, optimizer, progress)
+                    checkpoint.save_state(state, folder / "last.ckpt")
+                log(_line(module, values, progress, speed, held_out is not None))
+    return Outcome(progress, len(batches.indices), _precision(recipe.precision))
 
 
-def _trainer(recipe, run: _Run) -> lightning.Trainer:
-    """One process a device: torchrun starts as many as there are to be."""
+def make_fabric(recipe: Recipe) -> Fabric:
+    """Return Fabric's handle on the devices: one process each, as many as torchrun started.
+
+    Raises:
+        UserError: a batch that cannot be shared equally, or more processes than GPUs.
+    """
     _, world = rank_and_world()
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if world > 1 else 1
     gpus = torch.cuda.device_count()
     if recipe.batch_size % world:
         raise UserError(f"batch_size={recipe.batch_size} cannot be divided among {world} processes")
     if gpus and gpus < local:
         raise UserError(f"{local} processes on a host with {gpus} GPUs: start one for each")
-    return lightning.Trainer(
-        max_epochs=recipe.epochs,
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
+    fabric = Fabric(
         accelerator="gpu" if gpus else "cpu",
         devices=local,
         num_nodes=world // local,
-        # The buffers of BN are averaged once an epoch instead, see Task; a task's counts must
-        # not be overwritten by those of rank 0.
+        # The buffers of BN are averaged once an epoch instead; a module's counters must not be
+        # overwritten by those of rank 0.
         strategy=DDPStrategy(broadcast_buffers=False) if world > 1 else "auto",
-        sync_batchnorm=bool(gpus) and world > 1,
-        precision=_precision(recipe.precision),
-        callbacks=[run, *([_Bar()] if sys.stderr.isatty() else [])],
-        plugins=[_Whole()],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
+        precision=_precision(recipe.precision),  # type: ignore[arg-type]
+        # Named, since Fabric would take a SLURM or MPI job for processes of its own.
+        plugins=[TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
     )
+    fabric.launch()
+    return fabric
 
 
 def _precision(wanted: str) -> str:
@@ -145,106 +223,207 @@ def _precision(wanted: str) -> str:
     return "bf16-mixed" if fast or wanted == "bf16" else "32-true"
 
 
-class _Whole(TorchCheckpointIO):
-    """Checkpoints that are there whole or not at all, and hold nothing but plain values."""
-
-    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
-        keep.save(checkpoint, Path(path))
-
-    def load_checkpoint(self, path, map_location=None, weights_only=None) -> dict:
-        try:
-            return torch.load(path, map_location or "cpu", weights_only=True)
-        except Exception as error:  # strange bytes make an unpickler raise nearly anything
-            raise UserError(f"cannot go on from {path}: remove it to begin anew") from error
-
-
-class _Run(Callback):
-    """The course of a run: which batches, which epoch is best, when to stop, what to keep."""
-
-    def __init__(self, out: Path, train: Batches, held_out: Batches | None, say: Callable):
-        self.out, self.say = out, say
-        self.train = Ahead(train)
-        self.held_out = None if held_out is None else Ahead(held_out)
-        self.best, self.best_epoch, self.done = -math.inf, -1, 0
-        self.seconds, self.curves = 0.0, None
-
-    def state_dict(self) -> dict:
-        return {name: getattr(self, name) for name in ("best", "best_epoch", "done", "seconds")}
-
-    def load_state_dict(self, state: dict) -> None:
-        vars(self).update(state)
-
-    def on_fit_start(self, trainer, task) -> None:
-        device = trainer.strategy.root_device
-        if trainer.world_size > 1:
-            expect_as_many(self.done, self.out, device)
-        trainer.should_stop = self._is_patience_over(task.recipe)
-        for batches, shared in ((self.train, True), (self.held_out, bool(task.counts))):
-            if batches is not None:
-                batches.device = device
-                if shared:
-                    batches.divide(trainer.global_rank, trainer.world_size)
-
-    def on_train_epoch_start(self, trainer, task) -> None:
-        self.start = time.monotonic()
-        self.train.epoch(trainer.current_epoch)
-        # Lightning looks at this at the epoch's end, and counts epochs: every one, or none.
-        measured = task.is_measured_at(trainer.current_epoch)
-        trainer.check_val_every_n_epoch = 1 if measured else trainer.max_epochs + 1
-
-    def on_train_epoch_end(self, trainer, task) -> None:
-        measured = task.measured()  # on every rank: it sums over them
-        score = measured.get(task.score_name, -math.inf)
-        self.done = trainer.current_epoch + 1
-        seconds = time.monotonic() - self.start
-        self.seconds += seconds
-        if task.recipe.select == "last" or score > self.best:
-            self.best, self.best_epoch = score, trainer.current_epoch
-        images = len(self.train) * task.recipe.batch_size
-        speed = {"seconds": round(seconds, 3), "images_per_second": round(images / seconds, 1)}
-        if trainer.is_global_zero:
-            self._write(task, {"epoch": trainer.current_epoch, **measured, **speed})
-        if task.recipe.is_due(trainer.current_epoch):
-            trainer.save_checkpoint(self.out / "last.ckpt", weights_only=False)  # on every rank
-        if trainer.is_global_zero:
-            self.say(self._line(task, measured, speed))
-        trainer.should_stop = self._is_patience_over(task.recipe)
-
-    def _write(self, task: Task, row: dict) -> None:
-        if self.best_epoch == row["epoch"] and task.recipe.is_due(row["epoch"]):
-            keep.save_weights(task.exported(), self.out / "best.pth")
-        if self.done in task.recipe.kept():
-            keep.save_weights(task.exported(), self.out / f"epoch-{self.done:04}.pth")
-        keep.add_row(self.out / "metrics.csv", row)
-        if self.curves is None:
-            self.curves = keep.Curves(self.out / "tensorboard", row["epoch"])
-        self.curves.add(row)
-
-    def _line(self, task: Task, measured: dict, speed: dict) -> str:
-        line = f"epoch {self.done}/{task.recipe.epochs}: loss {measured['loss']:.4f}"
-        for name, value in task.told(measured).items():
-            line += f", {name} {value:.4f}"
-        if self.held_out is not None and task.recipe.select != "last":
-            line += f" (best {self.best:.4f})"
-        return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"
-
-    def _is_patience_over(self, recipe) -> bool:
-        return 0 < recipe.patience < self.done - self.best_epoch
-
-    def teardown(self, trainer, task, stage) -> None:
-        if self.curves:
-            self.curves.close()
+def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EMA]:
+    """Return the module on its device, and the average, as exact and as laid out as they compute."""
+    recipe = module.recipe
+    exact = recipe.precision == "fp32"
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(fabric.device)
+    ema = EMA(module.network, recipe.ema, module.trained_part)
+    if fabric.device.type == "cpu":
+        depthwise.speed_up(module.network)
+    elif fabric.world_size > 1:
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+        ema.source = module.network
+    if recipe.compile:
+        for network in module.modules_to_compile():
+            network.compile()
+    return module, ema
 
 
-class _Bar(Callback):
-    """A bar for each epoch, on a terminal."""
+def _divide(batches: Prefetcher, fabric: Fabric) -> Prefetcher:
+    """Give this process its part of every batch."""
+    batches.batches.rank, batches.batches.world = fabric.global_rank, fabric.world_size
+    return batches
 
-    def on_train_epoch_start(self, trainer, task) -> None:
-        name = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
-        self.bar = tqdm(total=trainer.num_training_batches, desc=name, leave=False, unit="batch")
 
-    def on_train_batch_end(self, *_) -> None:
-        self.bar.update()
+def seed_draws(seed: int, epoch: int, step: int, rank: int) -> None:
+    """Make all draws of a step, dropout's included, a function of (seed, epoch, step, rank)."""
+    place = (seed, epoch, step, rank)
+    number = int(np.random.SeedSequence(place).generate_state(1)[0])
+    # torch.manual_seed does the same, for every device that there might be.
+    torch.default_generator.manual_seed(number)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed(number)
 
-    def on_train_epoch_end(self, *_) -> None:
-        self.bar.close()
+
+class Losses:
+    """The losses of an epoch's steps, each with its rate; one that is not finite ends the run."""
+
+    def __init__(self, recipe: Recipe, first: int) -> None:
+        self.recipe, self.first, self.seen = recipe, first, 0
+        self.values: list[torch.Tensor] = []
+        self.rates: list[float] = []
+
+    def add(self, loss: torch.Tensor, rate: float) -> None:
+        """Note a step's loss.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        self.values.append(loss.detach())
+        self.rates.append(rate)
+        # Looking at a GPU's value means to wait for it.
+        if loss.device.type == "cpu" or len(self.values) - self.seen >= UNSEEN:
+            self.check()
+
+    def check(self) -> None:
+        """Raise UserError where a loss that nobody has looked at is not finite."""
+        if self.seen == len(self.values):
+            return
+        for index, loss in enumerate(torch.stack(self.values[self.seen :]).tolist(), self.seen):
+            if not math.isfinite(loss):
+                step, rate = self.first + index, self.rates[index]
+                raise UserError(f"the loss is {loss} at step {step}, rate {rate:.3g}: lower lr=")
+        self.seen = len(self.values)
+
+    def mean(self) -> torch.Tensor:
+        """Return their mean, fp64."""
+        return torch.stack(self.values).double().mean()
+
+
+@torch.no_grad()
+def evaluate(
+    module: TrainingModule, network: nn.Module, batches: Iterable, fabric: Fabric
+) -> dict[str, float]:
+    """Return the scores of the averaged network on held-out images, over all processes."""
+    module.eval()
+    exact = module.full_precision if module.measures_in_fp32 else fabric.autocast
+    for batch in batches:
+        with exact():
+            module.measure(network, *batch)
+    module.train()
+    if fabric.world_size > 1:
+        for name in module.reduced_counters:
+            own = getattr(module, name)
+            total = torch.as_tensor(own, device=fabric.device)
+            dist.all_reduce(total)
+            setattr(module, name, total if torch.is_tensor(own) else total.item())
+    return module.score()
+
+
+def _epoch_values(
+    module: TrainingModule, losses: Losses, scores: dict[str, float], fabric: Fabric
+) -> dict[str, float]:
+    """Return an epoch's row of metrics.csv: loss, scores, the last rate, and the module's own.
+
+    The rate is the highest of all layers'.
+
+    Raises:
+        UserError: a loss is not finite, or the module sees no sense in going on.
+    """
+    losses.check()
+    own = module.epoch_values()
+    means = {"loss": losses.mean(), **{key: value.double() for key, value in own.items()}}
+    if fabric.world_size > 1:
+        for mean in means.values():
+            dist.all_reduce(mean)
+            mean /= fabric.world_size
+    values = {key: mean.item() for key, mean in means.items()}
+    module.check_epoch(values)
+    return {"loss": values.pop("loss"), **scores, "lr": losses.rates[-1], **values}
+
+
+@torch.no_grad()
+def sync_bn_buffers(module: TrainingModule, ema: EMA, world: int) -> None:
+    """Average the statistics of BN over the processes, each of which saw other images.
+
+    What is frozen stays: the mean of equal statistics may differ from them in the last bit.
+    """
+    networks = dict.fromkeys([module.network, ema.network])
+    buffers = [
+        buffer
+        for network in networks
+        for buffer in module.trained_part(network).buffers()
+        if buffer.is_floating_point()
+    ]
+    if not buffers:
+        return
+    flat = torch.cat([buffer.flatten() for buffer in buffers])
+    dist.all_reduce(flat)
+    flat /= world
+    parts = flat.split([buffer.numel() for buffer in buffers])
+    for buffer, part in zip(buffers, parts, strict=True):
+        buffer.copy_(part.view_as(buffer))
+
+
+def _state(
+    module: TrainingModule, ema: EMA, optimizer: torch.optim.Optimizer, progress: Progress
+) -> dict[str, Any]:
+    return {
+        "module": module.state_dict(),
+        "ema": ema.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": asdict(progress),
+    }
+
+
+def _restore(
+    state: dict[str, Any],
+    module: TrainingModule,
+    ema: EMA,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    file: Path,
+) -> None:
+    try:
+        module.load_state_dict(state["module"])
+        ema.load_state_dict(state["ema"])
+        optimizer.load_state_dict(state["optimizer"])
+        vars(progress).update(vars(Progress(**state["progress"])))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"cannot go on from {file}: it is of another run ({reason}); remove it to begin anew"
+        ) from error
+
+
+def _expect_as_many(epochs: int, folder: Path, device: torch.device) -> None:
+    """Raise UserError unless every process goes on from the same epoch, as it must in each step."""
+    bounds = torch.tensor([epochs, -epochs], device=device)
+    dist.all_reduce(bounds, dist.ReduceOp.MAX)
+    if bounds[0].item() != -bounds[1].item():
+        raise UserError(
+            f"{epochs} epochs are done here, and not as many on every host: {folder} has to be one "
+            "folder, which all of them share; or copy its last.ckpt to each"
+        )
+
+
+def _is_patience_over(recipe: Recipe, progress: Progress) -> bool:
+    return 0 < recipe.select_epoch_by.stop_after < progress.epochs - progress.best_epoch
+
+
+def _bar(batches: Prefetcher, epoch: int, epochs: int) -> Iterable:
+    """Return batches, with a bar where stderr is a terminal."""
+    if not sys.stderr.isatty():
+        return batches
+    name = f"epoch {epoch + 1}/{epochs}"
+    return tqdm(batches, desc=name, total=len(batches), leave=False, unit="batch")
+
+
+def _line(
+    module: TrainingModule,
+    values: dict[str, float],
+    progress: Progress,
+    speed: dict[str, float],
+    measured: bool,
+) -> str:
+    recipe = module.recipe
+    line = f"epoch {progress.epochs}/{recipe.epochs}: loss {values['loss']:.4f}"
+    for name, value in module.log_values(values).items():
+        line += f", {name} {value:.4f}"
+    if measured and recipe.select_epoch_by.chooses:
+        line += f" (best {progress.best:.4f})"
+    return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"

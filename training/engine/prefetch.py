@@ -7,57 +7,47 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from training.data.cache import Batches
+from training.data.batches import Batches
 
 RESIDENT = 2 << 30  # bytes of images that may lie on a GPU for a whole run
 SHARE = 0.2  # of the GPU's free memory that they may take
 
 
-class Ahead:
-    """Gives the batches of `Batches` on a device.
+class Prefetcher:
+    """The batches of `Batches` on a device.
 
     On a CPU they are passed on. What is used of a small array lies on the GPU, and batches are
     gathered there. Of a larger one, batch k + 1 is copied from pinned memory while k trains: on a
     stream of its own, so that neither waits for the other.
     """
 
-    def __init__(self, batches: Batches):
-        self.batches, self.device = batches, torch.device("cpu")
+    def __init__(self, batches: Batches, device: torch.device) -> None:
+        self.batches, self.device = batches, device
         self.resident: list[torch.Tensor] | None = None
         self.rows = np.unique(batches.indices)  # of the arrays, those that are used
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def epoch(self, epoch: int) -> None:
-        """Says which epoch the next iteration is of, from 0."""
-        self.batches.epoch = epoch
-
-    def divide(self, rank: int, world: int) -> None:
-        """Says which part of every batch is this process's."""
-        self.batches.rank, self.batches.world = rank, world
-
     def __iter__(self) -> Iterator[tuple[torch.Tensor, ...]]:
         if self.device.type != "cuda":
             return iter(self.batches)
         if self.resident is None and self._is_small():
-            self._settle()
-        return self._copied() if self.resident is None else self._gathered()
-
-    def _settle(self) -> None:
-        self.resident = [_upload(array, self.rows, self.device) for array in self.batches.arrays]
+            arrays = self.batches.arrays
+            self.resident = [_upload(array, self.rows, self.device) for array in arrays]
+        return self._copied() if self.resident is None else self._gathered(self.resident)
 
     def _is_small(self) -> bool:
         free, _ = torch.cuda.mem_get_info(self.device)
         size = sum(array[:1].nbytes * len(self.rows) for array in self.batches.arrays)
         return size <= min(RESIDENT, SHARE * free)
 
-    def _gathered(self) -> Iterator[tuple[torch.Tensor, ...]]:
+    def _gathered(self, resident: list[torch.Tensor]) -> Iterator[tuple[torch.Tensor, ...]]:
         parts = self.batches.parts()
         places = np.searchsorted(self.rows, np.concatenate(parts))
         order = torch.from_numpy(places).to(self.device)  # once an epoch
         for chosen in order.split([len(part) for part in parts]):
-            yield tuple(array.index_select(0, chosen) for array in self.resident)
+            yield tuple(array.index_select(0, chosen) for array in resident)
 
     def _copied(self) -> Iterator[tuple[torch.Tensor, ...]]:
         stream, waiting = torch.cuda.Stream(self.device), None
@@ -73,7 +63,7 @@ class Ahead:
 
 
 def _arrived(copies: tuple[torch.Tensor, ...], ready: torch.cuda.Event) -> tuple:
-    """Makes the training stream wait for one batch's copy, not for those after it."""
+    """Return a batch once the training stream waits for its copy, not for those after it."""
     stream = torch.cuda.current_stream(copies[0].device)
     stream.wait_event(ready)
     for copy in copies:
@@ -82,7 +72,7 @@ def _arrived(copies: tuple[torch.Tensor, ...], ready: torch.cuda.Event) -> tuple
 
 
 def _upload(array: np.ndarray, rows: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Copies rows of an array to a GPU bit by bit: they may not fit twice into memory."""
+    """Return rows of an array on a GPU, copied bit by bit: they may not fit twice into memory."""
     first = torch.tensor(array[:1])
     whole = torch.empty((len(rows), *array.shape[1:]), dtype=first.dtype, device=device)
     for start in range(0, len(rows), 4096):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from inference import UserError, checkpoint
-from inference.networks import check_state
+from inference.networks import check_state, head_prefixes
 
 # network -> what `pretrained=` may say -> torchvision's enum and entry, and for each prefix of
 # its keys that is used the prefix that it has here
@@ -38,7 +38,6 @@ HOSTED = {
     },
 }
 WORDS = ("imagenet", "coco", "coco_trunk")
-HEADS = ("fc.", "classifier.", "aux_classifier.", "decoder.")
 
 
 def start_from(network: nn.Module, name: str, pretrained: str) -> None:
@@ -65,14 +64,17 @@ def start_from(network: nn.Module, name: str, pretrained: str) -> None:
         given = _read(Path(pretrained), ", ".join(["none", *HOSTED.get(name, {})]))
     own = network.state_dict()
     # Files from before torch 0.4 lack BN's counters, which nothing here uses.
-    spare = {k: v for k, v in own.items() if k.startswith(HEADS) or k.endswith("_tracked")}
-    given = {**spare, **_fitting(given, own)}
+    heads = head_prefixes(network)
+    spare = {k: v for k, v in own.items() if k.startswith(heads) or k.endswith("_tracked")}
+    given = {**spare, **_fitting(given, own, heads)}
     check_state(name, own, given)
     network.load_state_dict(given)
 
 
-def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Leaves out what of the heads does not fit: a classifier `fc` as a whole, else a layer."""
+def _fitting(
+    given: Mapping[str, Tensor], own: Mapping[str, Tensor], heads: tuple[str, ...]
+) -> dict[str, Tensor]:
+    """Leave out what of the heads does not fit: a classifier `fc` as a whole, else a layer."""
     # A linear layer on a map of h x w is a convolution of that size (FCN, arXiv 1411.4038).
     given = {
         k: v.reshape(own[k].shape) if _is_convolved(v, own.get(k)) else v for k, v in given.items()
@@ -84,7 +86,7 @@ def _fitting(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str
             return whole[0] == whole[1]
         return key in own and own[key].shape == given[key].shape
 
-    return {key: given[key] for key in given if not key.startswith(HEADS) or fits(key)}
+    return {key: given[key] for key in given if not key.startswith(heads) or fits(key)}
 
 
 def _is_convolved(linear: Tensor, own: Tensor | None) -> bool:

@@ -1,178 +1,227 @@
-"""What every recipe has, and `key=value` on the command line."""
+"""What every recipe has: a run is a function of its recipe and its data."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, TypeVar
 
-from inference import UserError
+from training.engine.optimizers import OPTIMIZERS, SGD, Optimizer
+from training.engine.schedules import SCHEDULES, Schedule, WarmupCosine
+from training.engine.selection import SELECTIONS, HeldOut, Selection
+from training.engine.values import (
+    choice,
+    expect_at_least,
+    expect_share,
+    expect_word,
+    from_plain,
+    override,
+    paths,
+    to_plain,
+)
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-WORDS = {
-    "optimizer": ("sgd", "adam", "adamw", "lars"),
-    "schedule": ("warm_cosine", "step", "cosine_restart", "constant"),
-    "period_unit": ("epoch", "step"),
-    "select": ("held_out", "val", "last"),
-    "precision": ("auto", "fp32", "bf16"),
-    "initialise": ("he", "torch", "torchvision"),
+INITS = {
+    "he": "He’s start",
+    "torch": "PyTorch’s own start",
+    "torchvision": "torchvision’s start",
 }
+PRETRAINED = {
+    "": "a pre-trained backbone’s file",
+    "imagenet": "ImageNet’s weights",
+    "coco": "COCO’s weights",
+    "coco_trunk": "COCO’s weights, but for the head",
+}
+# What changes no result: runs that differ in these alone are of one kind.
+FREE = ("seed", "save_every", "keep_epochs", "compile")
+R = TypeVar("R", bound="Recipe")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; a run is a function of its recipe and its data.
-
-    Attributes:
-        graded: whether the scripts can answer with what it trains, and so score it.
-    """
-
-    graded: ClassVar[bool] = True
+    """How a network is trained; a problem's own recipe adds its images, augmentations and loss."""
 
     name: str
-    task: str  # p1, p2 or p3; mini and byol are what comes before p2
+    problem: str  # a key of training.problems.PROBLEMS
     network: str  # a key of inference.networks.NETWORKS
     classes: int
     arguments: dict = field(default_factory=dict)  # of the network
-    # none, a file (a state dict of this network) or what torchvision hosts, see
-    # training/pretrained.py
+    # none, a file (a state dict of this network) or what is hosted: see engine/pretrained.py
     pretrained: str = "none"
     # What pretrained weights do not replace: he (inference.networks.initialise), torch, which is
     # PyTorch's own default, or torchvision, which is that but for he's convolutions
-    initialise: str = "he"
+    init: str = "he"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     epochs: int = 100
-    patience: int = 0  # epochs without a better score that end the run; 0: never
     batch_size: int = 64  # of all processes together
-    # Or adamw; adam, whose weight decay is part of the gradient; lars, for large batches
-    optimizer: str = "sgd"
-    momentum: float = 0.9  # of sgd and lars
-    nesterov: bool = True  # of sgd
-    lr: float = 0.1  # the highest
-    lr_min: float = 0.0  # where a cosine ends
-    head_lr: float = 1.0  # factor on the classifier's rate
-    # Factor on the rate from each stage of a ResNet to the one before; of pretrained weights only
-    layer_decay: float = 1.0
-    schedule: str = "warm_cosine"  # or step, cosine_restart, constant: see training/schedule.py
-    warmup: float = 0.1  # of warm_cosine: share of the steps in which the rate rises
-    period: int = 10  # of step: from fall to fall; of cosine_restart: half a wave
-    period_unit: str = "epoch"  # or step (a batch): what `period` counts
-    gamma: float = 0.1  # of step: factor of a fall
-    weight_decay: float = 5e-4
-    decay_all: bool = False  # weight decay on norms and biases too
+    optimizer: Optimizer = choice(OPTIMIZERS, SGD())
+    schedule: Schedule = choice(SCHEDULES, WarmupCosine())
     ema: float = 0.999  # decay of the averaged weights, per step; 0: no average
-    held_out: float = 0.05  # share of train that chooses the epoch
-    # What chooses the epoch: held_out; val, the course's own (an old habit: its score flatters);
-    # or last, no choice, for which held_out may be 0
-    select: str = "held_out"
+    select_epoch_by: Selection = choice(SELECTIONS, HeldOut())
     # Epochs from one measurement, and from one state that a killed run goes on from, to the next
-    every: int = 1
-    keep: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: the first and the middle
-    tta: bool = False  # average with the mirror image's prediction; P3: all eight flips and turns
-    # auto (bf16 where the machine has it), bf16, or fp32 (on a GPU too: no TF32)
+    save_every: int = 1
+    keep_epochs: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: first and middle
+    tta: bool = False  # average over the views of an image at prediction
+    # auto (bf16 where the machine is fast in it), bf16, or fp32 (on a GPU too: no TF32)
     precision: str = "auto"
     compile: bool = False  # torch.compile: minutes at first, then faster steps
     seed: int = 0
 
-    def __post_init__(self):
-        """Refuses what no run could mean.
+    def __post_init__(self) -> None:
+        """Raise UserError for a word that is none of the known, or a number out of its range."""
+        expect_word(self, "init", tuple(INITS))
+        expect_word(self, "precision", ("auto", "fp32", "bf16"))
+        expect_at_least(self, 1, "epochs", "batch_size", "save_every", "classes")
+        expect_at_least(self, 0, "seed")
+        expect_share(self, "ema", below_one=True)
 
-        Raises:
-            UserError: a word that is none of the known, a number out of its range.
-        """
-        for key, words in WORDS.items():
-            if getattr(self, key) not in words:
-                raise UserError(f"{key}={getattr(self, key)}: it is one of {', '.join(words)}")
-        for key in ("epochs", "batch_size", "period", "every"):
-            if getattr(self, key) < 1:
-                raise UserError(f"{key}={getattr(self, key)}: it is a whole number from 1 up")
-        if self.seed < 0:
-            raise UserError(f"seed={self.seed}: it is a whole number from 0 up")
-        for key in ("ema", "held_out", "warmup"):
-            if not 0 <= getattr(self, key) < 1:
-                raise UserError(f"{key}={getattr(self, key)}: it is a share, from 0 to less than 1")
-        if self.lr <= 0:
-            raise UserError(f"lr={self.lr}: a rate is above 0")
-        if self.held_out == 0 and self.select == "held_out":
-            raise UserError("held_out=0 leaves nothing to choose the epoch on: add select=last")
-        if self.patience and self.select == "last":
-            raise UserError(
-                f"patience={self.patience} waits for a better epoch, and select=last compares "
-                "none: add patience=0"
-            )
+    @property
+    def input_size(self) -> int | None:
+        """The side of the network's input in pixels; None where any will do."""
+        return None
 
-    def holds_out(self) -> bool:
-        """Whether a part of train is measured, and not the course's validation set or nothing."""
-        return self.held_out > 0 and self.select != "val"
-
-    def stage_factor(self) -> float:
-        """Gives `layer_decay` where something is pretrained: what starts at random has to move."""
-        return self.layer_decay if self.pretrained != "none" else 1.0
+    @property
+    def starts_pretrained(self) -> bool:
+        """Whether the network starts from somebody's weights."""
+        return self.pretrained != "none"
 
     def is_due(self, epoch: int) -> bool:
-        """Whether a run measures, and saves its state, after an epoch, counted from 0."""
-        return (epoch + 1) % self.every == 0 or epoch + 1 == self.epochs
+        """Return whether a run measures, and saves its state, after an epoch, counted from 0."""
+        return (epoch + 1) % self.save_every == 0 or epoch + 1 == self.epochs
 
-    def kept(self) -> tuple[int, ...]:
-        """Gives the epochs, from 1, whose weights are kept for figures beside the best."""
-        return self.keep or (1, (self.epochs + 1) // 2)
+    def kept_epochs(self) -> tuple[int, ...]:
+        """Return the epochs, from 1, whose weights are kept for figures beside the best."""
+        return self.keep_epochs or (1, (self.epochs + 1) // 2)
+
+    def with_changes(self: R, pairs: Sequence[str]) -> R:
+        """Return the recipe with fields replaced: see `training.engine.values.override`."""
+        return override(self, pairs, fixed=("name", "problem"))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the recipe as recipe.json and result.json hold it."""
+        plain = to_plain(self)
+        return {key: value for key, value in plain.items() if key != "kind"}
+
+    @classmethod
+    def from_plain(cls: type[R], fields: Mapping[str, Any]) -> R:
+        """Return the recipe that recipe.json describes.
+
+        A field that came later has its default, which is what the run did without it.
+
+        Raises:
+            UserError: it is of another version of this program.
+        """
+        return from_plain(cls, fields)
+
+    def changes_from(self, other: Recipe) -> list[str]:
+        """Return the fields in which this recipe differs, as the command line takes them."""
+        mine, theirs = _leaves(self), _leaves(other)
+        skipped = ("name", "problem", "seed")
+        return [
+            f"{_shortest(key, mine)}={_typed(value)}"
+            for key, value in mine.items()
+            if key not in skipped and (key not in theirs or theirs[key] != value)
+        ]
+
+    def describe(self) -> dict[str, str | list[str]]:
+        """Return the recipe in words: what is said, by what it is said of."""
+        return {
+            "Network": f"{self.network}{_arguments(self.arguments)}, {self.classes} outputs",
+            "Starts from": self._start(),
+            **self._describe_problem(),
+            "Normalisation": self._normalisation(),
+            "Optimiser": self.optimizer.describe(),
+            "Learning rate": "; ".join(
+                [
+                    f"{self.optimizer.lr:g}",
+                    self.schedule.describe(),
+                    *self.optimizer.describe_rates(self.starts_pretrained),
+                ]
+            ),
+            "Batch, length": self._length(),
+            "Epoch chosen": self.select_epoch_by.describe(),
+            **self._describe_prediction(),
+            "Precision": "bf16 where the machine has it"
+            if self.precision == "auto"
+            else self.precision,
+        }
+
+    def _describe_problem(self) -> dict[str, str | list[str]]:
+        return {}
+
+    def _describe_prediction(self) -> dict[str, str | list[str]]:
+        return {
+            "Averaged weights": f"decay {self.ema:g} a step" if self.ema else "no",
+            "Prediction": f"the mean {self.views}" if self.tta else "of the image alone",
+        }
+
+    @property
+    def views(self) -> str:
+        """What a prediction with `tta` is averaged over, in words."""
+        return "with the mirror image’s"
+
+    def _start(self) -> str:
+        rest = INITS[self.init]
+        if not self.starts_pretrained:
+            return f"nothing: {rest}"
+        return f"{PRETRAINED.get(self.pretrained, self.pretrained)}; the rest: {rest}"
+
+    def _normalisation(self) -> str:
+        if (tuple(self.mean), tuple(self.std)) == (IMAGENET_MEAN, IMAGENET_STD):
+            return "by ImageNet’s mean and deviation"
+        if not any(self.mean) and set(self.std) == {1.0}:
+            return "none"
+        mean, std = (", ".join(f"{n:g}" for n in numbers) for numbers in (self.mean, self.std))
+        return f"mean {mean}, deviation {std}"
+
+    def _length(self) -> str:
+        wait = self.select_epoch_by.stop_after
+        stopped = f", stopped after {wait} without a gain" if wait else ""
+        return f"{self.batch_size} images, {self.epochs} epochs{stopped}"
 
 
-def recipe_of(fields: dict) -> Recipe:
-    """Rebuilds a recipe from the plain dict that a run's `result.json` holds.
-
-    A field that came later has its default, which is what the run did without it.
-
-    Raises:
-        UserError: it is of another version of this program.
-    """
-    from training.byol.recipes import Recipe as Byol
-    from training.classification.recipes import Recipe as Classification
-    from training.segmentation.recipes import Recipe as Segmentation
-
-    kind = {"p3": Segmentation, "byol": Byol}.get(fields.get("task"), Classification)
-    known = {f.name for f in dataclasses.fields(kind)}
-    needed = {f.name for f in dataclasses.fields(kind)[:4]}  # the others have a default
-    odd = (set(fields) - known) | (needed - set(fields))
-    if odd:
-        listed = ", ".join(sorted(odd))
-        raise UserError(f"the run's recipe is of another version (it differs in {listed})")
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+def identity(recipe: Recipe) -> str:
+    """Return what makes runs one of a kind: the recipe without its seed and what changes nothing."""
+    kept = {key: value for key, value in recipe.to_plain().items() if key not in FREE}
+    return json.dumps(kept, sort_keys=True)
 
 
-def override(recipe: Recipe, pairs: Sequence[str]) -> Recipe:
-    """Gives a recipe with fields replaced, from words like `lr=0.05` or `seed=1`.
-
-    Raises:
-        UserError: not a `key=value`, no such field, or a value of another type.
-    """
-    changes = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise UserError(f"'{pair}' is not key=value")
-        if key not in {f.name for f in dataclasses.fields(recipe)} - {"name", "task"}:
-            known = ", ".join(f.name for f in dataclasses.fields(recipe)[2:])
-            raise UserError(f"no field '{key}' in {recipe.name}; fields: {known}")
-        changes[key] = _parse(key, text, getattr(recipe, key))
-    return dataclasses.replace(recipe, **changes)
+def _arguments(arguments: Mapping[str, Any]) -> str:
+    given = ", ".join(f"{key} = {value}" for key, value in arguments.items())
+    return f" ({given})" if given else ""
 
 
-def _parse(key: str, text: str, now: object) -> object:
-    if isinstance(now, str):
-        return text
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    if isinstance(now, float) and type(value) is int:
-        value = float(value)
-    if isinstance(now, tuple) and isinstance(value, list):
-        value = tuple(value)
-    if type(value) is not type(now):
-        raise UserError(f"{key}={text} is no {type(now).__name__}; now it is {json.dumps(now)}")
-    return value
+def _leaves(recipe: Recipe) -> dict[str, Any]:
+    """Return every field by its path; of what is composed, its kind and its fields."""
+    found: dict[str, Any] = {}
+    for path in paths(recipe):
+        value: Any = recipe
+        for name in path:
+            if isinstance(value, tuple):
+                value = next(v for v in value if type(v).__name__.lower() == name)
+            else:
+                value = getattr(value, name)
+        if dataclasses.is_dataclass(value):
+            value = type(value).__name__
+        elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+            value = ",".join(type(item).__name__ for item in value)
+        found[".".join(path)] = value
+    return found
+
+
+def _shortest(key: str, every: Mapping[str, Any]) -> str:
+    """Return as much of a path's end as tells it from all others."""
+    parts = key.split(".")
+    for start in range(len(parts) - 1, -1, -1):
+        end = ".".join(parts[start:])
+        if sum(k == end or k.endswith(f".{end}") for k in every) == 1:
+            return end
+    return key
+
+
+def _typed(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

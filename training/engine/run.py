@@ -1,10 +1,8 @@
-"""A run from the command line to its `result.json`, whatever the task."""
+"""A run from its recipe to its `result.json`, whatever the problem."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import dataclasses
 import datetime
 import json
 import os
@@ -12,193 +10,139 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
-from inference import UserError, process, zoo
-from inference.device import tune_allocator
+from inference import UserError
 from inference.origin import origin_of
 from inference.sharding import rank_and_world
-from training.classification import predictions
-from training.engine import fingerprint as same
+from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
-from training.engine.evaluate import score
-from training.engine.locks import locked
-from training.engine.loop import fit
-from training.engine.module import Task
-from training.engine.recipe import Recipe, override
+from training.engine.loop import Outcome, train
+from training.engine.problem import Problem
+from training.engine.recipe import Recipe
 
 
-def main(
-    doc: str, recipes: Mapping[str, Recipe], prepare: Callable, task: Callable[[Recipe], Task]
-) -> int:
-    """Parses `RECIPE --data DIR [--out DIR] [key=value ...]` and trains.
+def run(
+    problem: Problem,
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    log: Callable[[str], None],
+) -> None:
+    """Train a recipe into a folder, or go on with the run there, and score what it exports.
 
     Args:
-        prepare: (recipe, data folder) -> (training batches, the batches that choose the epoch:
-            held-out ones, with `select=val` the validation set's, or None).
-        task: recipe -> the task to fit.
+        data: the problem's folder of hw1_data.
+        log: takes a line an epoch, and one at the end.
 
-    Returns:
-        The exit status: 2 for an error that the user can mend, 130 after Ctrl-C.
+    Raises:
+        UserError: the folder holds another run, or what the training meets that can be mended.
     """
-    parser = argparse.ArgumentParser(description=doc)
-    parser.add_argument("recipe", metavar="RECIPE", help=f"one of: {', '.join(recipes)}")
-    parser.add_argument("--data", type=Path, required=True, help="the problem's folder of hw1_data")
-    parser.add_argument("--out", type=Path, help="the run's folder (runs/RECIPE-sSEED)")
-    parser.add_argument("changes", nargs="*", metavar="key=value", help="recipe fields to change")
-    options = parser.parse_intermixed_args()
-    tune_allocator()
-    try:
-        if options.recipe not in recipes:
-            raise UserError(f"no recipe '{options.recipe}'; there are: {', '.join(recipes)}")
-        recipe = override(recipes[options.recipe], options.changes)
-        out = options.out or Path(f"runs/{recipe.name}-s{recipe.seed}")
-        _train(recipe, options.data, out, prepare, task)
-        return 0
-    except UserError as error:
-        process.say_error(f"error: {error}")
-        return 2
-    except KeyboardInterrupt:
-        _say("interrupted: the same command goes on from the last whole epoch")
-        return 130
-
-
-def _train(recipe: Recipe, data: Path, out: Path, prepare: Callable, task: Callable) -> None:
     rank, world = rank_and_world()
-    with _alone(out) if rank == 0 else contextlib.nullcontext():
+    with _alone(folder) if rank == 0 else contextlib.nullcontext():
         if rank == 0:
-            same.check(recipe, data, out)
-        train, held_out = prepare(recipe, data)
+            fingerprint.claim(problem, recipe, data, folder)
+        batches, measured = problem.batches(recipe, data)
         torch.manual_seed(recipe.seed)  # the initial weights
-        found = fit(task(recipe), train, held_out, out, say=_say)
-        if world > 1:
-            _part()
+        outcome = train(problem.module(recipe), batches, measured, folder, log)
+        if world > 1:  # the first scores alone, as a grader's does
+            torch.distributed.destroy_process_group()
+            os.environ["WORLD_SIZE"] = "1"
         if rank == 0:
-            write_result(recipe, data, out, {**found, "processes": world})
-
-
-def _part() -> None:
-    """Ends the work of several processes: the first scores alone, as a grader's does."""
-    torch.distributed.destroy_process_group()
-    os.environ["WORLD_SIZE"] = "1"
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+            log(write_result(problem, recipe, data, folder, outcome, world))
 
 
 @contextlib.contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Keeps a second process out of a run's folder; the system undoes that when this one ends.
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a run's folder; the system undoes that when this one ends.
 
     Raises:
         UserError: another one is at work in it, or it cannot be made.
     """
     with contextlib.ExitStack() as stack:
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(out, wait=False))
-        except BlockingIOError as error:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(folder / ".lock", timeout=0))
+        except Timeout as error:
             raise UserError(
-                f"another process trains in {out}: wait for it or choose --out"
+                f"another process trains in {folder}: wait for it or choose --out"
             ) from error
+        except NotImplementedError:
+            pass  # a network drive without locks
         except OSError as error:
-            raise UserError(f"cannot make the run's folder {out}: {error.strerror}") from error
+            raise UserError(f"cannot make the run's folder {folder}: {error.strerror}") from error
         yield
 
 
-def record_of(recipe: Recipe, name: str = "") -> zoo.Record:
-    """Describes a run's `best.pth` as the zoo would, before it is published.
+def write_result(
+    problem: Problem, recipe: Recipe, data: Path, folder: Path, outcome: Outcome, processes: int
+) -> str:
+    """Score the exported weights through the graded path, write `result.json`, return a line on it.
 
-    Raises:
-        UserError: it is no classifier of the course's classes, and no segmenter.
+    What no script answers with has no score but its own metric, if that was measured.
     """
-    if not recipe.graded:
-        raise UserError(
-            f"{recipe.name} is pre-training, which no script answers with: fine-tune its best.pth "
-            "(pretrained=FILE) and take that run"
-        )
-    size = getattr(recipe, "size", None) if recipe.task != "p3" else None
-    return zoo.Record(
-        name=name or recipe.name,
-        task=recipe.task,
-        network=recipe.network,
-        arguments=recipe.arguments,
-        classes=recipe.classes,
-        input={"size": size, "mean": list(recipe.mean), "std": list(recipe.std)},
-        tta=recipe.tta,
-        file=f"{name or recipe.name}.pth",
-        bytes=0,
-        sha256="",
-        urls=[],
-        trained_on="",
-        recipe=recipe.name,
-        scores={},
-    )
-
-
-def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
-    """Scores the exported weights through the graded path, and writes `result.json`.
-
-    What is not graded has no score but the task's own, if that.
-
-    Args:
-        found: what `fit` returned, and the number of `processes`.
-    """
-    if recipe.graded:
-        scores, said = _graded(recipe, data, out, found)
-    else:
-        scores = {found["metric"]: found["held_out"], "best_epoch": found["best_epoch"]}
-        measured = found["held_out"] is not None
-        said = f"{found['metric']} {found['held_out']:.4f}" if measured else "not measured"
-    kept = sorted(file.name for file in out.glob("epoch-*.pth"))
+    provenance = origin_of(problem.name, data)
+    scores, said = _scores(problem, recipe, data, folder, outcome, provenance)
     result = {
-        "recipe": dataclasses.asdict(recipe),
-        "command": _command(found["processes"]),
+        "recipe": recipe.to_plain(),
+        "command": _command(processes),
         "data": str(data.resolve()),
-        "origin": origin_of(recipe.task, data),
-        "trained_on": found["trained_on"],
+        "provenance": provenance,
+        "trained_on": outcome.trained_on,
         "scores": scores,
-        "epochs": found["epochs"],
-        "kept": kept,
+        "epochs": outcome.progress.epochs,
+        "kept": sorted(file.name for file in folder.glob("epoch-*.pth")),
         "seed": recipe.seed,
-        "minutes": round(found["seconds"] / 60, 3),
+        "minutes": round(outcome.progress.seconds / 60, 3),
         "finished": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         **_machine(),
-        "processes": found["processes"],
-        "precision": found["precision"],
+        "processes": processes,
+        "precision": outcome.precision,
     }
-    write_whole(out / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-    _say(f"{recipe.name}: {said}; {out}")
+    write_whole(folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
+    return f"{recipe.name}: {said}; {folder}"
 
 
-def _graded(recipe: Recipe, data: Path, out: Path, found: dict) -> tuple[dict, str]:
-    """Gives the scores of the exported weights, and what is said of them."""
-    scored = score(record_of(recipe), data, "fp32", "auto", out / "best.pth")
-    metric = "mIoU" if recipe.task == "p3" else "accuracy"
-    if recipe.task != "p3":
-        predictions.write(out / predictions.NAME, scored.names, scored.truth, scored.predictions)
-    scores = {
-        "metric": metric,
-        "val": scored.score,
-        "images": len(scored.names),
-        "select": recipe.select,
-        "held_out": found["held_out"] if recipe.holds_out() else None,
-        "best_epoch": found["best_epoch"],
+def _scores(
+    problem: Problem,
+    recipe: Recipe,
+    data: Path,
+    folder: Path,
+    outcome: Outcome,
+    provenance: str | None,
+) -> tuple[dict[str, Any], str]:
+    """Return the scores of the exported weights, and what is said of them."""
+    selection = recipe.select_epoch_by
+    scores: dict[str, Any] = {
+        "metric": problem.metric,
+        "val": outcome.score,
+        "select": selection.word,
+        "held_out": outcome.score if selection.held_out else None,
+        "best_epoch": outcome.progress.best_epoch,
     }
-    origin = origin_of(recipe.task, data)
-    of = f" of {origin}" if origin else ""
-    chose = ", which chose the epoch" if recipe.select == "val" else ""
-    said = f"{metric} {scored.score:.4f} on {len(scored.names)} validation images{of}{chose}"
+    if problem.evaluate is None:
+        if outcome.score is None:
+            return scores, "not measured"
+        return scores, f"{problem.metric} {outcome.score:.4f}"
+    weights, record = folder / "best.pth", problem.record(recipe)
+    found = problem.evaluate(record, data, weights, "fp32", "auto")
+    if found.table is not None:
+        write_whole(folder / "predictions.csv", found.table)
+    scores.update(val=found.score, images=len(found.names))
+    of = f" of {provenance}" if provenance else ""
+    chose = ", which chose the epoch" if selection.word == "val" else ""
+    said = f"{problem.metric} {found.score:.4f} on {len(found.names)} validation images{of}{chose}"
     return scores, said
 
 
-def _machine() -> dict:
-    """What ran, and on what."""
+def _machine() -> dict[str, Any]:
+    """Return what ran, and on what."""
     gpu = torch.cuda.is_available()
     return {
         "revision": _revision(),
@@ -210,7 +154,7 @@ def _machine() -> dict:
 
 
 def _command(world: int) -> str:
-    """Gives what was typed, as a shell takes it; of several hosts, without where they meet."""
+    """Return what was typed, as a shell takes it; of several hosts, without where they meet."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     module = ["-m", spec.name.removesuffix(".__main__")] if spec else [sys.argv[0]]
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
@@ -220,7 +164,7 @@ def _command(world: int) -> str:
 
 
 def _revision() -> str:
-    """The commit that ran, with a + when files were changed since; empty outside a checkout."""
+    """Return the commit that ran, with a + when files were changed since; "" outside a checkout."""
     here = Path(__file__).parent
     try:
         show = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]

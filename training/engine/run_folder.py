@@ -1,4 +1,4 @@
-"""What a run has left in its folder."""
+"""What a run has left in its folder: the only reader of it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import csv
 import json
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from inference import UserError
-from training.engine.recipe import Recipe, recipe_of
+from training.engine.recipe import Recipe
+
+if TYPE_CHECKING:
+    from training.engine.problem import Problem
+
+Fingerprint = Callable[["Problem", Recipe, Path], str]
 
 
 @dataclass(frozen=True)
@@ -20,84 +25,265 @@ class Run:
     """A run; epochs are numbered from 1, as in the names of its files.
 
     Attributes:
-        kept: weights of single epochs by their number.
-        columns: those of metrics.csv, a value an epoch, nan where one was not measured; none
-            where no epoch was logged.
-        best: the epoch of best.pth; None where nothing tells it.
-        val: the graded score on the validation set; None where there is none.
+        result: what result.json holds; empty while the run has not ended.
+        metrics: the columns of metrics.csv, a value an epoch, nan where one was not measured; none
+            where no epoch has ended.
+        checkpoints: weights of single epochs by their number.
+        best_epoch: the epoch of best.pth; None where none is done.
     """
 
     folder: Path
     recipe: Recipe
-    data: Path
-    kept: dict[int, Path]
-    columns: dict[str, list[float]]
-    best: int | None
-    val: float | None
+    problem: Problem
+    result: dict[str, Any]
+    metrics: dict[str, list[float]]
+    checkpoints: dict[int, Path]
+    best_epoch: int | None
+
+    @classmethod
+    def load(cls, folder: Path, problems: Mapping[str, Problem]) -> Run:
+        """Read a run's folder.
+
+        Args:
+            problems: `training.problems.PROBLEMS`.
+
+        Raises:
+            UserError: there is no run, a file of it is damaged, or it is of another version of
+                this program.
+        """
+        ended = (folder / "result.json").is_file()
+        result = read_json(folder / "result.json") if ended else {}
+        if ended:
+            fields = result.get("recipe")
+        elif (folder / "recipe.json").is_file():
+            fields = read_json(folder / "recipe.json")
+        else:
+            raise UserError(f"no recipe.json in {folder}: give a run's folder, like runs/p1-a-s0")
+        problem = _problem_of(fields, problems, folder)
+        try:
+            recipe = problem.recipe_type.from_plain(fields)
+        except UserError as error:
+            raise UserError(f"the recipe in {folder} cannot be read: {error}") from error
+        _check_result(result, folder)
+        data_note(folder)
+        metrics = read_metrics(folder / "metrics.csv")
+        kept = {
+            int(match[1]): file
+            for file in sorted(folder.glob("epoch-*.pth"))
+            if (match := re.fullmatch(r"epoch-(\d{1,9})", file.stem))
+        }
+        best = metrics.get("best_epoch", [-1])[-1]
+        best_epoch = int(best) + 1 if best >= 0 else None
+        return cls(folder, recipe, problem, result, metrics, kept, best_epoch)
+
+    @property
+    def name(self) -> str:
+        """The folder's name, `p1-a-s0`."""
+        return self.folder.name
+
+    @property
+    def best(self) -> Path:
+        """The weights that the run leaves behind: best.pth."""
+        return self.folder / "best.pth"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end, and was scored."""
+        return bool(self.result)
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """What result.json says of its scores."""
+        return self.result.get("scores", {})
+
+    @property
+    def score(self) -> float | None:
+        """The graded score on val, or the problem's own where no script answers; None without."""
+        found = self.scores.get("val")
+        return None if found is None or math.isnan(found) else found
+
+    @property
+    def images(self) -> int | None:
+        """The number of validation images that the score is of."""
+        return self.scores.get("images")
+
+    @property
+    def minutes(self) -> float | None:
+        """What its training took."""
+        return self.result.get("minutes")
+
+    @property
+    def trained_on(self) -> int | None:
+        """The number of images that it learnt from."""
+        return self.result.get("trained_on")
+
+    @property
+    def provenance(self) -> str | None:
+        """Where its data came from: "sample data", an imported dataset; None of the course's."""
+        return self.result.get("provenance")
+
+    @property
+    def epochs_done(self) -> int:
+        """The number of whole epochs."""
+        return len(self.metrics.get("epoch", ()))
+
+    @property
+    def hardware(self) -> str:
+        """What it ran on: `2 × NVIDIA A100`, or a CPU with its cores."""
+        device, processes = self.result.get("device", "unknown"), self.result.get("processes", 1)
+        if " " not in device:  # platform.machine()
+            return f"CPU, {device}, {self.result.get('cores', '?')} cores"
+        return f"{processes} × {device}" if processes > 1 else device
+
+    @property
+    def fingerprint(self) -> str | None:
+        """The digest of the data that it trained on; None of a run that noted none."""
+        return data_note(self.folder).get("key")
+
+    @property
+    def data(self) -> Path | None:
+        """The folder of its data when it last went on; None of a run that noted none."""
+        noted = self.result.get("data") or data_note(self.folder).get("folder")
+        return Path(noted) if noted else None
+
+    def find_data(self, others: Path, fingerprint: Fingerprint) -> Path | None:
+        """Return the run's data: where it was, or in `others`, if it is still the same.
+
+        Args:
+            others: a folder like hw1_data.
+            fingerprint: `training.engine.fingerprint.fingerprint`.
+        """
+        for folder, unknown in ((self.data, True), (others / self.problem.folder, False)):
+            if folder is None or not folder.is_dir():
+                continue
+            try:
+                key = self.fingerprint
+                same = (
+                    unknown
+                    if key is None
+                    else key == fingerprint(self.problem, self.recipe, folder)
+                )
+            except UserError:  # it is no such folder
+                same = False
+            if same:
+                return folder
+        return None
+
+    def expect_weights(self) -> Path:
+        """Return best.pth.
+
+        Raises:
+            UserError: it is missing.
+        """
+        if not self.best.is_file():
+            raise UserError(f"no best.pth in {self.folder}: it has the weights that are asked for")
+        return self.best
 
 
-def read_run(folder: Path, score: str, data: Path | None = None) -> Run:
-    """Reads a run's folder.
+def find_runs(root: Path, problems: Mapping[str, Problem]) -> tuple[list[Run], list[str]]:
+    """Return the runs in a folder and in its subfolders, and a line for each that is damaged."""
+    names = ("recipe.json", "result.json")
+    folders = {f.parent for deep in ("*", "*/*") for n in names for f in root.glob(f"{deep}/{n}")}
+    runs, damaged = [], []
+    for folder in sorted(folders):
+        try:
+            runs.append(Run.load(folder, problems))
+        except UserError as error:
+            damaged.append(f"{folder}: {error}")
+    return runs, damaged
 
-    Args:
-        score: the column of metrics.csv that chooses the epoch: accuracy or mIoU.
-        data: where the run's own data is by now, or other data.
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Return one of a run's records.
 
     Raises:
-        UserError: recipe.json, best.pth or the data is missing; the recipe is of another version.
+        UserError: it cannot be read, or holds no JSON object.
     """
-    for name in ("recipe.json", "best.pth"):
-        if not (folder / name).is_file():
-            raise UserError(f"no {name} in {folder}: give a run's folder, like runs/p1-a-s0")
-    recipe = recipe_of(read_json(folder / "recipe.json"))
-    result = read_json(folder / "result.json") if (folder / "result.json").is_file() else {}
-    if data is None and "data" not in result:
-        raise UserError(f"{folder} has no result.json that names its data: add --data DIR")
-    data = data or Path(result["data"])
-    if not data.is_dir():
-        raise UserError(f"no folder {data}: say where the run's data is with --data DIR")
-    kept = {
-        int(match[1]): file
-        for file in sorted(folder.glob("epoch-*.pth"))
-        if (match := re.fullmatch(r"epoch-(\d+)", file.stem))
-    }
-    columns, scores = read_columns(folder / "metrics.csv"), result.get("scores", {})
-    best = _best(recipe, columns.get(score), scores.get("best_epoch"))
-    val = scores.get("val")
-    val = None if val is None or math.isnan(val) else val
-    return Run(folder, recipe, data, kept, columns, best, val)
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"cannot read {file}: {error}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"cannot read {file}: it holds no JSON object")
+    return found
 
 
-def read_json(file: Path) -> dict:
-    """Reads one of a run's records.
+def data_note(folder: Path) -> dict[str, str]:
+    """Return what data.json holds; nothing of a run without one.
 
     Raises:
         UserError: it cannot be read.
     """
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {file}: {error}") from error
+    file = folder / "data.json"
+    found = read_json(file) if file.exists() else {}
+    if not all(isinstance(value, str) for value in found.values()):
+        raise UserError(f"cannot read {file}: a folder and a key are words")
+    return found
 
 
-def read_columns(table: Path) -> dict[str, list[float]]:
-    """Reads metrics.csv: each column's values, nan where an epoch has none; {} without a file."""
+def read_metrics(table: Path) -> dict[str, list[float]]:
+    """Return the columns of metrics.csv: a value an epoch, nan where one has none; {} without it.
+
+    Raises:
+        UserError: it cannot be read, or holds something else than numbers.
+    """
     if not table.is_file():
         return {}
-    with table.open(newline="") as text:
-        rows = list(csv.DictReader(text))
-    names = rows[0] if rows else ()
-    return {name: [float(row[name] or math.nan) for row in rows] for name in names}
+    try:
+        with table.open(newline="", encoding="utf-8") as text:
+            rows = list(csv.DictReader(text))
+        names = list(rows[0]) if rows else []
+        found = {name: [float(row[name] or math.nan) for row in rows] for name in names}
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise UserError(f"cannot read {table}: {error}") from error
+    epochs = found.get("epoch", [])
+    if rows and (not epochs or epochs != sorted(set(epochs)) or epochs[0] < 0):
+        raise UserError(f"cannot read {table}: its epochs are not in order")
+    return found
 
 
-def _best(recipe: Recipe, measured: list[float] | None, told: int | None) -> int | None:
-    """Gives the epoch of best.pth; a run that has not ended logs it without saying so."""
-    if told is not None:
-        return told + 1
-    if not measured or np.isnan(measured).all():
-        return None
-    if recipe.select != "last":
-        return int(np.nanargmax(measured)) + 1
-    # Its weights are of the last epoch at which they were due, whatever was measured.
-    due = (epoch + 1 for epoch in reversed(range(len(measured))) if recipe.is_due(epoch))
-    return next(due, None)
+def _problem_of(fields: Any, problems: Mapping[str, Problem], folder: Path) -> Problem:
+    if not isinstance(fields, dict):
+        raise UserError(f"{folder} names no recipe")
+    name = fields.get("problem")
+    if not isinstance(name, str) or name not in problems:
+        listed = ", ".join(problems)
+        raise UserError(
+            f"{folder} holds no run of this version of the program: its problem is {name!r}, "
+            f"and there are {listed}"
+        )
+    return problems[name]
+
+
+# What is read of result.json, and of its scores, where it is there
+_TYPES: dict[str, tuple[type, ...]] = {
+    "data": (str,),
+    "provenance": (str, type(None)),
+    "trained_on": (int,),
+    "scores": (dict,),
+    "epochs": (int,),
+    "minutes": (int, float),
+    "finished": (str,),
+    "device": (str,),
+    "cores": (int, type(None)),
+    "processes": (int,),
+    "precision": (str,),
+    "command": (str,),
+    "revision": (str,),
+}
+_SCORES: dict[str, tuple[type, ...]] = {
+    "metric": (str,),
+    "val": (int, float, type(None)),
+    "images": (int,),
+    "select": (str,),
+    "held_out": (int, float, type(None)),
+    "best_epoch": (int,),
+}
+
+
+def _check_result(result: dict[str, Any], folder: Path) -> None:
+    scores = result.get("scores", {})
+    for types, holder in ((_TYPES, result), (_SCORES, scores if isinstance(scores, dict) else {})):
+        for key, kinds in types.items():
+            if key in holder and not isinstance(holder[key], kinds):
+                raise UserError(f"cannot read {folder / 'result.json'}: {key} is none of ours")

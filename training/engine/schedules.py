@@ -1,47 +1,63 @@
-"""The learning rate: its course over a run, and who gets which part of it.
-
-warm_cosine     linear from 0 to `lr`, then half a cosine down to `lr_min`
-step            `lr`, times `gamma` after every `period` (torch's StepLR)
-cosine_restart  a cosine between `lr` and `lr_min`, half a wave a `period`, that goes on up and
-                down after the first (torch's CosineAnnealingLR beyond its T_max)
-constant        `lr`
-"""
+"""Learning-rate schedules: the factor on every rate at each step of a run."""
 
 from __future__ import annotations
 
 import math
-import re
+from dataclasses import dataclass
 
-import torch
-from torch import nn
+from training.engine.values import expect_at_least, expect_share, expect_word, named
 
-from inference import UserError
-from training.engine.lars import Lars
-
-STAGES = 4  # layer1 ... layer4 of a ResNet
+UNITS = ("epoch", "step")
 
 
-def factor(recipe, step: int, steps: int) -> float:
-    """Gives the factor on every rate at a step.
+@dataclass(frozen=True)
+class Schedule:
+    """A constant rate, and what every schedule has."""
 
-    Args:
-        recipe: a `training.engine.recipe.Recipe`.
-        step: how many steps are done.
-        steps: of one epoch.
-    """
-    low = recipe.lr_min / recipe.lr
-    if recipe.schedule == "warm_cosine":
-        return warm_cosine(step / (steps * recipe.epochs), recipe.warmup, low)
-    done = step if recipe.period_unit == "step" else step // steps
-    if recipe.schedule == "step":
-        return recipe.gamma ** (done // recipe.period)
-    if recipe.schedule == "cosine_restart":
-        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done / recipe.period))
-    return 1.0
+    def factor(self, step: int, steps: int, epochs: int, lr: float) -> float:
+        """Return the factor on every rate at a step.
+
+        Args:
+            step: how many steps are done, from 0.
+            steps: of one epoch.
+            epochs: of the run.
+            lr: the highest rate, for schedules that end at a rate of their own.
+        """
+        return 1.0
+
+    def describe(self) -> str:
+        """Return the schedule in words."""
+        return "constant"
 
 
-def warm_cosine(progress: float, warmup: float, low: float = 0.0) -> float:
-    """Gives the factor on the rate: linear from 0 to 1, then half a cosine down to `low`.
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same rate throughout."""
+
+
+@dataclass(frozen=True)
+class WarmupCosine(Schedule):
+    """A rise from 0 over a share of the steps, then half a cosine down to `lr_min`."""
+
+    warmup: float = 0.1
+    lr_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a share out of its range."""
+        expect_share(self, "warmup", below_one=True)
+        expect_at_least(self, 0, "lr_min")
+
+    def factor(self, step: int, steps: int, epochs: int, lr: float) -> float:
+        """Return the factor at a step; arguments as `Schedule.factor`."""
+        return warmup_cosine(step / (steps * epochs), self.warmup, self.lr_min / lr)
+
+    def describe(self) -> str:
+        """Return the schedule in words."""
+        return f"rising over {100 * self.warmup:g} % of the steps, then a cosine to {self.lr_min:g}"
+
+
+def warmup_cosine(progress: float, warmup: float, low: float = 0.0) -> float:
+    """Return the factor on the rate: linear from 0 to 1, then half a cosine down to `low`.
 
     Args:
         progress: share of all steps done, in [0, 1].
@@ -53,48 +69,58 @@ def warm_cosine(progress: float, warmup: float, low: float = 0.0) -> float:
     return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * fallen))
 
 
-def optimizer(recipe, network: nn.Module) -> torch.optim.Optimizer:
-    """Makes the optimiser: a group for each rate and weight decay that parameters have."""
-    groups = list(_groups(recipe, network).values())
-    if recipe.optimizer == "sgd":
-        nesterov = recipe.nesterov and recipe.momentum > 0
-        fused = next(network.parameters()).is_cuda  # one launch instead of dozens
-        return torch.optim.SGD(groups, recipe.lr, recipe.momentum, nesterov=nesterov, fused=fused)
-    if recipe.optimizer == "lars":
-        return Lars(groups, recipe.lr, recipe.momentum)
-    kind = torch.optim.AdamW if recipe.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, recipe.lr, fused=True)  # on a CPU too it takes a fifth of the time
+@dataclass(frozen=True)
+class Step(Schedule):
+    """The rate times `gamma` after every `period` (torch's StepLR)."""
+
+    period: int = 10
+    gamma: float = 0.1
+    unit: str = "epoch"
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a period or a unit out of its range."""
+        expect_at_least(self, 1, "period")
+        expect_at_least(self, 0, "gamma")
+        expect_word(self, "unit", UNITS)
+
+    def factor(self, step: int, steps: int, epochs: int, lr: float) -> float:
+        """Return the factor at a step; arguments as `Schedule.factor`."""
+        return self.gamma ** (_done(self.unit, step, steps) // self.period)
+
+    def describe(self) -> str:
+        """Return the schedule in words."""
+        return f"times {self.gamma:g} every {self.period} {self.unit}s"
 
 
-def _groups(recipe, network: nn.Module) -> dict[tuple, dict]:
-    names = [name for name, _ in network.named_parameters()]
-    if recipe.layer_decay != 1 and not any(re.search(r"\blayer\d\.", name) for name in names):
-        raise UserError(
-            f"layer_decay is for ResNets; {recipe.network} has no stages: leave it at 1"
-        )
-    groups: dict[tuple, dict] = {}
-    for name, parameter in network.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        rate = recipe.lr * share(name, recipe.head_lr, recipe.stage_factor())
-        # Norms and biases are no weights that a product could do without.
-        decays = recipe.decay_all or parameter.dim() > 1
-        decay = recipe.weight_decay if decays else 0.0
-        group = {"params": [], "lr": rate, "weight_decay": decay}
-        groups.setdefault((rate, decay), group)["params"].append(parameter)
-    return groups
+@dataclass(frozen=True)
+class CosineCycle(Schedule):
+    """A cosine between `lr` and `lr_min` that goes on up and down, half a wave a `period`.
 
-
-def share(name: str, head: float, decay: float) -> float:
-    """Gives a parameter's share of the rate.
-
-    The classifier has `head`; the stages of a ResNet have `decay`, `decay`^2, ... from the last
-    to the first, and what comes before the stages one power more.
-
-    Args:
-        name: the parameter's, as in the state dict.
+    It is torch's CosineAnnealingLR beyond its T_max: it does not restart.
     """
-    if re.match(r"(fc|classifier|aux_classifier|decoder)\.", name):
-        return head
-    stage = re.search(r"\blayer(\d)\.", name)
-    return decay ** (STAGES + 1 - (int(stage[1]) if stage else 0))
+
+    period: int = 10
+    lr_min: float = 0.0
+    unit: str = "epoch"
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a period or a unit out of its range."""
+        expect_at_least(self, 1, "period")
+        expect_at_least(self, 0, "lr_min")
+        expect_word(self, "unit", UNITS)
+
+    def factor(self, step: int, steps: int, epochs: int, lr: float) -> float:
+        """Return the factor at a step; arguments as `Schedule.factor`."""
+        low, done = self.lr_min / lr, _done(self.unit, step, steps)
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * done / self.period))
+
+    def describe(self) -> str:
+        """Return the schedule in words."""
+        return f"a cosine to {self.lr_min:g} and back, {self.period} {self.unit}s each way"
+
+
+def _done(unit: str, step: int, steps: int) -> int:
+    return step if unit == "step" else step // steps
+
+
+SCHEDULES = named(WarmupCosine, Step, CosineCycle, Constant)

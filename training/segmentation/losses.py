@@ -1,43 +1,115 @@
-"""Losses of classes per pixel, some of which are rare.
+"""Losses of classes per pixel, some of which are rare, as a recipe names them.
 
-ce       the mean of -log p over the pixels, p being what the true class is given
-focal    the mean of -(1 - p)^focusing log p: what is certain counts little (arXiv 1708.02002)
-ce_dice  ce + dice, where dice asks for each class alike, as the mIoU does, however rare it is
-
-Pixels of no class (`landcover.NO_CLASS`) have no part in any. Of several processes each takes the
-mean over its own share of the batch.
+Pixels with the label `ignore_index` (`landcover.NO_CLASS`) have no part in any. Of several
+processes each takes the mean over its own share of the batch.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
-from inference.landcover import NO_CLASS, UNKNOWN
+from inference import UserError
+from inference.landcover import CLASSES, NO_CLASS, UNKNOWN
+from training.engine.values import expect_at_least, named
 
-NAMES = ("ce", "focal", "ce_dice")
 TINY = 1e-6
 
 
-def loss(
-    name: str,
-    logits: torch.Tensor,
-    masks: torch.Tensor,
-    weights: torch.Tensor | None = None,
-    focusing: float = 2.0,
-) -> torch.Tensor:
-    """Gives a loss by its name; arguments as those of `cross_entropy`, `focusing` of focal."""
-    found = cross_entropy(logits, masks, weights, focusing if name == "focal" else 0.0)
-    return found + dice(logits, masks) if name == "ce_dice" else found
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The mean of -log p over the pixels, p being what the true class is given.
+
+    Attributes:
+        class_weights: by class; none: all alike.
+        ignore_unknown: whether no pixel of Unknown counts, or it is a class to learn.
+    """
+
+    class_weights: tuple[float, ...] = ()
+    ignore_unknown: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UserError for weights that are too few or negative."""
+        if self.class_weights and len(self.class_weights) != len(CLASSES):
+            raise UserError(f"class_weights={list(self.class_weights)}: {len(CLASSES)} are needed")
+        if min(self.class_weights, default=0) < 0:
+            raise UserError(f"class_weights={list(self.class_weights)}: none is negative")
+
+    def __call__(self, logits: Tensor, masks: Tensor) -> Tensor:
+        """Return the mean loss.
+
+        Args:
+            logits: fp32 (N, C, H, W).
+            masks: int64 (N, H, W), classes or `NO_CLASS`.
+        """
+        if self.ignore_unknown:
+            masks = masks.masked_fill(masks == UNKNOWN, NO_CLASS)
+        return self.compute(logits, masks, self._weights(logits))
+
+    def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the loss; weights (C,) of the classes, or None."""
+        return cross_entropy(logits, masks, weights)
+
+    def _weights(self, logits: Tensor) -> Tensor | None:
+        if not self.class_weights:
+            return None
+        return torch.tensor(self.class_weights, device=logits.device)
+
+    def describe(self) -> str:
+        """Return the loss in words."""
+        said = self._name()
+        if self.class_weights:
+            listed = ", ".join(f"{weight:g}" for weight in self.class_weights)
+            said += f", classes weighed {listed}"
+        return said + (
+            "; Unknown does not count" if self.ignore_unknown else "; Unknown is a class"
+        )
+
+    def _name(self) -> str:
+        return "cross-entropy"
+
+
+@dataclass(frozen=True)
+class Focal(CrossEntropy):
+    """The mean of -(1 - p)^gamma log p: what is certain counts little (arXiv 1708.02002)."""
+
+    gamma: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Raise UserError for weights or an exponent out of their range."""
+        super().__post_init__()
+        expect_at_least(self, 0, "gamma")
+
+    def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the loss; weights (C,) of the classes, or None."""
+        return cross_entropy(logits, masks, weights, self.gamma)
+
+    def _name(self) -> str:
+        return f"focal loss, exponent {self.gamma:g}"
+
+
+@dataclass(frozen=True)
+class CrossEntropyDice(CrossEntropy):
+    """Cross-entropy + Dice, which asks for each class alike, as the mIoU does, however rare."""
+
+    def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the loss; weights (C,) of the classes, or None."""
+        return cross_entropy(logits, masks, weights) + dice(logits, masks)
+
+    def _name(self) -> str:
+        return "cross-entropy and Dice"
+
+
+LOSSES = named(CrossEntropy, Focal, CrossEntropyDice)
 
 
 def cross_entropy(
-    logits: torch.Tensor,
-    masks: torch.Tensor,
-    weights: torch.Tensor | None = None,
-    focusing: float = 0.0,
-) -> torch.Tensor:
-    """Gives the mean of -(1 - p)^focusing log p, weighted by the true class; 0 without a pixel.
+    logits: Tensor, masks: Tensor, weights: Tensor | None = None, gamma: float = 0.0
+) -> Tensor:
+    """Return the mean of -(1 - p)^gamma log p, weighted by the true class; 0 without a pixel.
 
     Args:
         logits: fp32 (N, C, H, W).
@@ -45,9 +117,9 @@ def cross_entropy(
         weights: of the classes, (C,); their sum over the pixels divides, as in torch.
     """
     losses = F.cross_entropy(logits, masks, ignore_index=NO_CLASS, reduction="none")
-    if focusing:
+    if gamma:
         # Near p = 1 the power's slope may be infinite; a pixel there has nothing to learn.
-        losses = losses * (-torch.expm1(-losses)).clamp(min=TINY) ** focusing
+        losses = losses * (-torch.expm1(-losses)).clamp(min=TINY) ** gamma
     known = masks != NO_CLASS
     weight = known.float()
     if weights is not None:
@@ -55,8 +127,8 @@ def cross_entropy(
     return (weight * losses).sum() / weight.sum().clamp(min=TINY)
 
 
-def dice(logits: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-    """Gives 1 - the mean over classes of 2 sum(p t) / (sum p + sum t), sums over the whole batch.
+def dice(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return 1 - the mean over classes of 2 sum(p t) / (sum p + sum t), summed over the batch.
 
     p is the softmax and t the truth, 0 or 1 (soft Dice, as in arXiv 1707.03237). Classes that the
     batch does not hold are left out of the mean; so is Unknown, as the mIoU does it, whose pixels

@@ -1,0 +1,65 @@
+"""The batches of a classifier, and its score on the validation set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from inference import predict
+from inference.zoo import Record
+from training.classification import predictions
+from training.classification.recipe import ClassificationRecipe
+from training.data import cache
+from training.data.batches import Batches
+from training.data.labels import Labelled, check_classes
+from training.data.splits import hold_out, subsample_per_class
+from training.engine.problem import Evaluation, Files
+
+Read = Callable[[Path, str], Labelled]  # (data, "train" or "val") -> images
+MEASURED_TOGETHER = 250
+
+
+def batches(read: Read, recipe: ClassificationRecipe, data: Path) -> tuple[Batches, Batches]:
+    """Return the training batches and those that are measured after every epoch.
+
+    Both hold uint8 images and int64 labels. Where nothing is held out of train the course's
+    validation set is measured: it draws the curve, and chooses the epoch only with `BestOnVal`.
+    """
+    paths, labels = read(data, "train")
+    check_classes(labels, recipe.classes, data)
+    train, held = hold_out(labels, recipe.select_epoch_by.held_out, recipe.seed)
+    train = subsample_per_class(labels, train, recipe.fraction, recipe.seed)
+    arrays = cache.images(paths, recipe.cache_size), labels
+    training = Batches(
+        arrays, train, recipe.batch_size, shuffle=True, seed=recipe.seed, repeat=recipe.repeat
+    )
+    if not len(held):
+        return training, _measured(recipe, *read(data, "val"))
+    return training, _measured(recipe, [paths[i] for i in held], labels[held])
+
+
+def _measured(recipe: ClassificationRecipe, paths: list[Path], labels: np.ndarray) -> Batches:
+    # Resized as they will be in inference, not cropped from the cache.
+    pixels = cache.images(paths, recipe.size)
+    return Batches((pixels, labels), range(len(paths)), MEASURED_TOGETHER, shuffle=False)
+
+
+def files(read: Read, recipe: ClassificationRecipe, data: Path) -> list[Files]:
+    """Return what a run trains on; with `BestOnVal` val too, since it chooses the epoch."""
+    parts = ("train", "val") if recipe.select_epoch_by.word == "val" else ("train",)
+    return [Files(*read(data, part)) for part in parts]
+
+
+def evaluate(
+    read: Read, record: Record, data: Path, weights: Path, precision: str, device: str
+) -> Evaluation:
+    """Return what weights predict of val, as the scripts would, and the accuracy."""
+    settings = predict.Settings(weights=weights, precision=precision, device=device)
+    paths, labels = read(data, "val")
+    predicted = np.array(predict.labels(paths, record, settings))
+    accuracy = float((predicted == labels).mean())
+    names = [path.name for path in paths]
+    table = predictions.table(names, labels, predicted)
+    return Evaluation(predicted, labels, accuracy, names, table)

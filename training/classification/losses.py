@@ -1,0 +1,34 @@
+"""Losses of a classifier, as a recipe names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from training.engine.values import expect_share, named
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Cross-entropy with targets that are shares of the classes, smoothed if asked for."""
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a share out of its range."""
+        expect_share(self, "label_smoothing")
+
+    def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss of logits and targets, both (N, classes)."""
+        return F.cross_entropy(logits, targets, label_smoothing=self.label_smoothing)
+
+    def describe(self) -> str:
+        """Return the loss in words."""
+        if not self.label_smoothing:
+            return "cross-entropy"
+        return f"cross-entropy, labels smoothed by {self.label_smoothing:g}"
+
+
+LOSSES = named(CrossEntropy)

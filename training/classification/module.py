@@ -1,0 +1,73 @@
+"""A classifier in training."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from inference import UserError
+from training.augment.augmentations import apply
+from training.engine.module import TrainingModule
+
+
+class Classification(TrainingModule):
+    """Cross-entropy on augmented images; the score is the accuracy on held-out ones.
+
+    With `frozen` the head alone learns. The backbone has no gradients, so that no graph is kept of
+    it and the optimiser does not have it, and it stays in eval mode, so that the statistics of its
+    BatchNorm stay too.
+    """
+
+    metric = "accuracy"
+    reduced_counters = ("right", "seen")
+
+    def __init__(self, recipe) -> None:
+        super().__init__(recipe)
+        self.right = self.seen = 0
+        if recipe.frozen:
+            if not hasattr(self.network, "head"):
+                raise UserError(f"frozen is for ResNets; {recipe.network} is trained as a whole")
+            self.network.requires_grad_(False)
+            self.network.head.requires_grad_(True)
+            self.train()
+
+    def train(self, mode: bool = True) -> Classification:
+        """Put all that learns into train mode: what is frozen is always in eval mode."""
+        super().train(mode)
+        if self.recipe.frozen:
+            self.network.eval()
+            self.network.head.train(mode)
+        return self
+
+    def trained_part(self, network: nn.Module) -> nn.Module:
+        """Return the head where the rest is frozen, else the network."""
+        return network.head if self.recipe.frozen else network
+
+    def loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss of a batch.
+
+        Args:
+            images: uint8 (N, S, S, 3) at the cache's size.
+            labels: int64 (N,).
+        """
+        recipe = self.recipe
+        with self.full_precision():  # a convolution of an augmentation would round the pixels
+            targets = F.one_hot(labels, recipe.classes).float()
+            images, targets = apply(recipe.augment, self.to_float(images), targets, recipe.size)
+            if self.epoch < recipe.small_until * recipe.epochs:
+                side = recipe.small_size
+                images = F.interpolate(images, size=side, mode="bilinear", antialias=True)
+            images = self.normalise(images)
+        return recipe.loss(self.network(images), targets)
+
+    def measure(self, network: nn.Module, images: Tensor, labels: Tensor) -> None:
+        """Count right answers; arguments as `loss`, but images at the network's size."""
+        logits = network(self.normalise(self.to_float(images)))
+        self.right += int((logits.argmax(1) == labels).sum())
+        self.seen += len(labels)
+
+    def score(self) -> dict[str, float]:
+        """Return the accuracy, in [0, 1]."""
+        accuracy = self.right / self.seen
+        self.right = self.seen = 0
+        return {self.metric: accuracy}

@@ -1,0 +1,61 @@
+"""How good features are, without training anything on them: k-NN accuracy (arXiv 1805.01978)."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+
+NEIGHBOURS = 20
+TEMPERATURE = 0.07
+CHUNK = 2048  # images whose neighbours are looked for at once
+
+
+def knn_predictions(
+    bank: torch.Tensor,
+    bank_labels: torch.Tensor,
+    queries: torch.Tensor | None = None,
+    neighbours: int = NEIGHBOURS,
+) -> torch.Tensor:
+    """Return the class that each query's nearest neighbours vote for, int64 (M,).
+
+    The nearest by cosine vote with the weight exp(cosine / 0.07) (arXiv 1805.01978, section 3.4).
+
+    Args:
+        bank: features (N, D), on any device; the products are computed there.
+        bank_labels: int64 (N,), from 0.
+        queries: features (M, D); None takes the bank itself, each left out of its own vote.
+        neighbours: how many vote, at most as many as there are.
+    """
+    leave_one_out = queries is None
+    unit = F.normalize(bank.float(), dim=1)
+    asked = unit if queries is None else F.normalize(queries.float(), dim=1)
+    count = min(neighbours, len(unit) - leave_one_out)
+    classes = int(bank_labels.max()) + 1
+    found = []
+    for start in range(0, len(asked), CHUNK):
+        cosines = asked[start : start + CHUNK] @ unit.T  # (chunk, N)
+        if leave_one_out:
+            cosines.diagonal(start).fill_(-2.0)
+        near, index = cosines.topk(count, dim=1)
+        votes = near.new_zeros(len(near), classes)
+        votes.scatter_add_(1, bank_labels[index], (near / TEMPERATURE).exp())
+        found.append(votes.argmax(1))
+    return torch.cat(found)
+
+
+def knn_accuracy(
+    bank: torch.Tensor,
+    bank_labels: torch.Tensor,
+    queries: torch.Tensor | None = None,
+    query_labels: torch.Tensor | None = None,
+    neighbours: int = NEIGHBOURS,
+) -> float:
+    """Return the fraction of queries whose class their neighbours tell, in [0, 1].
+
+    Args:
+        query_labels: int64 (M,); the others as `knn_predictions`. Without queries the bank's own
+            images are asked, leave-one-out.
+    """
+    truth = bank_labels if query_labels is None else query_labels
+    predicted = knn_predictions(bank, bank_labels, queries, neighbours)
+    return (predicted == truth).sum().item() / len(truth)

@@ -1,0 +1,104 @@
+"""What a problem plugs into the engine, which names none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from inference.zoo import Record
+from training.data.batches import Batches
+from training.engine.recipe import Recipe
+
+if TYPE_CHECKING:
+    from training.engine.module import TrainingModule
+    from training.engine.run_folder import Run
+
+
+class Files(NamedTuple):
+    """Files that a run trains on, and their labels where they have any, int64 (N,)."""
+
+    paths: list[Path]
+    labels: np.ndarray | None = None
+
+
+class Evaluation(NamedTuple):
+    """What weights predict on the validation set, through the graded path, and what that is worth.
+
+    predictions, truth: int64 (N,) labels, or uint8 (pixels,) classes of all masks in a row.
+    score: in [0, 1].
+    names: of the N images' files, in that order.
+    table: the content of predictions.csv, which a run keeps; None where that would be too large.
+    """
+
+    predictions: np.ndarray
+    truth: np.ndarray
+    score: float
+    names: list[str]
+    table: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One problem: its data, its recipes, and what trains and judges them.
+
+    Attributes:
+        name: what recipe.json calls it.
+        folder: of hw1_data.
+        metric: of its scores, in words: "accuracy".
+        recipes: by name.
+        module: network, loss and metric.
+        batches: (recipe, data) -> training batches, and those that are measured or None.
+        files: (recipe, data) -> what the data's fingerprint is made of.
+        evaluate: (record, data, weights, precision, device) -> `Evaluation` on the validation set;
+            None where no script answers with what it trains.
+        figures: (run, data, out) -> what figures.json holds; None: nothing is drawn.
+        baselines: the course's on val, (simple, strong).
+    """
+
+    name: str
+    folder: str
+    metric: str
+    recipes: Mapping[str, Recipe]
+    module: type[TrainingModule]
+    batches: Callable[[Any, Path], tuple[Batches, Batches | None]]
+    files: Callable[[Any, Path], list[Files]]
+    evaluate: Callable[[Record, Path, Path, str, str], Evaluation] | None = None
+    figures: Callable[[Run, Path, Path], dict] | None = None
+    baselines: tuple[float, float] | None = None
+
+    @property
+    def recipe_type(self) -> type[Recipe]:
+        """The class of its recipes."""
+        return type(next(iter(self.recipes.values())))
+
+    def record(self, recipe: Recipe, name: str = "") -> Record:
+        """Return the zoo's record of a run's `best.pth`, before it is published.
+
+        Args:
+            name: what the zoo will call it; the recipe's name if empty.
+        """
+        name = name or recipe.name
+        return Record(
+            name=name,
+            task=self.name,
+            network=recipe.network,
+            arguments=recipe.arguments,
+            classes=recipe.classes,
+            input={
+                "size": recipe.input_size,
+                "mean": list(recipe.mean),
+                "std": list(recipe.std),
+            },
+            tta=recipe.tta,
+            file=f"{name}.pth",
+            bytes=0,
+            sha256="",
+            urls=[],
+            trained_on="",
+            recipe=recipe.name,
+            scores={},
+        )

@@ -1,0 +1,265 @@
+"""Values that a recipe is composed of: written to JSON, read back, and changed from the command line.
+
+A value is a frozen dataclass, such as `SGD(lr=0.1)`, that computes something and says itself in
+words (`describe()`). A field of a recipe that holds one, or a tuple of several, names the classes
+that it may hold: `optimizer: Optimizer = choice(OPTIMIZERS, SGD())`.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from inference import UserError
+
+Kinds = Mapping[str, type]
+T = TypeVar("T")
+
+
+def choice(kinds: Kinds, default: Any) -> Any:
+    """Return a dataclass field that holds one of `kinds`, or a tuple of them."""
+    return dataclasses.field(default=default, metadata={"kinds": kinds})
+
+
+def named(*classes: type) -> dict[str, type]:
+    """Return classes by their names."""
+    return {kind.__name__: kind for kind in classes}
+
+
+def expect_share(owner: object, *names: str, below_one: bool = False) -> None:
+    """Raise UserError unless fields of a value are shares, from 0 to 1."""
+    for name in names:
+        value = getattr(owner, name)
+        if not 0 <= value <= 1 or (below_one and value == 1):
+            to = "less than 1" if below_one else "1"
+            raise UserError(f"{_spelt(owner, name)}={value}: it is a share, from 0 to {to}")
+
+
+def expect_at_least(owner: object, least: float, *names: str) -> None:
+    """Raise UserError unless fields of a value are numbers from `least` up."""
+    for name in names:
+        value = getattr(owner, name)
+        if not value >= least:
+            whole = "a whole number" if isinstance(value, int) else "a number"
+            raise UserError(f"{_spelt(owner, name)}={value}: it is {whole} from {least:g} up")
+
+
+def expect_word(owner: object, name: str, words: Sequence[str]) -> None:
+    """Raise UserError unless a field of a value is one of `words`."""
+    if getattr(owner, name) not in words:
+        raise UserError(
+            f"{_spelt(owner, name)}={getattr(owner, name)}: it is one of {', '.join(words)}"
+        )
+
+
+def _spelt(owner: object, name: str) -> str:
+    """Return a field's name as the command line takes it: a recipe's own, or `cutmix.p`."""
+    is_recipe = any(f.name == "epochs" for f in dataclasses.fields(owner))  # type: ignore[arg-type]
+    return name if is_recipe else f"{type(owner).__name__.lower()}.{name}"
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value as JSON holds it: a dataclass is an object that names its `kind`."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {f.name: to_plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {"kind": type(value).__name__, **fields}
+    if isinstance(value, tuple | list):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def from_plain(kind: type[T], fields: Any) -> T:
+    """Return the value that `to_plain` described.
+
+    Args:
+        kind: its class, a dataclass; what its fields may hold is read off their metadata.
+
+    Raises:
+        UserError: the description is of another version of this program, or out of range.
+    """
+    if not isinstance(fields, Mapping):
+        raise UserError(f"{_short(fields)} describes no {kind.__name__}")
+    known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    given = {key: value for key, value in fields.items() if key != "kind"}
+    needed = {name for name, f in known.items() if _has_no_default(f)}
+    odd = (given.keys() - known.keys()) | (needed - given.keys())
+    if odd:
+        listed = ", ".join(sorted(odd))
+        raise UserError(f"it is of another version of this program (it differs in {listed})")
+    values = {name: _field_from_plain(known[name], value) for name, value in given.items()}
+    for name, value in values.items():
+        default = known[name].default
+        if default is not dataclasses.MISSING and not _fits(value, default, known[name]):
+            raise UserError(f"{name} is {_short(value)}, which {kind.__name__} cannot hold")
+    try:
+        return kind(**values)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"it describes no {kind.__name__} ({error})") from error
+
+
+def _has_no_default(field: dataclasses.Field) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is missing and field.default_factory is missing
+
+
+def _fits(value: Any, default: Any, field: dataclasses.Field) -> bool:
+    if "kinds" in field.metadata:
+        return isinstance(value, tuple) == isinstance(default, tuple)
+    if isinstance(default, float):
+        return isinstance(value, float | int) and not isinstance(value, bool)
+    return type(value) is type(default)
+
+
+def _field_from_plain(field: dataclasses.Field, value: Any) -> Any:
+    kinds = field.metadata.get("kinds")
+    if kinds is None:
+        return _tuples(value)
+    if isinstance(value, list):
+        return tuple(_kind_from_plain(field.name, kinds, item) for item in value)
+    return _kind_from_plain(field.name, kinds, value)
+
+
+def _kind_from_plain(name: str, kinds: Kinds, value: Any) -> Any:
+    kind = value.get("kind") if isinstance(value, Mapping) else None
+    if kind not in kinds:
+        raise UserError(f"it is of another version of this program ({name}: {_short(value)})")
+    return from_plain(kinds[kind], value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+# ---- key=value
+
+
+def override(value: T, pairs: Sequence[str], fixed: Sequence[str] = ()) -> T:
+    """Return a recipe with fields replaced, from words like `lr=0.05`, `cutmix.p=0`, `seed=1`.
+
+    A field is called by its path (`optimizer.lr`, `augment.cutmix.p`) or by as much of its end as
+    only one path has. A whole value is written as in the recipes, `optimizer=AdamW(lr=0.001)`, or
+    by its name alone, which takes over what both have; `augment=Flip(),Shift(4)` names them all.
+
+    Args:
+        fixed: names of fields that cannot be replaced.
+
+    Raises:
+        UserError: not a `key=value`, no such field (the right ones are listed), or a value of
+            another type.
+    """
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise UserError(f"'{pair}' is not key=value")
+        value = _replace(value, _find(value, key, fixed), key, text)
+    return value
+
+
+def paths(value: object) -> Iterator[tuple[str, ...]]:
+    """Yield the path of every field, those of composed values after the field that holds them."""
+    for field in dataclasses.fields(value):  # type: ignore[arg-type]
+        yield (field.name,)
+        held = getattr(value, field.name)
+        if "kinds" not in field.metadata:
+            continue
+        if isinstance(held, tuple):
+            for item in held:
+                inner = type(item).__name__.lower()
+                yield from ((field.name, inner, *rest) for rest in paths(item))
+        else:
+            yield from ((field.name, *rest) for rest in paths(held))
+
+
+def _find(value: object, key: str, fixed: Sequence[str]) -> tuple[str, ...]:
+    every = [path for path in paths(value) if path[0] not in fixed]
+    wanted = tuple(key.lower().split("."))
+    found = [p for p in every if p == wanted] or [p for p in every if p[-len(wanted) :] == wanted]
+    if len(found) == 1:
+        return found[0]
+    name = getattr(value, "name", type(value).__name__)
+    if found:
+        listed = ", ".join(".".join(path) for path in found)
+        raise UserError(f"'{key}' is several fields of {name}; say which: {listed}")
+    ends = [path[-1] for path in every]
+    spelt = [
+        path[-1] if ends.count(path[-1]) == 1 or len(path) == 1 else ".".join(path[-2:])
+        for path in every
+    ]
+    raise UserError(f"no field '{key}' in {name}; fields: {', '.join(dict.fromkeys(spelt))}")
+
+
+def _replace(value: Any, path: tuple[str, ...], key: str, text: str) -> Any:
+    name, *rest = path
+    held = getattr(value, name)
+    if not rest:
+        field = next(f for f in dataclasses.fields(value) if f.name == name)
+        new = _parse_field(field, key, text, held)
+    elif isinstance(held, tuple):
+        inner, *leaf = rest
+        new = tuple(
+            _replace(item, tuple(leaf), key, text) if type(item).__name__.lower() == inner else item
+            for item in held
+        )
+    else:
+        new = _replace(held, tuple(rest), key, text)
+    return dataclasses.replace(value, **{name: new})
+
+
+def _parse_field(field: dataclasses.Field, key: str, text: str, held: Any) -> Any:
+    kinds = field.metadata.get("kinds")
+    if kinds is None:
+        return _parse_plain(key, text, held)
+    several = isinstance(held, tuple)
+    if several and text in ("", "none", "()"):
+        return ()
+    try:
+        tree = ast.parse(f"({text},)" if several else text, mode="eval").body
+        nodes = tree.elts if several else [tree]  # type: ignore[attr-defined]
+        if several and len(nodes) == 1 and isinstance(nodes[0], ast.Tuple):
+            nodes = nodes[0].elts
+        new = tuple(_parse_value(node, kinds, () if several else (held,)) for node in nodes)
+    except (SyntaxError, ValueError, TypeError, AttributeError) as error:
+        example = f"{key}={next(iter(kinds))}()"
+        listed = ", ".join(kinds)
+        raise UserError(f"{key}={text}: write it like {example}; there are: {listed}") from error
+    return new if several else new[0]
+
+
+def _parse_value(node: ast.expr, kinds: Kinds, old: tuple) -> Any:
+    """Return the value that an expression like `AdamW(lr=0.001)` names; nothing is evaluated."""
+    call = node if isinstance(node, ast.Call) else None
+    name = (call.func if call else node).id  # type: ignore[union-attr, attr-defined]
+    by_name = {known.lower(): kind for known, kind in kinds.items()}
+    if name.lower() not in by_name:
+        raise ValueError(name)
+    kind = by_name[name.lower()]
+    if call is None and old:  # a name alone: what both have stays
+        shared = {f.name for f in dataclasses.fields(kind)} & {
+            f.name for f in dataclasses.fields(old[0])
+        }
+        return kind(**{key: getattr(old[0], key) for key in shared})
+    arguments = [_tuples(ast.literal_eval(a)) for a in call.args] if call else []
+    keywords = {k.arg: _tuples(ast.literal_eval(k.value)) for k in call.keywords} if call else {}
+    return kind(*arguments, **keywords)
+
+
+def _parse_plain(key: str, text: str, now: Any) -> Any:
+    if isinstance(now, str):
+        return text
+    try:
+        value = _tuples(json.loads(text))
+    except ValueError:
+        value = text
+    if isinstance(now, float) and type(value) is int:
+        value = float(value)
+    if type(value) is not type(now):
+        raise UserError(f"{key}={text} is no {type(now).__name__}; now it is {json.dumps(now)}")
+    return value

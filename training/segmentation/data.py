@@ -1,0 +1,125 @@
+"""Tiles and their masks: what is trained on, what is measured, and the score on the course's val."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import mean_iou_evaluate
+from inference import UserError, landcover, predict
+from inference.images import list_tiles, read_pixels, reason, size_of
+from inference.sharding import rank_and_world
+from inference.zoo import Record
+from training.data import cache
+from training.data.batches import Batches
+from training.engine.problem import Evaluation, Files
+from training.segmentation.iou import AVERAGED
+from training.segmentation.recipes import SegmentationRecipe
+
+MEASURED_TOGETHER = 4  # tiles
+
+
+def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
+    """Return the training batches and those that are measured after every epoch.
+
+    Both hold uint8 images and uint8 masks. Where nothing is held out of train the course's
+    validation set is measured: it draws the curve, and chooses the epoch only with `BestOnVal`.
+
+    Raises:
+        UserError: a tile has no mask, is not square or smaller than the recipe's crops; there is
+            one tile alone.
+    """
+    tiles, arrays = _pairs(data / "train")
+    side = arrays[1].shape[-1]
+    if recipe.crop_side > side:
+        raise UserError(
+            f"crops of {recipe.crop_side}, tiles of {side} pixels: lower tilecrop.side="
+        )
+    order = np.random.default_rng(recipe.seed).permutation(len(tiles))
+    share = recipe.select_epoch_by.held_out
+    held = max(1, round(share * len(tiles))) if share else 0
+    if held == len(tiles):
+        raise UserError(f"only {len(tiles)} image in {data / 'train'}: training needs at least two")
+    training = Batches(arrays, order[held:], recipe.batch_size, shuffle=True, seed=recipe.seed)
+    if held:
+        measured = np.sort(order[:held])
+    else:
+        tiles, arrays = _pairs(data / "validation")
+        measured = np.arange(len(tiles))
+    _note_absent(arrays[1], measured, "held-out" if held else "validation")
+    return training, Batches(arrays, measured, MEASURED_TOGETHER, shuffle=False)
+
+
+def _pairs(folder: Path) -> tuple[list[Path], tuple[np.ndarray, np.ndarray]]:
+    """List a folder's tiles; decode them and their masks, all of one size."""
+    tiles = list_tiles(folder)
+    masks = [tile.with_name(landcover.mask_name(tile.name)) for tile in tiles]
+    height, width = size_of(tiles[0]) or (512, 512)  # a broken one is named when it is decoded
+    if height != width:
+        raise UserError(f"{tiles[0]} is {width} x {height}: tiles to train on are square")
+    return tiles, (cache.images(tiles, width), cache.masks(masks, width))
+
+
+def _note_absent(masks: np.ndarray, measured: np.ndarray, what: str) -> None:
+    """Say which classes the measured tiles lack: the mIoU is over the others."""
+    found = np.zeros(256, np.int64)
+    for index in measured:
+        found += np.bincount(masks[index].ravel(), minlength=256)
+    absent = [landcover.CLASSES[i] for i in np.flatnonzero(found[:AVERAGED] == 0)]
+    if absent and rank_and_world()[0] == 0:
+        print(
+            f"note: no {', no '.join(absent)} in the measured tiles ({len(measured)} {what}): "
+            "where it is not predicted either, the mIoU is over the other classes",
+            file=sys.stderr,
+        )
+
+
+def files(recipe: SegmentationRecipe, data: Path) -> list[Files]:
+    """Return what a run trains on; with `BestOnVal` val too, since it chooses the epoch."""
+    found = []
+    for part in ("train", "validation")[: 1 + (recipe.select_epoch_by.word == "val")]:
+        tiles = list_tiles(data / part)
+        masks = [tile.with_name(landcover.mask_name(tile.name)) for tile in tiles]
+        found.append(Files([*tiles, *masks]))
+    return found
+
+
+def evaluate(record: Record, data: Path, weights: Path, precision: str, device: str) -> Evaluation:
+    """Return what weights predict of the validation tiles, as the scripts would, and the mIoU.
+
+    Raises:
+        UserError: a tile cannot be read, or has no mask of its size.
+    """
+    settings = predict.Settings(weights=weights, precision=precision, device=device)
+    folder = data / "validation"
+    tiles = list_tiles(folder)
+    names = [landcover.mask_name(tile.name) for tile in tiles]
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        raise UserError(f"no {missing[0]} in {folder}: every tile needs its mask there")
+    pairs = []
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch)
+        if predict.write_masks(tiles, out, record, settings):
+            raise UserError(f"not every tile in {folder} can be read (above): mend or remove it")
+        for name in names:
+            pairs.append((_indices(out / name), _indices(folder / name)))
+            if pairs[-1][0].shape != pairs[-1][1].shape:
+                raise UserError(f"{folder / name} is not of its tile's size: mend or remove it")
+    # Of one length in all, since tiles may differ in size
+    predicted, truth = (np.concatenate([m.ravel() for m in ms]) for ms in zip(*pairs, strict=True))
+    with contextlib.redirect_stdout(io.StringIO()):
+        miou = mean_iou_evaluate.mean_iou_score(predicted, truth)
+    return Evaluation(predicted, truth, float(miou), [tile.name for tile in tiles])
+
+
+def _indices(path: Path) -> np.ndarray:
+    try:
+        return landcover.to_indices(read_pixels(path))
+    except Exception as error:  # a decoder can raise anything on garbage
+        raise UserError(f"cannot read {path}: {reason(error)}; mend or remove it") from error
