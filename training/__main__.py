@@ -1,20 +1,23 @@
-"""Train, compare, look, publish: python -m training COMMAND (COMMAND --help says more).
+"""Train, compare, look and publish: python -m training COMMAND (COMMAND --help says more).
 
 The only command line of `training/`, and the only place that turns an error which the user can mend
-into a line and exit status 2.
+into a line and exit status 2. What a command needs is imported when it runs: torch, matplotlib and
+the like take seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from inference import UserError, process
 
-# What a command imports is imported when it runs: torch, matplotlib and the like take seconds.
+Options = argparse.Namespace
+DATA = Path("hw1_data")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,16 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 2 for an error that the user can mend, 130 after Ctrl-C.
     """
-    parser, commands = _parser()
-    options = parser.parse_intermixed_args(arguments) if False else _parse(parser, arguments)
-    run: Callable[[argparse.Namespace], int | None] = commands[options.command]
+    options = _parse(sys.argv[1:] if arguments is None else list(arguments))
     try:
-        return run(options) or 0
+        return options.run(options) or 0
     except UserError as error:
         process.say_error(f"error: {error}")
         return 2
     except KeyboardInterrupt:
-        log("interrupted: the same command goes on from where it was")
+        log(f"interrupted: {options.interrupted}")
         return 130
 
 
@@ -41,8 +42,16 @@ def log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def fit(options: argparse.Namespace) -> None:
-    """Train a recipe, whatever its problem, or go on with its run."""
+# ---- the commands
+
+
+def fit(options: Options) -> None:
+    """Train a recipe, or go on with its run where it was stopped.
+
+    RECIPE is one of `python -m training recipes`. The run's folder explains itself: result.json,
+    metrics.csv, tensorboard/, best.pth. `torchrun --nproc-per-node=4 -m training fit ...` divides
+    every batch among devices or hosts, which share the run's folder.
+    """
     from inference.device import tune_allocator
 
     tune_allocator()
@@ -54,8 +63,15 @@ def fit(options: argparse.Namespace) -> None:
     run(PROBLEMS[recipe.problem], recipe, options.data, out, log)
 
 
-def compare(options: argparse.Namespace) -> None:
-    """Train what is missing of P2's settings A to E, and compare them."""
+def compare(options: Options) -> None:
+    """Compare P2's settings A to E on val: trains what is missing, and says what chance explains.
+
+    Names of recipes choose the settings (all five), key=value changes every recipe. The run of a
+    recipe and a seed is in OUT/RECIPE-sSEED: one that is finished is not done again, one that was
+    stopped goes on, and runs that were made elsewhere need only lie there. Give each set of changes
+    an --out of its own: fraction=0.1 repeat=5 --out runs/p2-tenth. Leaves table.md, table.csv and
+    differences.csv in OUT.
+    """
     from training.classification.compare import compare as run
     from training.problems import PROBLEMS
 
@@ -66,18 +82,18 @@ def compare(options: argparse.Namespace) -> None:
     print(run(PROBLEMS["p2"], words, seeds, backbones, options.data, options.out, log))
 
 
-def figures(options: argparse.Namespace) -> None:
-    """Draw the figures of a run."""
+def figures(options: Options) -> None:
+    """Draw the figures of a run, and figures.json with the numbers in them."""
     from training.engine.fingerprint import fingerprint
     from training.engine.run_folder import Run
     from training.problems import PROBLEMS
 
-    run = Run.load(options.run, PROBLEMS)
+    run = Run.load(options.folder, PROBLEMS)
     if run.problem.figures is None:
         raise UserError(f"{run.folder} holds a run of {run.recipe.name}, of which nothing is drawn")
-    data = options.data or run.find_data(Path("hw1_data"), fingerprint)
+    data = options.data or run.find_data(DATA, fingerprint)
     if data is None or not data.is_dir():
-        raise UserError(f"no data of {run.folder} here: say where it is with --data DIR")
+        raise UserError(f"the data of {run.folder} is not where it was: say where with --data DIR")
     out = options.out or run.folder / "figures"
     found = run.problem.figures(run, data, out)
     for note in found["notes"]:
@@ -86,63 +102,223 @@ def figures(options: argparse.Namespace) -> None:
         print(out / name)
 
 
-def probe(options: argparse.Namespace) -> None:
-    """Print what frozen backbones know."""
+def probe(options: Options) -> None:
+    """Print what frozen backbones know: k-NN and linear probes on P2's office images."""
     from training.classification.probe import probe as run
 
     print(run(options.files, options.data, options.size))
 
 
-def publish(options: argparse.Namespace) -> None:
-    """Publish a run, or score a checkpoint of the zoo on this machine."""
+def publish(options: Options) -> None:
+    """Publish a run's weights: a file in weights/ and its record in the zoo.
+
+    Of a checkpoint's name it scores the fast precisions of this machine and adds them to its
+    record.
+    """
     from training.problems import PROBLEMS
-    from training.publish.publish import publish as run
+    from training.publish import publish as publishing
 
-    tta = not options.no_tta
-    run(
-        options.run, options.name, options.data, options.url, options.default, tta, PROBLEMS
-    )
+    if (Path(options.what) / "recipe.json").exists() or Path(options.what).is_dir():
+        from training.engine.run_folder import Run
+
+        run = Run.load(Path(options.what), PROBLEMS)
+        tta = not options.no_tta
+        publishing.publish(run, options.name, options.data, options.url, options.default, tta)
+    else:
+        publishing.rescore(options.what, options.data, PROBLEMS)
 
 
-def export(options: argparse.Namespace) -> None:
-    """Write a checkpoint of the zoo as an ONNX file."""
+def export(options: Options) -> None:
+    """Write a checkpoint of the zoo as an ONNX file, once its answers are PyTorch's."""
     from training.publish.onnx import export as run
 
     run(options.name, options.file, options.images)
 
 
-def report(options: argparse.Namespace) -> int:
-    """Make the page of all runs, or check the printed tables."""
-    if options.check:
-        from training.publish.zoo_page import check
+def report(options: Options) -> int:
+    """Make one page of what the runs have left, in the order of the original report.
 
-        return check(log)
+    It trains nothing. Writes OUT/index.html, which needs no network, and OUT/figures/; prints the
+    zoo's tables in docs/zoo.md and README.md anew where they are stale.
+    """
+    from training.publish import zoo_page
+
+    if options.check:
+        stale = zoo_page.stale()
+        for name in stale:
+            log(f"stale: {name} is not what inference/zoo.json says")
+        if stale:
+            log("refresh with: python -m training report")
+        return 1 if stale else 0
     from training.report.page import make_report
 
     command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
-    make_report(options, command, log)
+    author = options.author, options.student, options.notes
+    print(make_report(options.runs, options.out, options.data, *author, command, log))
+    try:
+        for name in zoo_page.refresh():
+            print(f"{name} (the zoo's table)")
+    except UserError as error:
+        log(f"note: {error}")
     return 0
 
 
-def import_data(options: argparse.Namespace) -> None:
-    """Turn a public dataset into the course's layout."""
-    from training.datasets.public import import_data as run
+def import_data(options: Options) -> None:
+    """Turn a public dataset, as it is downloaded, into its part of the course's layout."""
+    from training.datasets.public.importers import import_data as run
 
-    run(options)
-
-
-def sample_data(options: argparse.Namespace) -> None:
-    """Generate data in the course's layout."""
-    from training.datasets.sample import write
-
-    write.write(options.folder, options.scale)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no partial folder stays
+    given = {key: getattr(options, key) for key in ("all", "half", "domain")}
+    chosen = {key: value for key, value in given.items() if value}
+    print(run(options.dataset, options.source, options.folder, options.seed, chosen))
 
 
-def recipes(options: argparse.Namespace) -> None:
-    """Print the recipes and what each has been measured to reach."""
-    from training.claims import table
+def sample_data(options: Options) -> None:
+    """Generate data in the course's layout: same seed, same data."""
+    from training.datasets.sample.write import generate
 
-    print(table(), end="")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no partial folder stays
+    print(generate(options.folder, options.scale, options.seed))
+
+
+def recipes(options: Options) -> None:
+    """Print the recipes, and what each was measured to reach: on what, in how many minutes."""
+    from training.engine.claim import markdown
+    from training.problems import PROBLEMS
+
+    print(markdown(PROBLEMS), end="")
+
+
+# ---- the command line
+
+
+def _parse(arguments: list[str]) -> Options:
+    parser = argparse.ArgumentParser(
+        prog="python -m training", description=(__doc__ or "").split("\n")[0] or None
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    made = {name: _add(commands, name, run) for name, run in COMMANDS.items()}
+    for name, arguments_of in ARGUMENTS.items():
+        for flags, settings in arguments_of:
+            made[name].add_argument(*flags, **settings)
+    # Words after an option's are words all the same: `fit p1-a --data DIR epochs=1`.
+    if arguments and arguments[0] in made:
+        command = made[arguments[0]]
+        return command.parse_intermixed_args(arguments[1:])
+    return parser.parse_args(arguments)
+
+
+def _add(commands: argparse._SubParsersAction, name: str, run) -> argparse.ArgumentParser:
+    words = (run.__doc__ or "").strip()
+    parser = commands.add_parser(
+        name,
+        help=words.split("\n")[0],
+        description=words.replace("\n    ", "\n"),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run, interrupted=INTERRUPTED.get(name, "nothing was written"))
+    return parser
+
+
+COMMANDS = {
+    "fit": fit,
+    "compare": compare,
+    "figures": figures,
+    "probe": probe,
+    "publish": publish,
+    "export": export,
+    "report": report,
+    "import-data": import_data,
+    "sample-data": sample_data,
+    "recipes": recipes,
+}
+INTERRUPTED = {
+    "fit": "the same command goes on from the last whole epoch",
+    "compare": "the same command goes on",
+    "report": "the same command goes on",
+}
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise ValueError
+    return seed
+
+
+def _argument(*flags: str, **settings) -> tuple[tuple[str, ...], dict]:
+    return flags, settings
+
+
+ARGUMENTS = {
+    "fit": (
+        _argument("recipe", metavar="RECIPE", help="python -m training recipes lists them"),
+        _argument("--data", type=Path, required=True, help="the problem's folder of hw1_data"),
+        _argument("--out", type=Path, help="the run's folder (runs/RECIPE-sSEED)"),
+        _argument("changes", nargs="*", metavar="key=value", help="recipe fields to change"),
+    ),
+    "compare": (
+        _argument("words", nargs="*", metavar="RECIPE|key=value", help="p2-a ... p2-e"),
+        _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
+        _argument("--backbone-ssl", metavar="FILE", help="self-supervised, for C and E"),
+        _argument("--backbone-sl", metavar="FILE", help="supervised, for B and D"),
+        _argument("--seeds", nargs="+", default=["0"], help="(0)"),
+        _argument("--out", type=Path, default=Path("runs/p2-compare"), help="(runs/p2-compare)"),
+    ),
+    "figures": (
+        _argument("folder", metavar="RUN", type=Path, help="a run's folder"),
+        _argument("--data", type=Path, help="with a validation set (the run's own data)"),
+        _argument("--out", type=Path, help="folder for the figures (RUN/figures)"),
+    ),
+    "probe": (
+        _argument("files", nargs="+", metavar="FILE", help="as pretrained= takes it; or none"),
+        _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
+        _argument("--size", type=int, default=128, help="side of the images, pixels (128)"),
+    ),
+    "publish": (
+        _argument("what", metavar="RUN|NAME", help="a run's folder, or a checkpoint's name"),
+        _argument("--name", help="what the zoo calls it (the recipe's name)"),
+        _argument("--data", type=Path, help="with a validation set (the run's own data)"),
+        _argument("--url", action="append", default=[], help="where it will be hosted"),
+        _argument("--default", action="store_true", help="make it its problem's default"),
+        _argument("--no-tta", action="store_true", help="one view, not the recipe's average"),
+    ),
+    "export": (
+        _argument("name", metavar="NAME", help="checkpoint of the zoo"),
+        _argument("file", metavar="FILE.onnx", type=Path, help="file to write"),
+        _argument("--images", type=Path, metavar="DIR", help="to compare on (generated pictures)"),
+    ),
+    "report": (
+        _argument("runs", metavar="RUNS", nargs="?", type=Path, help="the runs (runs)"),
+        _argument("--out", type=Path, default=Path("report"), help="(report)"),
+        _argument("--data", type=Path, default=DATA, help="of runs from elsewhere (hw1_data)"),
+        _argument("--name", dest="author", default="", help="the author's, for the cover"),
+        _argument("--student", default="", metavar="ID", help="for the cover"),
+        _argument("--notes", type=Path, metavar="FILE", help="the author's words, Markdown"),
+        _argument("--check", action="store_true", help="whether the printed tables are stale"),
+    ),
+    "import-data": (
+        _argument(
+            "dataset",
+            metavar="DATASET",
+            help="cifar10, cifar100, mini-imagenet, office-home or deepglobe",
+        ),
+        _argument("source", type=Path, metavar="SOURCE", help="as it was downloaded"),
+        _argument("folder", type=Path, metavar="OUT", help="hw1_data folder; a part is made"),
+        _argument("--seed", type=_seed, default=0, help="same seed, same data (0)"),
+        _argument("--all", action="store_true", help="cifar, deepglobe: every image"),
+        _argument("--half", type=int, choices=(1, 2), help="cifar100: which 50 classes (1)"),
+        _argument("--domain", help="office-home: (Real World)"),
+    ),
+    "sample-data": (
+        _argument("folder", metavar="OUT", help="folder to make, e.g. hw1_data"),
+        _argument(
+            "--scale", choices=("small", "full"), default="small", help="full: the course's counts"
+        ),
+        _argument("--seed", type=_seed, default=0, help="same seed, same data (0)"),
+    ),
+    "recipes": (),
+}
 
 
 if __name__ == "__main__":

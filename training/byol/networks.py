@@ -78,7 +78,7 @@ def mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def simsiam_mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
-    """Return SimSiam's projector (arXiv 2011.10566): three layers, BN after each, the last one plain."""
+    """Return SimSiam's projector (arXiv 2011.10566): three layers, each with a BN."""
     layers: list[nn.Module] = []
     for width in (hidden, hidden):
         layers += [nn.Linear(channels, width, bias=False), nn.BatchNorm1d(width)]
@@ -89,7 +89,7 @@ def simsiam_mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def distance(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Return the squared distance of the normalised vectors, 2 - 2 cos, mean over the batch: in [0, 4].
+    """Return the mean squared distance of the normalised vectors, 2 - 2 cos, in [0, 4].
 
     In fp32: near its end a cosine is 1 less what bf16 cannot tell from nothing.
     """

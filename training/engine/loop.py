@@ -224,7 +224,7 @@ def _precision(wanted: str) -> str:
 
 
 def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EMA]:
-    """Return the module on its device, and the average, as exact and as laid out as they compute."""
+    """Return the module on its device, as it will compute, and its average."""
     recipe = module.recipe
     exact = recipe.precision == "fp32"
     torch.set_float32_matmul_precision("highest" if exact else "high")

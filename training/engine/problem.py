@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from inference.zoo import Record
 from training.data.batches import Batches
+from training.engine.claim import Claim
 from training.engine.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Problem:
             None where no script answers with what it trains.
         figures: (run, data, out) -> what figures.json holds; None: nothing is drawn.
         baselines: the course's on val, (simple, strong).
+        claims: what recipes were measured to reach, by their names.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Problem:
     evaluate: Callable[[Record, Path, Path, str, str], Evaluation] | None = None
     figures: Callable[[Run, Path, Path], dict] | None = None
     baselines: tuple[float, float] | None = None
+    claims: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
 
     @property
     def recipe_type(self) -> type[Recipe]:

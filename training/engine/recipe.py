@@ -185,7 +185,7 @@ class Recipe:
 
 
 def identity(recipe: Recipe) -> str:
-    """Return what makes runs one of a kind: the recipe without its seed and what changes nothing."""
+    """Return what runs of one kind share: the recipe without its seed and what changes nothing."""
     kept = {key: value for key, value in recipe.to_plain().items() if key not in FREE}
     return json.dumps(kept, sort_keys=True)
 

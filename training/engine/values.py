@@ -1,4 +1,4 @@
-"""Values that a recipe is composed of: written to JSON, read back, and changed from the command line.
+"""Values that a recipe is composed of: written to JSON, read back, changed by `key=value`.
 
 A value is a frozen dataclass, such as `SGD(lr=0.1)`, that computes something and says itself in
 words (`describe()`). A field of a recipe that holds one, or a tuple of several, names the classes

@@ -1,7 +1,7 @@
 """A checkpoint of the zoo as an ONNX file, checked against PyTorch.
 
-    python -m training.publish.onnx p1-a p1-a.onnx
-    python -m training.publish.onnx p3-lite p3-lite.onnx --images hw1_data/p3_data/validation
+    python -m training export p1-a p1-a.onnx
+    python -m training export p3-lite p3-lite.onnx --images hw1_data/p3_data/validation
 
 The file takes `images`, float32 (N, 3, H, W), RGB in [0, 1] less the mean and divided by the
 standard deviation, and gives `logits`: (N, classes), or (N, classes, H, W) of P3. N is free, and so
@@ -14,12 +14,10 @@ Needs the `onnx` extra: pip install -e ".[onnx]".
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -43,7 +41,7 @@ REAL = 4  # pictures to compare on
 
 
 class Logits(nn.Module):
-    """A network that gives its logits alone."""
+    """A network that returns its logits alone."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -55,27 +53,8 @@ class Logits(nn.Module):
         return output["out"] if isinstance(output, dict) else output
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exports; the exit status is 2 for an error that the user can mend."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("name", metavar="NAME", help="checkpoint of the zoo")
-    parser.add_argument("file", metavar="FILE.onnx", type=Path, help="file to write")
-    parser.add_argument(
-        "--images", type=Path, metavar="DIR", help="to compare on (generated pictures)"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        export(options.name, options.file, options.images)
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
 def export(name: str, file: Path, folder: Path | None = None) -> None:
-    """Writes a checkpoint as ONNX, if onnxruntime gives what PyTorch gives.
+    """Write a checkpoint as ONNX, if onnxruntime returns what PyTorch does.
 
     Args:
         folder: images to compare on, beside noise; None takes generated ones.
@@ -208,7 +187,3 @@ def _compare(
         difference = max(difference, float(gap) if np.isfinite(gap) else np.inf)
         equal.append((found.argmax(1) == wanted.argmax(1)).mean())
     return difference, float(np.mean(equal))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -15,7 +15,6 @@ from inference.files import write_whole
 from inference.listing import source
 from inference.networks import build
 from inference.records import Record
-from training.report.details import views
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = ("name", "task", "network", "input", "parameters", "size", "score", "trained on", "from")
@@ -23,7 +22,7 @@ SHORT = (0, 1, 2, 4, 5, 6, 7)  # what the README has of it
 MARKED = re.compile(r"(<!-- zoo -->\n).*?(<!-- /zoo -->)", re.DOTALL)
 INTRO = """# The zoo
 
-Printed from `inference/zoo.json` by `python -m training.report`; do not edit. The scripts answer
+Printed from `inference/zoo.json` by `python -m training report`; do not edit. The scripts answer
 with the first default of their task whose file is present; `python3 -m inference list` says which
 files are. `docs/hosting.md` says how to add one.
 """
@@ -137,7 +136,7 @@ def _record(record: Record) -> str:
         f"- recipe: `{record.recipe}`, trained on {record.trained_on or 'unknown data'}",
         f"- network: `{record.network}`, {record.classes} classes"
         + "".join(f", {key} {value}" for key, value in record.arguments.items()),
-        f"- prediction: {f'the mean {views(record.task)}' if record.tta else 'one image, once'}",
+        f"- prediction: {_prediction(record)}",
         f"- scored on: {record.scores.get('data', 'nothing')}",
     ]
     lines += [
@@ -146,6 +145,14 @@ def _record(record: Record) -> str:
     ]
     lines += [f"- from: `{url}`" for url in record.urls]
     return "\n".join(lines)
+
+
+def _prediction(record: Record) -> str:
+    if not record.tta:
+        return "one image, once"
+    return (
+        "the mean with the mirror image’s" if record.size else "the mean over eight flips and turns"
+    )
 
 
 def _read(file: Path) -> str:

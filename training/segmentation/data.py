@@ -1,4 +1,4 @@
-"""Tiles and their masks: what is trained on, what is measured, and the score on the course's val."""
+"""Tiles and their masks: what is trained on, what is measured, and the score on val."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ known.
 
 The others are ours. They learn Unknown as a class. A pixel that is Unknown counts against whatever
 class is seen there, and an Unknown in the wrong place is one miss, where a wrong class is a miss
-and a false alarm: it is never worse than a wrong guess. With `ignore_unknown=true` a network learns that
-it never occurs.
+and a false alarm: it is never worse than a wrong guess. With `ignore_unknown=true` a network learns
+that it never occurs.
 """
 
 from __future__ import annotations
