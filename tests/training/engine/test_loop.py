@@ -12,47 +12,55 @@ import torch
 
 from inference import UserError
 from inference.networks import build
-from training.classification.recipes import Recipe
-from training.classification.task import Classification
-from training.data import cache as memory
-from training.engine.loop import fit
+from training.augment.augmentations import (
+    ColorJitter,
+    CutMix,
+    Flip,
+    GaussianBlur,
+    RandomResizedCrop,
+    Shift,
+)
+from training.classification.module import Classification
+from training.classification.recipe import ClassificationRecipe
+from training.data.batches import Batches
+from training.data.splits import hold_out
+from training.engine import loop
+from training.engine.optimizers import SGD, AdamW
+from training.engine.schedules import Constant
+from training.engine.selection import HeldOut, LastEpoch
 
 
 def recipe(**changes):
     fields = {
         "name": "tiny",
-        "task": "p1",
+        "problem": "p1",
         "network": "convnet",
         "classes": 2,
         "arguments": {"widths": [4, 8], "depths": [1], "dropout": 0.2},
         "epochs": 3,
         "batch_size": 8,
-        "optimizer": "adamw",
-        "lr": 0.01,
+        "optimizer": AdamW(0.01, 5e-4),
         "ema": 0.9,
         "size": 16,
-        "cache_size": 16,
-        "shift": 2,
-        "jitter": 0.2,
-        "cutmix": 0.3,
+        "augment": (Shift(2), Flip(), ColorJitter(0.2), CutMix(0.3)),
         "precision": "fp32",
     }
-    return Recipe(**{**fields, **changes})
+    return ClassificationRecipe(**{**fields, **changes})
 
 
 def batches(shuffle):
-    """Gives 40 noisy images: dark ones of class 0, bright ones of class 1."""
+    """Return 40 noisy images: dark ones of class 0, bright ones of class 1."""
     random = np.random.default_rng(0)
     labels = np.arange(40) % 2
     pixels = random.integers(0, 100, (40, 16, 16, 3)) + 100 * labels[:, None, None, None]
-    return memory.Batches((pixels.astype(np.uint8), labels), range(40), 8, shuffle=shuffle)
+    return Batches((pixels.astype(np.uint8), labels), range(40), 8, shuffle=shuffle)
 
 
 def train(out, held_out=True, **changes):
     torch.manual_seed(0)
-    task = Classification(recipe(**changes))
+    module = Classification(recipe(**changes))
     held_out = batches(False) if held_out else None
-    return fit(task, batches(True), held_out, out, say=lambda line: None)
+    return loop.train(module, batches(True), held_out, out, log=lambda line: None)
 
 
 def weights(out, name="best.pth"):
@@ -64,7 +72,7 @@ def same(one, other):
 
 
 def measured(out):
-    """Gives the rows of metrics.csv but for what a clock says."""
+    """Return the rows of metrics.csv but for what a clock says."""
     with (out / "metrics.csv").open() as text:
         rows = list(csv.DictReader(text))
     clock = ("seconds", "images_per_second")
@@ -73,7 +81,7 @@ def measured(out):
 
 def test_a_run_learns_and_leaves_its_files(tmp_path):
     found = train(tmp_path / "run", epochs=8)
-    assert found["held_out"] > 0.9
+    assert found.score > 0.9
     assert all(
         value.dtype in (torch.float32, torch.int64) for value in weights(tmp_path / "run").values()
     )
@@ -94,7 +102,10 @@ def test_a_run_learns_and_leaves_its_files(tmp_path):
 
 @pytest.mark.parametrize(
     ("changes", "step"),
-    [({}, 8), ({"every": 2, "select": "last", "epochs": 5}, 18)],  # in the middle of an epoch
+    [
+        ({}, 8),
+        ({"save_every": 2, "select_epoch_by": LastEpoch(), "epochs": 5}, 18),
+    ],  # in the middle of an epoch
     ids=["each epoch saved", "every second one"],
 )
 def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, changes, step):
@@ -116,8 +127,8 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, chang
     assert measured(tmp_path / "whole") == measured(tmp_path / "halves")
 
 
-def test_every_says_which_epochs_are_measured_and_the_last_always_is(tmp_path):
-    train(tmp_path, every=2)
+def test_save_every_says_which_epochs_are_measured_and_the_last_always_is(tmp_path):
+    train(tmp_path, save_every=2)
     assert [bool(row["accuracy"]) for row in measured(tmp_path)] == [False, True, True]
 
 
@@ -130,10 +141,12 @@ def test_two_seeds_differ_and_one_seed_does_not(tmp_path):
 
 
 def test_without_held_out_images_the_last_epoch_is_exported(tmp_path):
-    found = train(tmp_path, held_out=False, select="last", ema=0.0, keep=(2, 3))
-    assert (found["held_out"], found["best_epoch"], found["trained_on"]) == (None, 2, 40)
+    found = train(
+        tmp_path, held_out=False, select_epoch_by=LastEpoch(), ema=0.0, keep_epochs=(2, 3)
+    )
+    assert (found.score, found.progress.best_epoch, found.trained_on) == (None, 2, 40)
     assert "accuracy" not in measured(tmp_path)[0]
-    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    last = torch.load(tmp_path / "last.ckpt", weights_only=True)["module"]
     network = {key.removeprefix("network."): last[key] for key in last if "network." in key}
     assert same(weights(tmp_path), network)  # ema=0: the network itself
     assert same(weights(tmp_path), weights(tmp_path, "epoch-0003.pth"))
@@ -142,10 +155,11 @@ def test_without_held_out_images_the_last_epoch_is_exported(tmp_path):
 
 def test_patience_ends_a_run_that_stays_ended(tmp_path, monkeypatch):
     scores = iter([0.5, 0.7, 0.6, 0.7, 0.1, 0.9])
-    monkeypatch.setattr(Classification, "score", lambda self: next(scores))
-    found = train(tmp_path, epochs=9, patience=2)
-    assert (found["best_epoch"], found["epochs"], found["held_out"]) == (1, 4, 0.7)
-    again = train(tmp_path, epochs=9, patience=2)  # the same command
+    monkeypatch.setattr(Classification, "score", lambda self: {"accuracy": next(scores)})
+    found = train(tmp_path, epochs=9, select_epoch_by=HeldOut(patience=2))
+    progress = found.progress
+    assert (progress.best_epoch, progress.epochs, found.score) == (1, 4, 0.7)
+    again = train(tmp_path, epochs=9, select_epoch_by=HeldOut(patience=2))  # the same command
     assert again == found and len(measured(tmp_path)) == 4
 
 
@@ -172,7 +186,9 @@ def test_a_bar_is_shown_on_a_terminal_only(tmp_path, monkeypatch, terminal):
 def test_a_damaged_checkpoint_is_one_line(tmp_path):
     train(tmp_path, epochs=1)
     (tmp_path / "last.ckpt").write_bytes(b"PK half of it")
-    with pytest.raises(UserError, match=r"cannot go on from .*last\.ckpt: remove it to begin anew"):
+    with pytest.raises(
+        UserError, match=r"cannot go on from .*last\.ckpt: .*; remove it to begin anew"
+    ):
         train(tmp_path, epochs=2)
 
 
@@ -185,13 +201,14 @@ def test_under_bf16_pixels_and_scores_are_fp32(tmp_path, monkeypatch):
         return real(self, images)
 
     monkeypatch.setattr(Classification, "normalise", noting)
-    found = train(tmp_path, epochs=1, blur=3, degrees=5.0, crop=0.5, precision="bf16")
-    assert found["precision"] == "bf16-mixed"
+    varied = RandomResizedCrop(0.5, cache=16, degrees=5.0), GaussianBlur(3)
+    found = train(tmp_path, epochs=1, augment=varied, precision="bf16")
+    assert found.precision == "bf16-mixed"
     assert kinds == {(torch.float32, False, False, "highest")}
 
 
 def test_the_rate_that_is_logged_is_the_highest(tmp_path):
-    train(tmp_path, epochs=1, lr=0.01, schedule="constant", head_lr=10.0)
+    train(tmp_path, epochs=1, optimizer=SGD(0.01, head_lr=10.0), schedule=Constant())
     assert float(measured(tmp_path)[0]["lr"]) == 0.1
 
 
@@ -200,7 +217,7 @@ def test_without_he_the_network_starts_as_torch_builds_it():
     built = build("convnet", 2, **recipe().arguments).state_dict()
     for start, plain in (("torch", True), ("he", False)):
         torch.manual_seed(0)
-        network = Classification(recipe(initialise=start)).network
+        network = Classification(recipe(init=start)).network
         assert same(built, network.state_dict()) == plain
 
 
@@ -237,8 +254,6 @@ def test_pretrained_starts_from_a_file_and_says_when_it_cannot(tmp_path):
 
 
 def test_hold_out_takes_from_every_class_and_overlaps_nothing():
-    from training.data.labels import hold_out
-
     labels = np.repeat(np.arange(5), 20)
     train_on, held = hold_out(labels, 0.1, seed=0)
     assert sorted([*train_on, *held]) == list(range(100))
