@@ -12,56 +12,52 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.classification.recipes import Recipe
-from training.classification.task import Classification
-from training.data import cache as memory
-from training.engine.loop import fit
+from training.classification.module import Classification
+from training.classification.recipe import ClassificationRecipe
+from training.data.batches import Batches
+from training.engine.loop import train
+from training.engine.optimizers import SGD
+from training.engine.schedules import Constant
 
-RECIPE = Recipe(
+RECIPE = ClassificationRecipe(
     name="tiny",
-    task="p1",
+    problem="p1",
     network="convnet",
     classes=2,
     arguments={"widths": [4, 8], "depths": [0], "scale": 1.0},
     epochs=2,
     batch_size=8,
-    schedule="constant",
-    lr=0.05,
+    optimizer=SGD(0.05),
+    schedule=Constant(),
     ema=0.5,
     size=16,
-    cache_size=16,
-    flip=0.0,
     precision="fp32",
 )
 
 
 class Plain(Classification):
-    """Counts as tasks do whose held-out images are shared out."""
-
-    counts = ("right", "seen")
+    """A classifier that notes what this process drew and measured."""
 
     def __init__(self, recipe):
         super().__init__(recipe)
         self.draws, self.measured_images = [], 0
 
     def loss(self, images, labels):
-        """As the classifier's; notes a draw."""
+        """Return the loss; note a draw."""
         self.draws.append(torch.rand(1).item())
         return super().loss(images, labels)
 
-    def measure(self, images, labels):
-        """As the classifier's; counts this process's images."""
+    def measure(self, network, images, labels):
+        """Count this process's images."""
         self.measured_images += len(labels)
-        super().measure(images, labels)
+        super().measure(network, images, labels)
 
 
 def batches(shuffle):
     random = np.random.default_rng(0)
     labels = np.arange(40) % 2
     pixels = random.integers(0, 200, (40, 16, 16, 3)) + 20 * labels[:, None, None, None]
-    return memory.Batches(
-        (pixels.astype(np.uint8), labels), range(40), 8 if shuffle else 13, shuffle
-    )
+    return Batches((pixels.astype(np.uint8), labels), range(40), 8 if shuffle else 13, shuffle)
 
 
 def without_bn(network):
@@ -72,18 +68,19 @@ def without_bn(network):
 
 def main(out, bn, apart):
     torch.manual_seed(0)
-    task = Plain(RECIPE)
+    module = Plain(RECIPE)
     if not bn:
-        without_bn(task.network)
-        without_bn(task.average)
+        without_bn(module.network)
     rank = os.environ.get("RANK", "0")
     run = out / (f"run{rank}" if apart and rank != "0" else "run")  # a host with its own disk
-    found = fit(task, batches(True), batches(False), run, say=lambda line: None)
+    found = train(module, batches(True), batches(False), run, log=lambda line: None)
+    average = torch.load(run / "best.pth", weights_only=True) if rank == "0" else {}
     left = {
-        "state": task.state_dict(),
-        "draws": task.draws,
-        "images": task.measured_images,
-        "score": found["held_out"],
+        "state": module.state_dict(),
+        "average": average,
+        "draws": module.draws,
+        "images": module.measured_images,
+        "score": found.score,
     }
     torch.save(left, out / f"{rank}.pt")
 

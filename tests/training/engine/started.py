@@ -16,12 +16,12 @@ import torch
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["training.engine.run", "training.classification.task", "torch.utils.tensorboard"]
+    ["training.engine.run", "training.problems", "torch.utils.tensorboard"]
 )
 
 
 def start(module, *arguments, cwd, environment=None, largest=None):
-    """Starts `python -m MODULE ARGUMENTS...`; its streams go to a file in `cwd`.
+    """Start `python -m MODULE ARGUMENTS...`; its streams go to a file in `cwd`.
 
     `largest` is what a file may have of bytes: writing more fails as on a full disk.
     """
@@ -33,7 +33,7 @@ def start(module, *arguments, cwd, environment=None, largest=None):
 
 
 def run(module, *arguments, cwd, **environment):
-    """Runs a command to its end; gives its exit status and what it has written."""
+    """Run a command to its end; return its exit status and what it has written."""
     process = start(module, *arguments, cwd=cwd, environment=environment)
     process.join(120)
     return process.exitcode, (Path(cwd) / f"{process.pid}.log").read_text()

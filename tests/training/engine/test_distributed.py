@@ -11,7 +11,7 @@ from tests.training.engine.started import run, start
 
 
 def together(module, *arguments, cwd, world):
-    """Runs a command in `world` processes; gives their exit statuses and what they wrote."""
+    """Run a command in `world` processes; return their exit statuses and what they wrote."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -33,7 +33,7 @@ def together(module, *arguments, cwd, world):
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory):
-    """Gives what one process left, and what each of two did, with their folders."""
+    """Return what one process left, and what each of two did, with their folders."""
     found = {}
     for world in (1, 2):
         out = tmp_path_factory.mktemp(f"world{world}")
@@ -48,6 +48,8 @@ def test_two_processes_take_the_steps_of_one(left):
     for key, value in one["state"].items():
         assert torch.equal(first["state"][key], second["state"][key]), key
         assert torch.allclose(first["state"][key], value, atol=1e-6), key
+    for key, value in one["average"].items():
+        assert torch.allclose(first["average"][key], value, atol=1e-6), key
     losses = []
     for out, _ in left.values():
         with (out / "run" / "metrics.csv").open() as text:
@@ -85,15 +87,15 @@ def test_the_command_in_two_processes_ends_in_one_result(tmp_path, draw):
     (tmp_path / "p1_data" / "DATA.json").write_text('{"source": "a dataset"}')
     fields = ["classes=3", "epochs=2", "batch_size=4", "precision=fp32"]
     fields.append('arguments={"widths": [4, 8], "depths": [1]}')
-    command = ("training.classification", "p1-a", "--data", "p1_data", *fields)
+    command = ("training", "fit", "p1-a", "--data", "p1_data", *fields)
     statuses, logs = together(*command, "--out", "run", cwd=tmp_path, world=2)
     assert statuses == [0, 0], logs
     assert len(logs[0].splitlines()) == 3 and logs[1] == ""
     assert "on 6 validation images of a dataset; run" in logs[0]
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert result["origin"] == "a dataset"
+    assert result["provenance"] == "a dataset"
     assert result["processes"] == 2 and result["scores"]["images"] == 6
-    assert result["command"].startswith("torchrun --nproc-per-node=2 -m training.classification")
+    assert result["command"].startswith("torchrun --nproc-per-node=2 -m training fit p1-a")
 
 
 def test_hosts_that_go_on_from_different_epochs_are_stopped(tmp_path):
@@ -110,8 +112,8 @@ def test_hosts_that_go_on_from_different_epochs_are_stopped(tmp_path):
 def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, draw):
     for i in range(12):
         draw(tmp_path / "p1_data" / "train_50" / f"{i % 3}_{i}.png")
-    command = ["training.classification", "p1-a", "--data", "p1_data", "classes=3", "batch_size=4"]
-    command += ["select=held_out", "held_out=0.3"]
+    command = ["training", "fit", "p1-a", "--data", "p1_data", "classes=3", "batch_size=4"]
+    command += ["select_epoch_by=HeldOut(0.3)"]
     world = {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
     status, log = run(*command, cwd=tmp_path, **world)
     assert status == 2 and log == "error: batch_size=4 cannot be divided among 3 processes\n"

@@ -13,23 +13,21 @@ from PIL import Image
 
 from tests.training.engine.started import run, start, wait_until
 
-COMMAND = ("training.classification", "p1-a", "--data", "p1_data")
+COMMAND = ("training", "fit", "p1-a", "--data", "p1_data")
 FIELDS = (
     "classes=3",
     "epochs=12",
     "batch_size=16",
     'arguments={"widths": [4, 8, 128], "depths": [1, 0], "dropout": 0.1}',
-    "select=held_out",
-    "held_out=0.05",
-    "cutmix=0.5",
-    "keep=[1, 4]",
+    "select_epoch_by=HeldOut(0.05)",
+    "keep_epochs=[1, 4]",
     "precision=fp32",
 )
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Gives a folder with P1 data of three classes: noise of three colours."""
+    """Return a folder with P1 data of three classes: noise of three colours."""
     root = tmp_path_factory.mktemp("place")
     random = np.random.default_rng(0)
     for part, count in (("train_50", 40), ("val_50", 4)):
@@ -44,14 +42,14 @@ def place(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def whole(place):
-    """Gives the folder of an uninterrupted run."""
+    """Return the folder of an uninterrupted run."""
     status, log = run(*COMMAND, *FIELDS, "--out", "whole", cwd=place)
     assert status == 0, log
     return place / "whole"
 
 
 def rows(out):
-    """Gives the rows of metrics.csv but for what a clock says."""
+    """Return the rows of metrics.csv but for what a clock says."""
     with (out / "metrics.csv").open() as text:
         found = list(csv.DictReader(text))
     clock = ("seconds", "images_per_second")
@@ -111,7 +109,7 @@ def test_killed_at_any_moment_a_run_ends_as_an_uninterrupted_one(place, whole):
 
 def test_the_result_tells_how_to_reproduce_it(whole):
     result = json.loads((whole / "result.json").read_text())
-    assert result["command"].startswith("python -m training.classification p1-a --data p1_data")
+    assert result["command"].startswith("python -m training fit p1-a --data p1_data")
     assert '\'arguments={"widths"' in result["command"]
     assert (result["trained_on"], result["seed"], result["processes"]) == (114, 0, 1)
     assert result["scores"]["select"] == "held_out" and result["scores"]["images"] == 12
@@ -129,7 +127,9 @@ def test_a_run_leaves_its_answers_on_val(whole):
 
 
 def test_an_epoch_chosen_on_val_is_marked(place, whole):
-    status, log = run(*COMMAND, *FIELDS, "epochs=1", "select=val", "--out", "val", cwd=place)
+    status, log = run(
+        *COMMAND, *FIELDS, "epochs=1", "select_epoch_by=BestOnVal()", "--out", "val", cwd=place
+    )
     assert status == 0, log
     assert ", val accuracy " in log and "validation images, which chose the epoch" in log
     scores = json.loads((place / "val" / "result.json").read_text())["scores"]
@@ -217,7 +217,7 @@ def test_other_data_is_not_mixed_into_a_run_but_moved_data_is_the_same(place, wh
     shutil.copytree(place / "p1_data", place / "moved")
     for file in (place / "moved").rglob("*.png"):
         os.utime(file, (1, 1))
-    command = (COMMAND[0], COMMAND[1], *FIELDS, "--data", "moved", "--out", "whole")
+    command = (*COMMAND[:3], *FIELDS, "--data", "moved", "--out", "whole")
     status, log = run(*command, cwd=place)
     assert status == 0, log
     result = json.loads((whole / "result.json").read_text())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inference import UserError, landcover, zoo
-from training.engine.evaluate import score
+from training.segmentation.data import evaluate
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def data(tiles, tmp_path):
 @pytest.fixture
 def scored(small_zoo):
     record = small_zoo["p3"]
-    return lambda data: score(record, data, "fp32", "cpu", zoo.path(record))
+    return lambda data: evaluate(record, data, zoo.path(record), "fp32", "cpu")
 
 
 def write_mask(file, height, width):
