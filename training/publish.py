@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 from inference import UserError, device, files, zoo
-from inference.listing import source
 from inference.networks import load_into
-from inference.origin import origin_of
+from inference.zoo.listing import source
+from inference.zoo.origin import origin_of
 from training import same as same_run
 from training.finished import read_json
 from training.recipe import Recipe, recipe_of

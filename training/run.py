@@ -20,8 +20,8 @@ import torch
 
 from inference import UserError, process, zoo
 from inference.device import tune_allocator
-from inference.origin import origin_of
 from inference.sharding import rank_and_world
+from inference.zoo.origin import origin_of
 from training import same
 from training.classification import predictions
 from training.fit import fit

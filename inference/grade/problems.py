@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 
 from inference import UserError
-from inference.grade_checks import Loss, check_masks, read_labels
+from inference.grade.checks import Loss, check_masks, read_labels
 from inference.images import list_images, size_of
 from inference.landcover import mask_name
 from inference.tables import write_table
 
-EVALUATOR = Path(__file__).resolve().parent.parent / "mean_iou_evaluate.py"
+EVALUATOR = Path(__file__).resolve().parents[2] / "mean_iou_evaluate.py"
 
 
 class P1:

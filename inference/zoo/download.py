@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator
 
 from inference import UserError, zoo
-from inference.drive import from_drive
-from inference.transfer import Failed, Patience, Sink, from_file, from_http
+from inference.zoo.drive import from_drive
+from inference.zoo.transfer import Failed, Patience, Sink, from_file, from_http
 
 SCHEMES = {"https": from_http, "http": from_http, "file": from_file, "gdrive": from_drive}
 

@@ -1,7 +1,7 @@
 """A local autograder: runs the graded scripts on the user's validation sets and scores them.
 
-What would happen on a grader's machine happens here first: `grade_problems` hides the labels,
-`grade_run` runs the script, `grade_checks` reads what it wrote, and one table says the rest.
+What would happen on a grader's machine happens here first: `problems` hides the labels,
+`run` runs the script, `checks` reads what it wrote, and one table says the rest.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from inference.grade_checks import Loss, check_script
-from inference.grade_problems import P1, P2, P3, find_problems
-from inference.grade_run import Run, make_elsewhere, network_cutter, run_script, snapshot
-from inference.origin import origin_of
+from inference.grade.checks import Loss, check_script
+from inference.grade.problems import P1, P2, P3, find_problems
+from inference.grade.run import Run, make_elsewhere, network_cutter, run_script, snapshot
+from inference.zoo.origin import origin_of
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STDERR_LINES = 8  # of a script that failed
 
 

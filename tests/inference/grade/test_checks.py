@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from inference import landcover
-from inference.grade_checks import Loss, check_masks, check_script, read_labels
+from inference.grade.checks import Loss, check_masks, check_script, read_labels
 
 P1 = ("filename", "label"), [("0000.png",), ("0001.png",), ("0002.png",)], 50, False
 P2 = ("id", "filename", "label"), [("7", "b.jpg"), ("3", "a.jpg"), ("5", "a,b.jpg")], 65, True

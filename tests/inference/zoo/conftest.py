@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from inference import UserError, records, zoo
-from inference.download import download
-from inference.transfer import Patience
+from inference import UserError, zoo
+from inference.zoo.download import download
+from inference.zoo.transfer import Patience
 
 DATA = random.Random(0).randbytes(300_000)
 QUOTA_PAGE = (
@@ -119,7 +119,7 @@ class Shelf:
         """Adds a checkpoint that holds `data` and can be had from `urls`; returns the shelf."""
         whole = self.root / "whole"
         whole.write_bytes(DATA)
-        record = records.Record(
+        record = zoo.Record(
             name=name,
             task="p1",
             network="convnet",

@@ -10,7 +10,7 @@ import time
 import warnings
 
 from inference import UserError
-from inference.transfer import (
+from inference.zoo.transfer import (
     QUOTA,
     Broken,
     Failed,

@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from inference import drive
-from inference.transfer import Patience
+from inference.zoo import drive
+from inference.zoo.transfer import Patience
 
 CONFIRM_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>"
