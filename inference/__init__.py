@@ -9,7 +9,7 @@ The map of the package:
     images.py      find and read images, resize exactly as in training
     tables.py      the csv files that graders hand in and expect back
     masks.py       masks written by threads; files.py: files that are there whole or not at all
-    landcover.py   the seven land-cover classes, their colours, overlays
+    landcover.py   the seven land-cover classes, their colours; overlay.py: a mask over its image
     networks/      every nn.Module that we ship
     zoo/           the checkpoints, verified loading; manifest.py: zoo.json, which describes them
       checkpoint.py  a checkpoint's file; listing.py: the zoo as a table

@@ -234,9 +234,9 @@ def _add_overlay(commands) -> None:
 
 
 def _overlay(options) -> int:
-    from inference import landcover
+    from inference.overlay import write_overlay
 
-    landcover.write_overlay(options.image, options.mask, options.out)
+    write_overlay(options.image, options.mask, options.out)
     return 0
 
 
