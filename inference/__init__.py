@@ -14,9 +14,9 @@ The map of the package:
     zoo/           the checkpoints, verified loading; manifest.py: zoo.json, which describes them
       checkpoint.py  a checkpoint's file; listing.py: the zoo as a table
       download.py    fetching checkpoints, by transfer.py (web, folders) and drive.py (Google Drive)
-      origin.py      whether data is the course's own
+      provenance.py  whether data is the course's own
     device.py      device, precision, batch size, allocator
-    startup.py     importing torch, while images are read
+    fast_import.py importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, views, out-of-memory retry
     grade/         a local autograder
       problems.py    hidden tests; run.py: the scripts; checks.py: what they wrote

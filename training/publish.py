@@ -26,7 +26,7 @@ from torch import nn
 from inference import UserError, device, files, zoo
 from inference.networks import load_into
 from inference.zoo.listing import source
-from inference.zoo.origin import origin_of
+from inference.zoo.provenance import provenance_of
 from training import same as same_run
 from training.finished import read_json
 from training.recipe import Recipe, recipe_of
@@ -232,7 +232,7 @@ def _trained_on(run: Path, recipe: Recipe, result: dict, data: Path) -> str:
 
 def _described(data: Path, what: Recipe | zoo.Record) -> str:
     """Says what data is: generated and imported data carry a note, the course's has its classes."""
-    origin = origin_of(what.task, data)
+    origin = provenance_of(what.task, data)
     if origin is not None:
         return origin
     if what.classes != COURSE[what.task]:

@@ -21,7 +21,7 @@ import torch
 from inference import UserError, process, zoo
 from inference.device import tune_allocator
 from inference.sharding import rank_and_world
-from inference.zoo.origin import origin_of
+from inference.zoo.provenance import provenance_of
 from training import same
 from training.classification import predictions
 from training.fit import fit
@@ -160,7 +160,7 @@ def write_result(recipe: Recipe, data: Path, out: Path, found: dict) -> None:
         "recipe": dataclasses.asdict(recipe),
         "command": _command(found["processes"]),
         "data": str(data.resolve()),
-        "origin": origin_of(recipe.task, data),
+        "origin": provenance_of(recipe.task, data),
         "trained_on": found["trained_on"],
         "scores": scores,
         "epochs": found["epochs"],
@@ -190,7 +190,7 @@ def _graded(recipe: Recipe, data: Path, out: Path, found: dict) -> tuple[dict, s
         "held_out": found["held_out"] if recipe.holds_out() else None,
         "best_epoch": found["best_epoch"],
     }
-    origin = origin_of(recipe.task, data)
+    origin = provenance_of(recipe.task, data)
     of = f" of {origin}" if origin else ""
     chose = ", which chose the epoch" if recipe.select == "val" else ""
     said = f"{metric} {scored.score:.4f} on {len(scored.names)} validation images{of}{chose}"

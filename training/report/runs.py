@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference import UserError
-from inference.zoo.origin import is_sample_data
+from inference.zoo.provenance import is_sample_data
 from training import same
 from training.finished import read_columns, read_json
 from training.recipe import Recipe, recipe_of

@@ -5,7 +5,7 @@ from PIL import Image
 
 from inference import UserError
 from inference.grade.problems import find_problems
-from inference.zoo.origin import is_sample_data
+from inference.zoo.provenance import is_sample_data
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import types
 import pytest
 
 from inference.zoo import drive
-from inference.zoo.transfer import Patience
+from inference.zoo.transfer import RetryPolicy
 
 CONFIRM_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>"
@@ -118,12 +118,12 @@ def test_where_gdown_fails_the_plain_link_helps(
     monkeypatch.setitem(sys.modules, "gdown", fake if behaviour else None)
     monkeypatch.setattr(drive, "PLAIN_LINK", f"{server.url}/{{}}")
     shelf.add("gdrive:1a2b3c")
-    once = Patience(1 if behaviour is hangs else 5, 1, 0)
-    line = shelf.failure(patience=once)
+    once = RetryPolicy(1 if behaviour is hangs else 5, 1, 0)
+    line = shelf.failure(policy=once)
     assert f"gdrive:1a2b3c: {reason}" in line
     assert line.endswith("; by plain link: HTTP 404 Not Found")
     server.answers["/1a2b3c"] = server.whole()
-    shelf.fetch(patience=once)
+    shelf.fetch(policy=once)
     assert shelf.holds()
     assert capsys.readouterr() == ("", "")
 

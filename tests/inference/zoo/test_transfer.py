@@ -37,11 +37,11 @@ def test_gives_up_on_a_transfer_that_always_breaks(server, shelf):
 def test_a_stalled_transfer_is_broken_off(server, shelf):
     server.answers["/a"] = server.stalling(times=1)
     shelf.add(f"{server.url}/a")
-    shelf.fetch(patience=shelf.impatient)
+    shelf.fetch(policy=shelf.impatient)
     assert shelf.holds()
     (shelf.weights / "small.pth").unlink()
     server.answers["/b"] = server.stalling()
-    line = shelf.add(f"{server.url}/b").failure(patience=shelf.impatient)
+    line = shelf.add(f"{server.url}/b").failure(policy=shelf.impatient)
     assert line.endswith("/b: nothing came for 0.5 s (3 tries)")
 
 
