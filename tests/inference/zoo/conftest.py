@@ -2,6 +2,7 @@
 
 import http.server
 import random
+import socket
 import threading
 from pathlib import Path
 
@@ -166,6 +167,14 @@ def server(monkeypatch):
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture
+def refusing():
+    """The url of a port on which nobody listens, nor can while the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture

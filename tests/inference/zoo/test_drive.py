@@ -20,7 +20,7 @@ CONFIRM_PAGE = (
 
 
 @pytest.fixture
-def google(monkeypatch, shelf):
+def google(monkeypatch, shelf, refusing):
     """A requests adapter that asks for confirmation and then gives one of `google.files`."""
     requests = pytest.importorskip("requests")
     pytest.importorskip("gdown")
@@ -48,7 +48,7 @@ def google(monkeypatch, shelf):
 
     google = Google()
     monkeypatch.setattr(requests.Session, "get_adapter", lambda self, url: google)
-    monkeypatch.setattr(drive, "PLAIN_LINK", "http://127.0.0.1:1/{}")
+    monkeypatch.setattr(drive, "PLAIN_LINK", refusing + "/{}")
     return google
 
 

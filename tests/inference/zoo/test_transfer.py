@@ -85,8 +85,8 @@ def test_the_next_url_is_tried_and_all_reasons_are_told(server, shelf):
     assert len(server.requests) == len(names)  # nothing here is worth a second try
 
 
-def test_no_server_is_one_line_at_once(shelf):
-    assert "http://127.0.0.1:1/a: Connection refused" in shelf.add("http://127.0.0.1:1/a").failure()
+def test_no_server_is_one_line_at_once(refusing, shelf):
+    assert f"{refusing}/a: Connection refused" in shelf.add(f"{refusing}/a").failure()
 
 
 def test_redirections_are_followed(server, shelf):
