@@ -19,7 +19,7 @@ def _entry(name):
 
             return build(record.network, record.classes, **record.arguments)
         if not _zoo.path(record).is_file():
-            from inference.download import download
+            from inference.zoo.download import download
 
             download([name])
         return _zoo.load(record)

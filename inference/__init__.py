@@ -9,16 +9,17 @@ The map of the package:
     images.py      find and read images, resize exactly as in training
     tables.py      the csv files that graders hand in and expect back
     masks.py       masks written by threads; files.py: files that are there whole or not at all
-    landcover.py   the seven land-cover classes, their colours, overlays
+    landcover.py   the seven land-cover classes, their colours; overlay.py: a mask over its image
     networks/      every nn.Module that we ship
-    zoo.py         the checkpoints, verified loading; records.py: zoo.json, which describes them
-    checkpoint.py  a checkpoint's file; listing.py: the zoo as a table
-    download.py    fetching checkpoints, by transfer.py (web, folders) and drive.py (Google Drive)
+    zoo/           the checkpoints, verified loading; manifest.py: zoo.json, which describes them
+      checkpoint.py  a checkpoint's file; listing.py: the zoo as a table
+      download.py    fetching checkpoints, by transfer.py (web, folders) and drive.py (Google Drive)
+      provenance.py  whether data is the course's own
     device.py      device, precision, batch size, allocator
-    startup.py     importing torch, while images are read
+    fast_import.py importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, views, out-of-memory retry
-    grade.py       a local autograder: grade_problems.py (hidden tests), grade_run.py (the scripts),
-                   grade_checks.py (what they wrote); origin.py: whether data is the course's own
+    grade/         a local autograder
+      problems.py    hidden tests; run.py: the scripts; checks.py: what they wrote
     sharding.py    one job on several processes, as torchrun starts them
     process.py     beginning and end of a command's process
 

@@ -184,14 +184,14 @@ def _add_zoo(commands) -> None:
 
 
 def _download(options) -> int:
-    from inference.download import download
+    from inference.zoo.download import download
 
     download(options.names)
     return 0
 
 
 def _list(options) -> int:
-    from inference.listing import table
+    from inference.zoo.listing import table
 
     print(table())
     return 0
@@ -234,9 +234,9 @@ def _add_overlay(commands) -> None:
 
 
 def _overlay(options) -> int:
-    from inference import landcover
+    from inference.overlay import write_overlay
 
-    landcover.write_overlay(options.image, options.mask, options.out)
+    write_overlay(options.image, options.mask, options.out)
     return 0
 
 

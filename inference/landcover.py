@@ -1,4 +1,4 @@
-"""The seven land-cover classes of P3: their colours, mask files and overlays.
+"""The seven land-cover classes of P3: their colours and mask files.
 
 A mask file shows each class as one colour, a corner of the RGB cube, so that a mask is read by
 one bit a channel: code = 4R + 2G + B, where a channel is 1 from 128 up.  Seven of the eight
@@ -8,15 +8,11 @@ corners are classes; red (code 4) is none.  Importing this module imports only n
 from __future__ import annotations
 
 import struct
-import sys
 import zlib
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Iterable
 
 import numpy as np
-
-from inference import UserError
-from inference.files import write_whole
 
 CLASSES = (
     "Urban land",
@@ -41,8 +37,6 @@ COLOURS = np.array(
 )
 UNKNOWN = 6
 NO_CLASS = 255  # what a red pixel (code 4) means: it matches no class
-
-OUTLINE_WIDTH = 5  # pixels
 
 # Row 7 is red: 255 wraps to 7 in a table of eight rows, so NO_CLASS survives the way to a file
 # and back without a test on each pixel.
@@ -127,77 +121,3 @@ def _png(height: int, width: int, bands: Iterable[np.ndarray]) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     )
-
-
-def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Draws the land cover over its image.
-
-    Each region is tinted 30 % with its class's colour (rounded half up) and outlined with the
-    opaque colour, `OUTLINE_WIDTH` pixels wide, inside the region.  The picture's own borders
-    are no outline; pixels of `NO_CLASS` stay as the image has them.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8 class indices, 0-6 or `NO_CLASS`.
-
-    Returns:
-        (H, W, 3) uint8 RGB, a new array.
-
-    Raises:
-        UserError: the two sizes differ.
-    """
-    if image.shape[:2] != mask.shape:
-        raise UserError(
-            "the image is {} x {} pixels but the mask is {} x {}: give the mask that belongs "
-            "to this image".format(*image.shape[1::-1], *mask.shape[::-1])
-        )
-    colours = to_colours(mask)
-    tinted = (7 * image.astype(np.uint16) + 3 * colours.astype(np.uint16) + 5) // 10
-    result = np.where(_outline(mask)[..., None], colours, tinted.astype(np.uint8))
-    unclassed = mask == NO_CLASS
-    result[unclassed] = image[unclassed]
-    return result
-
-
-def _outline(mask: np.ndarray) -> np.ndarray:
-    """Marks, (H, W) bool, the pixels with another class within `OUTLINE_WIDTH` steps along an axis.
-
-    The nearest such pixel ends the region on the way to it, so no run lengths are needed.
-    """
-    outline = np.zeros(mask.shape, dtype=bool)
-    for labels, marks in ((mask, outline), (mask.T, outline.T)):  # .T are views
-        for step in range(1, min(OUTLINE_WIDTH, len(labels) - 1) + 1):
-            differs = labels[step:] != labels[:-step]
-            marks[step:] |= differs
-            marks[:-step] |= differs
-    return outline
-
-
-def write_overlay(image_path: Path, mask_path: Path, out_path: Path | None = None) -> Path:
-    """Writes the overlay of an image and a mask file as a PNG and says where on stderr.
-
-    Args:
-        mask_path: a mask in the classes' colours, of the image's size.
-        out_path: `<image's stem>_overlay.png` in the current folder if None.
-
-    Returns:
-        The path written.
-
-    Raises:
-        UserError: a file cannot be read or written, or the sizes differ.
-    """
-    image, mask = _read(image_path), to_indices(_read(mask_path))
-    out_path = Path(out_path or Path(image_path).stem + "_overlay.png")
-    write_whole(out_path, encode_png(overlay(image, mask)))
-    print(f"wrote {out_path}", file=sys.stderr)
-    return out_path
-
-
-def _read(path: Path) -> np.ndarray:
-    from inference.images import read_rgb  # here, since images.py names masks by this module
-
-    try:
-        return np.asarray(read_rgb(path))
-    except Exception as error:  # a decoder can raise anything on garbage
-        reason = getattr(error, "strerror", None) or "not an image"
-        raise UserError(f"cannot read {path}: {reason}; give an image and its mask") from error

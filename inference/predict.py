@@ -17,12 +17,12 @@ import numpy as np
 from inference import (
     UserError,
     device,
+    fast_import,
     files,
     images,
     landcover,
     masks,
     sharding,
-    startup,
     tables,
     zoo,
 )
@@ -149,7 +149,7 @@ def _begin(
     rank, world = sharding.rank_and_world()
     mine = paths[rank::world]
     pixels = _progress(read(mine, record), len(mine))
-    startup.import_torch(freeze=True)
+    fast_import.import_torch(freeze=True)
     return mine, pixels, load_runner(record, settings)
 
 
@@ -172,7 +172,7 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
     Raises:
         UserError: the checkpoint, the device or the precision will not do.
     """
-    startup.import_torch()
+    fast_import.import_torch()
     from inference.runner import Runner
 
     network = zoo.load(record, settings.weights)
@@ -185,13 +185,13 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
     if batch_size < 1:
         raise UserError(f"batch_size={batch_size}: it is a whole number from 1 up")
     if settings.model is None and settings.weights is None:
-        _note_origin(record)
+        _note_provenance(record)
     tta = record.tta or settings.tta
     spare = settings.device == "auto" and where.type != "cpu"
     return Runner(network, record.mean, record.std, where, precision, batch_size, tta, spare)
 
 
-def _note_origin(record: zoo.Record) -> None:
+def _note_provenance(record: zoo.Record) -> None:
     if record.trained_on == "sample data" and sharding.rank_and_world()[0] == 0:
         print(
             f"note: {record.name} was trained on this repository's generated sample data, not on "

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from inference import landcover
 from inference.files import write_whole
 from inference.images import list_tiles, read_rgb
+from inference.overlay import overlay
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1120px; padding: 1rem;
@@ -124,7 +125,7 @@ def _land(folder: Path, predicted: Path) -> str:
         shown = [("", image)]
         for title, where in (("truth", folder), ("predicted", predicted)):
             mask = landcover.to_indices(np.asarray(read_rgb(where / name)))
-            shown.append((title, landcover.overlay(image, mask)))
+            shown.append((title, overlay(image, mask)))
         figures += [
             f"<figure>{_picture(Image.fromarray(picture), 320)}{tile.name} {title}</figure>"
             for title, picture in shown

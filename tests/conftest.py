@@ -21,7 +21,7 @@ from PIL import Image
 from inference import zoo
 from inference.__main__ import main
 from inference.networks import build
-from inference.records import Record, to_entry
+from inference.zoo.manifest import Record, to_entry
 from tests.masks import folders  # noqa: F401 - a fixture for all
 
 # A shell's background job starts with Ctrl-C ignored, and so would what it starts: what tests

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from inference import zoo
-from inference.listing import source
 from inference.runner import Runner
+from inference.zoo.listing import source
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [record.name for record in zoo.records().values() if source(record) == "bundled"]
@@ -61,8 +61,8 @@ def test_what_a_grader_runs_keeps_to_python_3_8(target):
 
 def test_inference_imports_nothing_that_a_grader_lacks():
     code = (
-        "import sys, inference.predict, inference.download, inference.grade, inference.listing\n"
-        "import inference.networks, inference.runner, inference.model\n"
+        "import sys, inference.predict, inference.grade, inference.zoo.download\n"
+        "import inference.zoo.listing, inference.networks, inference.runner, inference.model\n"
         "print({name.split('.')[0] for name in sys.modules} & "
         "{'torchvision', 'training', 'lightning', 'scipy', 'pandas', 'sklearn', 'matplotlib'})"
     )

@@ -38,11 +38,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from training.byol.task import Byol
+
 from inference import device
 from scripts.bench import byol_libraries
 from scripts.bench.peak import peak, precision
 from training.byol.recipes import RECIPES
-from training.byol.task import Byol
 from training.data import cache as memory
 from training.engine.loop import fit
 

@@ -35,8 +35,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # before this folder, where `inference` would be this file
 
 from inference import device, images, zoo  # noqa: E402
-from inference.records import Record  # noqa: E402
 from inference.runner import Runner  # noqa: E402
+from inference.zoo.manifest import Record  # noqa: E402
 from scripts.bench.inference_cases import CASES, Case, draw, repository  # noqa: E402
 from scripts.bench.peak import peak  # noqa: E402
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from inference import zoo
 from inference.networks import build, initialise
-from inference.records import Record
+from inference.zoo.manifest import Record
 from training.datasets.sample.landscapes import landscape
 from training.datasets.sample.problems import office_image, p1_image
 

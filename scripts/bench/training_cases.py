@@ -14,15 +14,15 @@ import torchvision.transforms.functional as F
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
-
-from inference import landcover
 from training.classification.recipes import RECIPES as CLASSIFICATION
 from training.classification.task import Classification
+from training.segmentation.task import Segmentation
+
+from inference import landcover
 from training.data import cache as memory
 from training.engine.module import Task
 from training.engine.recipe import Recipe
 from training.segmentation.recipes import RECIPES as SEGMENTATION
-from training.segmentation.task import Segmentation
 
 PLAIN = {
     "p1-a": [

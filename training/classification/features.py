@@ -18,11 +18,12 @@ from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from inference import UserError, checkpoint
+from inference import UserError
 from inference.device import batch_size, choose_device
 from inference.images import read_ahead, read_pixels, reason
 from inference.networks import load_into
 from inference.runner import Runner
+from inference.zoo import checkpoint
 from training.classification.recipes import Recipe
 
 NEIGHBOURS = 20

@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from inference import UserError, checkpoint
+from inference import UserError
 from inference.networks import check_state, head_prefixes
+from inference.zoo import checkpoint
 
 # network -> what `pretrained=` may say -> torchvision's enum and entry, and for each prefix of
 # its keys that is used the prefix that it has here

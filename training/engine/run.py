@@ -19,8 +19,8 @@ import torch
 from filelock import FileLock, Timeout
 
 from inference import UserError
-from inference.origin import origin_of
 from inference.sharding import rank_and_world
+from inference.zoo.provenance import provenance_of
 from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
 from training.engine.loop import Outcome, train
@@ -87,7 +87,7 @@ def write_result(
 
     What no script answers with has no score but its own metric, if that was measured.
     """
-    provenance = origin_of(problem.name, data)
+    provenance = provenance_of(problem.name, data)
     scores, said = _scores(problem, recipe, data, folder, outcome, provenance)
     result = {
         "recipe": recipe.to_plain(),

@@ -21,9 +21,9 @@ import torch
 from torch import nn
 
 from inference import UserError, device, files, zoo
-from inference.listing import source
 from inference.networks import load_into
-from inference.origin import origin_of
+from inference.zoo.listing import source
+from inference.zoo.provenance import provenance_of
 from training.engine.fingerprint import fingerprint
 from training.engine.problem import Evaluation, Problem
 from training.engine.run_folder import Run
@@ -215,7 +215,7 @@ def _trained_on(run: Run, data: Path) -> str:
 
 def _described(problem: Problem, data: Path, classes: int) -> str:
     """Return what data is: what is generated or imported says so, the course's has its classes."""
-    provenance = origin_of(problem.name, data)
+    provenance = provenance_of(problem.name, data)
     if provenance is not None:
         return provenance
     if classes != next(iter(problem.recipes.values())).classes:

@@ -12,9 +12,9 @@ import torch
 
 from inference import UserError, zoo
 from inference.files import write_whole
-from inference.listing import source
 from inference.networks import build
-from inference.records import Record
+from inference.zoo.listing import source
+from inference.zoo.manifest import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = ("name", "task", "network", "input", "parameters", "size", "score", "trained on", "from")

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference import UserError
-from inference.origin import is_sample_data
-from training.engine import fingerprint as same
-from training.engine.recipe import Recipe, recipe_of
-from training.engine.run_folder import read_columns, read_json
+from inference.zoo.provenance import is_sample_data
 
 # What changes no result: runs that differ in these alone are of one kind.
 FREE = ("seed", "every", "keep", "compile")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from inference.grade_problems import P1, P2, P3
+from inference.grade.problems import P1, P2, P3
 from training.byol.recipes import RECIPES as BYOL
 from training.classification.recipes import RECIPES as CLASSIFIERS
 from training.engine.recipe import Recipe

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from training.byol.task import Byol
 
 from tests.training.byol import tiny
 from training.byol import views
-from training.byol.task import Byol
 from training.data import cache as memory
 from training.engine.loop import fit
 

@@ -6,14 +6,14 @@ import json
 import pytest
 import torch
 import torchvision
+from training.byol.task import Byol
+from training.byol.watch import knn_accuracy
 
 from inference import UserError
 from inference.networks import build
 from tests.training.byol.tiny import recipe, train
 from training.byol.networks import distance, spread, tau
 from training.byol.recipes import RECIPES
-from training.byol.task import Byol
-from training.byol.watch import knn_accuracy
 from training.engine.pretrained import start_from
 from training.engine.recipe import override, recipe_of
 from training.engine.run import record_of

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 from torch import nn
+from training.byol.task import Byol
 
 from inference import UserError
 from tests.training.byol.tiny import FIELDS, train
 from tests.training.engine.started import run, start, wait_until
 from training.byol import curve, data
-from training.byol.task import Byol
 
 COMMAND = ("training.byol", "p2-byol", "--data", "p2_data")
 CHANGED = ("network", "classes", "hidden", "projection", "batch_size", "size", "precision", "lr")

@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 from torch.nn import functional as F
+from training.byol.task import Byol
 
 from tests.training.byol.tiny import arrays, plain_pair, recipe, train
 from training.byol import views
-from training.byol.task import Byol
 from training.data import cache as memory
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
+from training.byol.task import Byol
 
 from training.byol.recipes import Recipe
-from training.byol.task import Byol
 from training.data import cache as memory
 from training.engine.loop import fit
 

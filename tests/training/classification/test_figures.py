@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from sklearn.metrics import silhouette_score
 from torch import nn
+from training.classification.recipes import RECIPES, Recipe
+from training.engine.evaluate import score
 
 from inference import UserError
 from inference.networks import build
 from training.classification import figures
 from training.classification.finished import read_run
-from training.classification.recipes import RECIPES, Recipe
-from training.engine.evaluate import score
 from training.engine.run import record_of
 from training.segmentation.recipes import RECIPES as SEGMENTERS
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.classification.recipes import RECIPES
+from training.classification.task import Classification, vary
 
 from inference import UserError, predict
 from inference.networks import NETWORKS
 from inference.networks.resnet import ResNet
 from training.classification import __main__ as command
-from training.classification.recipes import RECIPES
-from training.classification.task import Classification, vary
 from training.data import labels as labelled
 from training.data.labels import hold_out
 from training.engine import run

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from training.classification.recipes import RECIPES
+from training.classification.task import Classification
 
 from inference import UserError
 from inference.networks import NETWORKS, build
 from inference.networks.resnet import ResNet
-from training.classification.recipes import RECIPES
-from training.classification.task import Classification
 from training.data import cache as memory
 from training.data.splits import Repeated, part
 from training.engine.loop import fit

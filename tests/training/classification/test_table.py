@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.classification.recipes import RECIPES
+from training.classification.task import Classification
 
 from inference.networks import NETWORKS, build
 from inference.networks.resnet import ResNet
 from training.classification import __main__ as command
 from training.classification import statistics as intervals
 from training.classification import table
-from training.classification.recipes import RECIPES
-from training.classification.task import Classification
 from training.engine import run
 
 SMALL = ["classes=2", "epochs=1", "batch_size=4", "size=32", "cache_size=32", "precision=fp32"]

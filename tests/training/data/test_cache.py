@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.engine.locks import locked
 
 from inference import UserError, landcover
 from inference.images import read_pixels
 from tests.training.engine.started import wait_until
 from training.data import cache as memory
-from training.engine.locks import locked
 from training.engine.prefetch import Ahead
 
 

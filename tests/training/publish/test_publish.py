@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.classification.recipes import RECIPES
+from training.engine.evaluate import Scored
 
 from inference import UserError
-from training.classification.recipes import RECIPES
 from training.engine import fingerprint as same
-from training.engine.evaluate import Scored
 from training.engine.recipe import override
 from training.engine.run import record_of
 from training.publish import publish

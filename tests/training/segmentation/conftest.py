@@ -5,13 +5,13 @@ import sys
 import numpy as np
 import pytest
 from torch import nn
+from training.segmentation.task import Segmentation
 
 from inference import landcover
 from inference.networks import NETWORKS
 from training.engine import run
 from training.segmentation import __main__ as command
 from training.segmentation.recipes import RECIPES
-from training.segmentation.task import Segmentation
 
 SIDE = 64
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from training.segmentation.__main__ import prepare
 
 from inference import UserError, landcover
 from inference.images import list_tiles
 from training.engine.recipe import override
-from training.segmentation.__main__ import prepare
 from training.segmentation.recipes import RECIPES
 
 SIDE = 64

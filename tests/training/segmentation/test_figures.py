@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training.classification.recipes import RECIPES as CLASSIFIERS
+from training.engine.evaluate import score
+from training.segmentation.__main__ import prepare
+from training.segmentation.task import Segmentation
 
 from inference import UserError, landcover
 from inference.networks import NETWORKS
 from tests.training.segmentation.conftest import Small, tile, write_tile
-from training.classification.recipes import RECIPES as CLASSIFIERS
-from training.engine.evaluate import score
 from training.engine.run import main, record_of
 from training.plots import tiles as charts
 from training.segmentation import figures, finished
-from training.segmentation.__main__ import prepare
 from training.segmentation.recipes import RECIPES
-from training.segmentation.task import Segmentation
 
 
 @pytest.fixture(scope="module")

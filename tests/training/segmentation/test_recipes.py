@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from training.segmentation.task import Segmentation
 
 import mean_iou_evaluate
 from inference import UserError, landcover, predict, runner
@@ -15,7 +16,6 @@ from tests.training.segmentation.conftest import SIDE, tile, write_tile
 from training.engine import run
 from training.engine.recipe import override, recipe_of
 from training.segmentation.recipes import RECIPES
-from training.segmentation.task import Segmentation
 
 SMALL = ["epochs=1", "batch_size=3", "pretrained=none", "held_out=0.2", "precision=fp32"]
 

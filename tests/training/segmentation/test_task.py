@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from training.segmentation.task import Segmentation, vary
 
 from inference import landcover
 from inference.networks import NETWORKS
@@ -12,7 +13,6 @@ from mean_iou_evaluate import mean_iou_score
 from training.engine.recipe import override
 from training.segmentation import iou
 from training.segmentation.recipes import RECIPES
-from training.segmentation.task import Segmentation, vary
 
 
 @pytest.fixture(scope="module")

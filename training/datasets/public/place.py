@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from inference import UserError
-from inference.origin import GENERATED, IMPORTED, source_of
+from inference.zoo.provenance import GENERATED, IMPORTED, source_of
 
 
 def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:

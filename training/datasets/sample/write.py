@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from inference import UserError
-from inference.origin import GENERATED as RECORD
+from inference.zoo.provenance import GENERATED as RECORD
 from training.datasets.sample.problems import (
     MINI_CLASSES,
     OFFICE_CLASSES,

@@ -1,7 +1,6 @@
 """What the tests of all datasets share."""
 
 import pytest
-
 from training.datasets.public.__main__ import main
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.datasets.public.__main__ import main
 
 from inference import UserError
 from tests.training.datasets.public.python2 import python2
 from training.data import labels as labelled
 from training.datasets.public import cifar, pickles
-from training.datasets.public.__main__ import main
 
 
 def pixel(label, index):

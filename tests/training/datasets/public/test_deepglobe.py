@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from training.datasets.public.__main__ import main
 
 from inference.landcover import COLOURS, to_colours, to_indices
 from training.datasets.public import deepglobe
-from training.datasets.public.__main__ import main
 
 TILE = 32
 

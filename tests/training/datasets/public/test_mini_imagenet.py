@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from training.datasets.public.__main__ import main
 
 from tests.training.datasets.public.python2 import python2
 from training.byol import data as unlabelled
 from training.datasets.public import mini_imagenet
-from training.datasets.public.__main__ import main
 
 CLASSES = sorted(mini_imagenet.TRAIN)[:3]
 OTHER = "n01855672"  # of the validation split

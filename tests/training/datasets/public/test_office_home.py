@@ -4,10 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
+from training.datasets.public.__main__ import main
 
 from training.data import labels as labelled
 from training.datasets.public import office_home
-from training.datasets.public.__main__ import main
 
 NAMES = ["TV", "Table", "ToothBrush", *(f"Class_{i:02}" for i in range(62))]
 

@@ -3,11 +3,11 @@
 import json
 
 import pytest
+from training.classification.recipes import RECIPES
+from training.datasets.public.__main__ import main
 
 from inference import UserError
-from training.classification.recipes import RECIPES
 from training.datasets.public import mini_imagenet
-from training.datasets.public.__main__ import main
 from training.datasets.public.place import place
 from training.engine.recipe import override
 from training.publish import publish

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from training.datasets.sample.__main__ import main
 
 from inference import UserError
 from training.datasets.sample import write
-from training.datasets.sample.__main__ import main
 
 TINY = write.Scale(2, 1, 70, 70, 66, 2, 3)
 ROOT = Path(__file__).resolve().parents[4]

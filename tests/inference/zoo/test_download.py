@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from inference import UserError
-from inference.download import download
+from inference.zoo.download import download
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def test_fetches_then_leaves_alone(server, shelf):
@@ -137,7 +137,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from inference.download import download
+from inference.zoo.download import download
 download(file=Path(sys.argv[2]))
 assert "torch" not in sys.modules
 """

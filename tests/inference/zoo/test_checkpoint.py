@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from inference import UserError, checkpoint
+from inference import UserError
+from inference.zoo import checkpoint
 
 
 class Thing:

@@ -16,12 +16,12 @@ import sys
 from pathlib import Path
 
 from inference import UserError
-from inference.grade_checks import Loss, check_masks, read_labels
+from inference.grade.checks import Violation, check_masks, read_labels
 from inference.images import list_images, size_of
 from inference.landcover import mask_name
 from inference.tables import write_table
 
-EVALUATOR = Path(__file__).resolve().parent.parent / "mean_iou_evaluate.py"
+EVALUATOR = Path(__file__).resolve().parents[2] / "mean_iou_evaluate.py"
 
 
 class P1:
@@ -46,7 +46,7 @@ class P1:
         return [folder / "test", folder / "output" / "pred.csv"]
 
     def score(self, folder: Path) -> float:
-        """Checks what the script wrote and gives its accuracy; raises `Loss`."""
+        """Checks what the script wrote and gives its accuracy; raises `Violation`."""
         keys = [(name,) for name in self.images]
         output = folder / "output" / "pred.csv"
         labels = read_labels(output, ("filename", "label"), keys, self.classes, ordered=False)
@@ -84,7 +84,7 @@ class P2:
         return [folder / "test.csv", folder / "test", folder / "output" / "output.csv"]
 
     def score(self, folder: Path) -> float:
-        """Checks what the script wrote and gives its accuracy; raises `Loss`."""
+        """Checks what the script wrote and gives its accuracy; raises `Violation`."""
         output = folder / "output" / "output.csv"
         labels = read_labels(output, self.header, self.keys, self.classes, ordered=True)
         return _accuracy(labels, self.truth)
@@ -118,7 +118,7 @@ class P3:
         return [folder / "test", folder / "output"]
 
     def score(self, folder: Path) -> float:
-        """Checks what the script wrote and gives its mIoU; raises `Loss`."""
+        """Checks what the script wrote and gives its mIoU; raises `Violation`."""
         check_masks(folder / "output", self.sizes)
         _copy(self.masks, folder / "truth")  # only now: the script had no truth to look at
         places = ["-g", str(folder / "truth"), "-p", str(folder / "output")]
@@ -130,7 +130,7 @@ class P3:
         found = re.search(r"^mean_iou: ([0-9.]+)$", done.stdout, re.MULTILINE)
         if done.returncode or not found:  # nan too: a class that is nowhere has no IoU
             last = (done.stderr.strip().splitlines() or ["mean_iou is no number"])[-1]
-            raise Loss("no score", f"{EVALUATOR.name}: {last}")
+            raise Violation("no score", f"{EVALUATOR.name}: {last}")
         return float(found[1])
 
 

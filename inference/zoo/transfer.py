@@ -32,7 +32,7 @@ class Broken(Failed):
     """A transfer stopped on the way; another try may get further."""
 
 
-class Patience(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How long to put up with a bad connection.
 
     Attributes:
@@ -46,7 +46,7 @@ class Patience(NamedTuple):
     pause: float = 1.0
 
 
-class Sink:
+class PartialFile:
     """The private file that a download goes to. It takes no more than the bytes wanted.
 
     Attributes:
@@ -116,78 +116,78 @@ def page(start: bytes) -> str | None:
     return f"a web page{named} instead of the file"
 
 
-def persist(attempt: Callable[[], None], sink: Sink, patience: Patience) -> None:
+def persist(attempt: Callable[[], None], partial: PartialFile, policy: RetryPolicy) -> None:
     """Repeats an attempt while it is Broken, until too many in a row brought next to nothing."""
-    left, best = patience.tries, 0
+    left, best = policy.tries, 0
     while True:
         try:
             return attempt()
         except Broken as broken:
             left -= 1
             # With 5 % more than ever before it counts as going on: at most 20 times `tries`.
-            if sink.size > best + sink.wanted // 20:
-                left, best = patience.tries - 1, sink.size
+            if partial.size > best + partial.wanted // 20:
+                left, best = policy.tries - 1, partial.size
             if left <= 0:
-                raise Failed(f"{broken} ({patience.tries} tries)") from None
-        time.sleep(patience.pause * 2 ** (patience.tries - 1 - left))
+                raise Failed(f"{broken} ({policy.tries} tries)") from None
+        time.sleep(policy.pause * 2 ** (policy.tries - 1 - left))
 
 
-def from_file(url: str, sink: Sink, patience: Patience) -> None:
+def from_file(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
     """Copies from `file:///path` (percent-encoded) or `file:path` (as it is)."""
     rest = url[len("file:") :]
     path = urllib.parse.unquote(urllib.parse.urlsplit(url).path) if rest[:2] == "//" else rest
-    sink.restart()
+    partial.restart()
     try:
         with open(path, "rb") as stream:
             for block in iter(lambda: stream.read(BLOCK), b""):
-                sink.write(block)
+                partial.write(block)
     except OSError as error:
         raise Failed(error.strerror or str(error)) from None
     try:
-        sink.expect_whole()
+        partial.expect_whole()
     except Broken:
-        raise Failed(f"{sink.size} bytes there instead of {sink.wanted}") from None
+        raise Failed(f"{partial.size} bytes there instead of {partial.wanted}") from None
 
 
-def from_http(url: str, sink: Sink, patience: Patience) -> None:
+def from_http(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
     """Fetches from a web server; redirections are followed, broken transfers continued."""
-    sink.restart()
-    persist(lambda: _http(url, sink, patience.timeout), sink, patience)
+    partial.restart()
+    persist(lambda: _http(url, partial, policy.timeout), partial, policy)
 
 
-def _http(url: str, sink: Sink, timeout: float) -> None:
+def _http(url: str, partial: PartialFile, timeout: float) -> None:
     headers = {"User-Agent": "hw1-download/1", "Accept-Encoding": "identity"}
-    if sink.size and sink.validator:  # with neither ETag nor date it might be another version
-        headers.update({"Range": f"bytes={sink.size}-", "If-Range": sink.validator})
+    if partial.size and partial.validator:  # with neither ETag nor date it might be another version
+        headers.update({"Range": f"bytes={partial.size}-", "If-Range": partial.validator})
     try:
         request = urllib.request.Request(url, headers=headers)
         with urllib.request.urlopen(request, timeout=timeout) as response:
-            _expect_length(response, sink)
+            _expect_length(response, partial)
             for block in iter(lambda: response.read1(BLOCK), b""):
-                sink.write(block)
+                partial.write(block)
     except urllib.error.HTTPError as error:
-        raise _http_failure(error, sink) from None
+        raise _http_failure(error, partial) from None
     except urllib.error.URLError as error:
         raise _failure(error.reason, timeout) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise _failure(error, timeout) from None
-    sink.expect_whole()
+    partial.expect_whole()
 
 
-def _expect_length(response, sink: Sink) -> None:
+def _expect_length(response, partial: PartialFile) -> None:
     """Finds where the body begins, and fails at once if it is of another length."""
-    continued = response.headers.get("Content-Range", "").startswith(f"bytes {sink.size}-")
+    continued = response.headers.get("Content-Range", "").startswith(f"bytes {partial.size}-")
     if not (response.status == 206 and continued):
-        sink.restart()
+        partial.restart()
     etag = response.headers.get("ETag", "W/")
-    sink.validator = response.headers.get("Last-Modified") if etag.startswith("W/") else etag
+    partial.validator = response.headers.get("Last-Modified") if etag.startswith("W/") else etag
     length = response.headers.get("Content-Length", "")
-    if length.isdigit() and sink.size + int(length) != sink.wanted:
-        there = f"{sink.size + int(length)} bytes there instead of {sink.wanted}"
+    if length.isdigit() and partial.size + int(length) != partial.wanted:
+        there = f"{partial.size + int(length)} bytes there instead of {partial.wanted}"
         raise Failed(page(response.read(BLOCK)) or there)
 
 
-def _http_failure(error: urllib.error.HTTPError, sink: Sink) -> Failed:
+def _http_failure(error: urllib.error.HTTPError, partial: PartialFile) -> Failed:
     try:
         reason = page(error.read(BLOCK))
     except (OSError, http.client.HTTPException):
@@ -196,7 +196,7 @@ def _http_failure(error: urllib.error.HTTPError, sink: Sink) -> Failed:
         error.close()
     text = f"HTTP {error.code} {error.reason}".strip()
     if error.code == 416:  # what is here is no beginning of what is there
-        sink.restart()
+        partial.restart()
     if reason == QUOTA:
         return Failed(QUOTA)
     return Broken(text) if error.code in TRY_AGAIN or error.code == 416 else Failed(text)

@@ -20,7 +20,7 @@ from inference import landcover
 from inference.grade import grade
 from tests.processes import has_ended
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 P1_ROWS = 'for f in "$1"/*; do echo "${f##*/},$(<"$f")"; done'
 P1_RIGHT = f'(echo filename,label; {P1_ROWS}) > "$2"'
 P2_ROWS = '{ read; while IFS=, read -r i f l; do echo "$i,$f,$(<"$2/$f")"; done; } < "$1"'

@@ -4,8 +4,8 @@ import pytest
 from PIL import Image
 
 from inference import UserError
-from inference.grade_problems import find_problems
-from inference.origin import is_sample_data
+from inference.grade.problems import find_problems
+from inference.zoo.provenance import is_sample_data
 
 
 @pytest.fixture

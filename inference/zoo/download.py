@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator
 
 from inference import UserError, zoo
-from inference.drive import from_drive
-from inference.transfer import Failed, Patience, Sink, from_file, from_http
+from inference.zoo.drive import from_drive
+from inference.zoo.transfer import Failed, PartialFile, RetryPolicy, from_file, from_http
 
 SCHEMES = {"https": from_http, "http": from_http, "file": from_file, "gdrive": from_drive}
 
@@ -30,7 +30,7 @@ def download(
     names: Iterable[str] | None = None,
     say: Callable[[str], None] = _to_stderr,
     file: Path | None = None,
-    patience: Patience | None = None,
+    policy: RetryPolicy | None = None,
 ) -> None:
     """Makes sure that checkpoints are there and right, fetching what is not.
 
@@ -41,7 +41,7 @@ def download(
         names: which ones; none means every one that may be a task's default.
         say: is given one line for each.
         file: another zoo.json.
-        patience: with slow and broken connections; None is the usual one.
+        policy: for slow and broken connections; None is the usual one.
 
     Raises:
         UserError: an unknown name; or, after all were tried, some could not be had.
@@ -53,7 +53,7 @@ def download(
     failed = []
     for record in records.values():
         try:
-            say(_provide(record, patience or Patience()))
+            say(_provide(record, policy or RetryPolicy()))
         except UserError as error:
             say(str(error))
             failed.append(record.name)
@@ -64,7 +64,7 @@ def download(
         )
 
 
-def _provide(record: zoo.Record, patience: Patience) -> str:
+def _provide(record: zoo.Record, policy: RetryPolicy) -> str:
     place = f"{record.name}: {record.folder.name}/{record.file}"
     size = f"{record.bytes / 1e6:.1f} MB"
     problem = zoo.problem_of(record)
@@ -78,7 +78,7 @@ def _provide(record: zoo.Record, patience: Patience) -> str:
     with _private_file(record) as (private, stream), _bar(record) as bar:
         for source in sources:
             try:
-                _fetch(source, record, private, Sink(stream, record.bytes, bar), patience)
+                _fetch(source, record, private, PartialFile(stream, record.bytes, bar), policy)
             except Failed as reason:
                 reasons.append(f"{source}: {reason}")
                 continue
@@ -100,11 +100,13 @@ def _sources(record: zoo.Record) -> Iterator[str]:
         yield url
 
 
-def _fetch(source: str, record: zoo.Record, private: Path, sink: Sink, patience: Patience) -> None:
+def _fetch(
+    source: str, record: zoo.Record, private: Path, partial: PartialFile, policy: RetryPolicy
+) -> None:
     scheme = source.split(":")[0].lower()
     if scheme not in SCHEMES:
         raise Failed(f"not a source; these are: {', '.join(f'{known}:' for known in SCHEMES)}")
-    SCHEMES[scheme](source, sink, patience)
+    SCHEMES[scheme](source, partial, policy)
     digest = zoo.sha256(private)
     if digest != record.sha256:
         there, wanted = digest[:12], record.sha256[:12]

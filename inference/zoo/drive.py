@@ -10,12 +10,12 @@ import time
 import warnings
 
 from inference import UserError
-from inference.transfer import (
+from inference.zoo.transfer import (
     QUOTA,
     Broken,
     Failed,
-    Patience,
-    Sink,
+    PartialFile,
+    RetryPolicy,
     from_http,
     persist,
 )
@@ -28,46 +28,47 @@ LINK = "https://drive.google.com/uc?id={}&confirm=t"
 PLAIN_LINK = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 
 
-def from_drive(url: str, sink: Sink, patience: Patience) -> None:
+def from_drive(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
     """Fetches from Google Drive a file that is shared with anyone who has the link."""
     identifier = url[len("gdrive:") :]
     if not re.fullmatch(r"[\w-]+", identifier):
         raise Failed("no file ID (of a link .../file/d/ID/view it is the part after /d/)")
     try:
-        persist(lambda: _by_gdown(identifier, sink, patience), sink, patience)
+        persist(lambda: _by_gdown(identifier, partial, policy), partial, policy)
     except Failed as first:
         if str(first) == QUOTA:
             raise
         try:
-            from_http(PLAIN_LINK.format(identifier), sink, patience)
+            from_http(PLAIN_LINK.format(identifier), partial, policy)
         except Failed as second:
             raise Failed(f"{first}; by plain link: {second}") from None
 
 
 class _Gate:
-    """What gdown writes to: the sink, until the gate is shut."""
+    """What gdown writes to: the partial file, until the gate is shut."""
 
-    def __init__(self, sink: Sink):
-        self.sink, self.lock, self.shut, self.last = sink, threading.Lock(), False, time.monotonic()
+    def __init__(self, partial: PartialFile):
+        self.partial, self.lock = partial, threading.Lock()
+        self.shut, self.last = False, time.monotonic()
 
     def write(self, block: bytes) -> None:
         with self.lock:
             if self.shut:
                 raise Broken("given up")
-            self.sink.write(block)
+            self.partial.write(block)
             self.last = time.monotonic()
 
     def flush(self) -> None:
         pass
 
 
-def _by_gdown(identifier: str, sink: Sink, patience: Patience) -> None:
-    sink.restart()
+def _by_gdown(identifier: str, partial: PartialFile, policy: RetryPolicy) -> None:
+    partial.restart()
     try:
         import gdown
     except ImportError as error:
         raise Failed(f"gdown cannot be imported ({error})") from None
-    gate, raised = _Gate(sink), []
+    gate, raised = _Gate(partial), []
 
     def work() -> None:
         try:
@@ -79,15 +80,15 @@ def _by_gdown(identifier: str, sink: Sink, patience: Patience) -> None:
     # works in a thread that can be left behind. It writes half a megabyte at a time: a slow line
     # looks stalled for long.
     worker = threading.Thread(target=work, daemon=True)
-    said = _run(worker, gate, 2 * patience.timeout)
+    said = _run(worker, gate, 2 * policy.timeout)
     if raised and isinstance(raised[0], (UserError, Failed)):
         raise raised[0]
-    if worker.is_alive() or raised or sink.size == 0:
+    if worker.is_alive() or raised or partial.size == 0:
         reason = _reason(raised[0] if raised else None, said)
         if worker.is_alive():
-            reason = f"nothing came for {2 * patience.timeout:g} s"
-        raise (Broken if sink.size else Failed)(reason)
-    sink.expect_whole()
+            reason = f"nothing came for {2 * policy.timeout:g} s"
+        raise (Broken if partial.size else Failed)(reason)
+    partial.expect_whole()
 
 
 def _run(worker: threading.Thread, gate: _Gate, timeout: float) -> str:

@@ -7,8 +7,8 @@ import types
 
 import pytest
 
-from inference import drive
-from inference.transfer import Patience
+from inference.zoo import drive
+from inference.zoo.transfer import RetryPolicy
 
 CONFIRM_PAGE = (
     b"<!DOCTYPE html><html><head><title>Google Drive - Virus scan warning</title></head><body>"
@@ -20,7 +20,7 @@ CONFIRM_PAGE = (
 
 
 @pytest.fixture
-def google(monkeypatch, shelf):
+def google(monkeypatch, shelf, refusing):
     """A requests adapter that asks for confirmation and then gives one of `google.files`."""
     requests = pytest.importorskip("requests")
     pytest.importorskip("gdown")
@@ -48,7 +48,7 @@ def google(monkeypatch, shelf):
 
     google = Google()
     monkeypatch.setattr(requests.Session, "get_adapter", lambda self, url: google)
-    monkeypatch.setattr(drive, "PLAIN_LINK", "http://127.0.0.1:1/{}")
+    monkeypatch.setattr(drive, "PLAIN_LINK", refusing + "/{}")
     return google
 
 
@@ -118,12 +118,12 @@ def test_where_gdown_fails_the_plain_link_helps(
     monkeypatch.setitem(sys.modules, "gdown", fake if behaviour else None)
     monkeypatch.setattr(drive, "PLAIN_LINK", f"{server.url}/{{}}")
     shelf.add("gdrive:1a2b3c")
-    once = Patience(1 if behaviour is hangs else 5, 1, 0)
-    line = shelf.failure(patience=once)
+    once = RetryPolicy(1 if behaviour is hangs else 5, 1, 0)
+    line = shelf.failure(policy=once)
     assert f"gdrive:1a2b3c: {reason}" in line
     assert line.endswith("; by plain link: HTTP 404 Not Found")
     server.answers["/1a2b3c"] = server.whole()
-    shelf.fetch(patience=once)
+    shelf.fetch(policy=once)
     assert shelf.holds()
     assert capsys.readouterr() == ("", "")
 

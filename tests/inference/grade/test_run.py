@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from inference.grade_run import make_elsewhere, network_cutter, run_script, snapshot
+from inference.grade.run import make_elsewhere, network_cutter, run_script, snapshot
 from tests.processes import has_ended
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from inference import landcover
-from inference.grade_checks import Loss, check_masks, check_script, read_labels
+from inference.grade.checks import Violation, check_masks, check_script, read_labels
 
 P1 = ("filename", "label"), [("0000.png",), ("0001.png",), ("0002.png",)], 50, False
 P2 = ("id", "filename", "label"), [("7", "b.jpg"), ("3", "a.jpg"), ("5", "a,b.jpg")], 65, True
@@ -59,7 +59,7 @@ def test_right_csv(tmp_path, text, task, labels):
 )
 def test_wrong_csv(tmp_path, text, task, reason):
     (tmp_path / "out.csv").write_bytes(text.encode())
-    with pytest.raises(Loss) as caught:
+    with pytest.raises(Violation) as caught:
         read_labels(tmp_path / "out.csv", *task)
     assert reason in str(caught.value) and "\n" not in str(caught.value)
     assert caught.value.verdict == "format"
@@ -67,14 +67,14 @@ def test_wrong_csv(tmp_path, text, task, reason):
 
 def test_csv_that_is_not_there_not_text_or_not_alone(tmp_path):
     path = tmp_path / "out.csv"
-    with pytest.raises(Loss, match=r"no out\.csv was written"):
+    with pytest.raises(Violation, match=r"no out\.csv was written"):
         read_labels(path, *P1)
     path.write_bytes(b"\xff\xfef\0")
-    with pytest.raises(Loss, match="not UTF-8 at byte 0"):
+    with pytest.raises(Violation, match="not UTF-8 at byte 0"):
         read_labels(path, *P1)
     path.write_text("filename,label\n")
     (tmp_path / "out.csv.tmp").touch()
-    with pytest.raises(Loss, match=r"1 files too many in the output folder, out\.csv\.tmp"):
+    with pytest.raises(Violation, match=r"1 files too many in the output folder, out\.csv\.tmp"):
         read_labels(path, *P1)
 
 
@@ -113,7 +113,7 @@ def test_right_masks(tmp_path):
 def test_wrong_mask(tmp_path, image, options, reason):
     sizes = write_masks(tmp_path)
     image.save(tmp_path / "1_mask.png", **options)
-    with pytest.raises(Loss) as caught:
+    with pytest.raises(Violation) as caught:
         check_masks(tmp_path, sizes)
     assert str(caught.value).startswith("1_mask.png " + reason)
 
@@ -122,15 +122,15 @@ def test_masks_that_are_broken_missing_or_too_many(tmp_path):
     sizes = write_masks(tmp_path)
     whole = (tmp_path / "0_mask.png").read_bytes()
     (tmp_path / "0_mask.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(Loss, match=r"0_mask\.png cannot be read as an image"):
+    with pytest.raises(Violation, match=r"0_mask\.png cannot be read as an image"):
         check_masks(tmp_path, sizes)
     (tmp_path / "sub").mkdir()
-    with pytest.raises(Loss, match="1 files too many in the output folder, sub first"):
+    with pytest.raises(Violation, match="1 files too many in the output folder, sub first"):
         check_masks(tmp_path, sizes)
     (tmp_path / "0_mask.png").unlink()
-    with pytest.raises(Loss, match=r"1 of 2 masks are missing, 0_mask\.png first"):
+    with pytest.raises(Violation, match=r"1 of 2 masks are missing, 0_mask\.png first"):
         check_masks(tmp_path, sizes)
-    with pytest.raises(Loss, match="2 of 2 masks are missing"):
+    with pytest.raises(Violation, match="2 of 2 masks are missing"):
         check_masks(tmp_path / "nowhere", sizes)
 
 
@@ -148,7 +148,7 @@ def test_masks_that_are_broken_missing_or_too_many(tmp_path):
 def test_forbidden_words(tmp_path, line, word):
     script = tmp_path / "hw1_1.sh"
     script.write_text(f"#!/usr/bin/env bash\n# rm sudo\ntrue # cp\n{line}\n")
-    with pytest.raises(Loss, match=rf"hw1_1\.sh line 4 uses {word}, which is forbidden"):
+    with pytest.raises(Violation, match=rf"hw1_1\.sh line 4 uses {word}, which is forbidden"):
         check_script(script)
 
 

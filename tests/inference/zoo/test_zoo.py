@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from inference import UserError, listing, networks, zoo
+from inference import UserError, networks, zoo
+from inference.zoo import listing
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 ARGUMENTS = {"widths": [2, 2, 2, 2], "depths": [0, 1, 0]}
 
 
@@ -220,7 +221,7 @@ def test_defaults_and_tables_do_not_wait_for_torch(there):
     program = (
         "import sys; from pathlib import Path\n"
         f"sys.path.insert(0, {str(REPOSITORY)!r}); file = Path({str(file)!r})\n"
-        "from inference import download, listing, zoo\n"
+        "from inference import zoo; from inference.zoo import download, listing\n"
         "zoo.check(zoo.default('p1', file)); listing.table(file)\n"
         "download.download(say=len, file=file)\n"
         "assert not {'torch', 'numpy', 'gdown', 'requests'} & set(sys.modules)\n"

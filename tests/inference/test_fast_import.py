@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 IMPORT = f"""
 import gc, sys
 sys.path.insert(0, {str(ROOT)!r})
-from inference.startup import import_torch
+from inference.fast_import import import_torch
 import_torch()
 assert gc.isenabled()
 import_torch()

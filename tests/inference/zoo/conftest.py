@@ -2,14 +2,15 @@
 
 import http.server
 import random
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
-from inference import UserError, records, zoo
-from inference.download import download
-from inference.transfer import Patience
+from inference import UserError, zoo
+from inference.zoo.download import download
+from inference.zoo.transfer import RetryPolicy
 
 DATA = random.Random(0).randbytes(300_000)
 QUOTA_PAGE = (
@@ -106,8 +107,8 @@ class Shelf:
     """A zoo with files to download, as bare bytes."""
 
     data, quota_page = DATA, QUOTA_PAGE
-    quick = Patience(timeout=5, tries=3, pause=0.01)
-    impatient = Patience(timeout=0.5, tries=3, pause=0.01)  # where something does stall
+    quick = RetryPolicy(timeout=5, tries=3, pause=0.01)
+    impatient = RetryPolicy(timeout=0.5, tries=3, pause=0.01)  # where something does stall
 
     def __init__(self, root: Path):
         self.root, self.file = root, root / "inference" / "zoo.json"
@@ -119,7 +120,7 @@ class Shelf:
         """Adds a checkpoint that holds `data` and can be had from `urls`; returns the shelf."""
         whole = self.root / "whole"
         whole.write_bytes(DATA)
-        record = records.Record(
+        record = zoo.Record(
             name=name,
             task="p1",
             network="convnet",
@@ -139,17 +140,17 @@ class Shelf:
         whole.unlink()
         return self
 
-    def fetch(self, *names, patience=quick):
+    def fetch(self, *names, policy=quick):
         """Downloads; returns the lines that were said."""
         said = []
-        download(names, said.append, self.file, patience)
+        download(names, said.append, self.file, policy)
         return said
 
-    def failure(self, *names, patience=quick):
+    def failure(self, *names, policy=quick):
         """Downloads, which must fail and leave nothing; returns the line about the last one."""
         said = []
         with pytest.raises(UserError, match="no right file for"):
-            download(names, said.append, self.file, patience)
+            download(names, said.append, self.file, policy)
         assert self.contents() == []
         return said[-1]
 
@@ -166,6 +167,14 @@ def server(monkeypatch):
     server = Server()
     yield server
     server.close()
+
+
+@pytest.fixture
+def refusing():
+    """The url of a port on which nobody listens, nor can while the test runs."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from inference import UserError, files
 
-ZOO = Path(__file__).resolve().with_name("zoo.json")
+ZOO = Path(__file__).resolve().parents[1] / "zoo.json"
 WEIGHTS = ZOO.parent.parent / "weights"
 
 

@@ -1,6 +1,6 @@
 """The model zoo: finding a checkpoint, and loading that either verifies or fails.
 
-`records.py` says what a checkpoint's record holds; the files lie in `weights/`. One is loaded
+`manifest.py` says what a checkpoint's record holds; the files lie in `weights/`. One is loaded
 strictly after its bytes and sha256 were compared with its record, or not at all: there are no
 random weights here, and no download. Nothing but `load` imports torch.
 """
@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from inference import UserError
-from inference.records import ZOO, Record, from_entry, read, to_entry, write
+from inference.zoo.manifest import ZOO, Record, from_entry, read, to_entry, write
 
 
 def records(file: Path | None = None) -> dict[str, Record]:
@@ -119,8 +119,8 @@ def load(record: Record, weights: Path | str | None = None):
     Raises:
         UserError: the file is missing, damaged, no checkpoint, or another network's.
     """
-    from inference.checkpoint import state_dict
     from inference.networks import load_into
+    from inference.zoo.checkpoint import state_dict
 
     file = path(record) if weights is None else Path(weights)
     if weights is None and not file.is_file():

@@ -19,7 +19,7 @@ from inference.landcover import NO_CLASS, to_colours, to_indices
 FORBIDDEN = ("rm", "sudo", "cp", "mv", "mkdir", "cd", "pip", "CUDA_VISIBLE_DEVICES", "wget")
 
 
-class Loss(Exception):
+class Violation(Exception):
     """Something that costs points: a verdict for the table and one line that says why."""
 
     def __init__(self, verdict: str, reason: str):
@@ -31,17 +31,19 @@ def check_script(path: Path) -> None:
     """Looks for commands that graders forbid; comments are not looked at.
 
     Raises:
-        Loss: there is no script (`failed`), or it uses a forbidden word (`format`).
+        Violation: there is no script (`failed`), or it uses a forbidden word (`format`).
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise Loss("failed", f"cannot read {path}: {error.strerror}") from error
+        raise Violation("failed", f"cannot read {path}: {error.strerror}") from error
     words = re.compile(r"(?<![\w.-])(?:{})(?![\w.-])".format("|".join(FORBIDDEN)))
     for number, line in enumerate(text.splitlines(), 1):
         found = words.search(re.sub(r"(?:^|\s)#.*", "", line))
         if found:
-            raise Loss("format", f"{path.name} line {number} uses {found[0]}, which is forbidden")
+            raise Violation(
+                "format", f"{path.name} line {number} uses {found[0]}, which is forbidden"
+            )
 
 
 def read_labels(
@@ -58,7 +60,7 @@ def read_labels(
         The labels, in the order of `keys`.
 
     Raises:
-        Loss: the first violation (`format`).
+        Violation: the first violation (`format`).
     """
     lines = _lines(path)
     _expect_no_more(path.parent, [path.name])
@@ -80,7 +82,9 @@ def read_labels(
         labels[key] = int(label)
     missing = [",".join(key) for key in keys if key not in labels]
     if missing:
-        raise Loss("format", f"{len(missing)} of {len(keys)} rows are missing, {missing[0]} first")
+        raise Violation(
+            "format", f"{len(missing)} of {len(keys)} rows are missing, {missing[0]} first"
+        )
     return [labels[key] for key in keys]
 
 
@@ -96,9 +100,9 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError:
-        raise Loss("format", f"no {path.name} was written") from None
+        raise Violation("format", f"no {path.name} was written") from None
     except UnicodeDecodeError as error:
-        raise Loss("format", f"{path.name} is not UTF-8 at byte {error.start}") from None
+        raise Violation("format", f"{path.name} is not UTF-8 at byte {error.start}") from None
     lines = text.replace("\r\n", "\n").split("\n")
     return lines[:-1] if text.endswith("\n") else lines
 
@@ -110,12 +114,12 @@ def check_masks(folder: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
         sizes: (height, width) in pixels of each mask, by file name.
 
     Raises:
-        Loss: the first violation (`format`).
+        Violation: the first violation (`format`).
     """
     found = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     missing = sorted(set(sizes) - set(found))
     if missing:
-        raise Loss(
+        raise Violation(
             "format", f"{len(missing)} of {len(sizes)} masks are missing, {missing[0]} first"
         )
     _expect_no_more(folder, sizes)
@@ -129,7 +133,7 @@ def _check_mask(path: Path, size: tuple[int, int]) -> None:
         with Image.open(path) as image:
             pixels = np.asarray(image.convert("RGB"))
     except Exception:  # a decoder can raise anything on garbage
-        raise Loss("format", f"{path.name} cannot be read as an image") from None
+        raise Violation("format", f"{path.name} cannot be read as an image") from None
     _expect(start[:8] == b"\x89PNG\r\n\x1a\n", f"{path.name} is no PNG file")
     width, height, bits, colour_type = struct.unpack(">2I2B", start[16:])
     _expect((bits, colour_type) == (8, 2), f"{path.name} is not 8-bit RGB")
@@ -142,15 +146,19 @@ def _check_mask(path: Path, size: tuple[int, int]) -> None:
     if illegal.any():
         y, x = np.argwhere(illegal)[0]
         colour = tuple(pixels[y, x].tolist())
-        raise Loss("format", f"{path.name} has the colour {colour} of no class at x={x}, y={y}")
+        raise Violation(
+            "format", f"{path.name} has the colour {colour} of no class at x={x}, y={y}"
+        )
 
 
 def _expect_no_more(folder: Path, names: Iterable[str]) -> None:
     extra = sorted({path.name for path in folder.iterdir()}.difference(names))
     if extra:
-        raise Loss("format", f"{len(extra)} files too many in the output folder, {extra[0]} first")
+        raise Violation(
+            "format", f"{len(extra)} files too many in the output folder, {extra[0]} first"
+        )
 
 
 def _expect(condition: object, reason: str) -> None:
     if not condition:
-        raise Loss("format", reason)
+        raise Violation("format", reason)

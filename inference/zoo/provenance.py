@@ -10,7 +10,7 @@ IMPORTED = "DATA.json"  # in a part of hw1_data, by python -m training.datasets.
 _PARTS = {"p1": ".", "p2": "office", "p3": "."}  # of a problem's folder: where its labels are
 
 
-def origin_of(task: str, data: Path) -> str | None:
+def provenance_of(task: str, data: Path) -> str | None:
     """Says in words where a problem's labelled data came from; None where no note says it.
 
     Args:

@@ -1,7 +1,7 @@
 """A local autograder: runs the graded scripts on the user's validation sets and scores them.
 
-What would happen on a grader's machine happens here first: `grade_problems` hides the labels,
-`grade_run` runs the script, `grade_checks` reads what it wrote, and one table says the rest.
+What would happen on a grader's machine happens here first: `problems` hides the labels,
+`run` runs the script, `checks` reads what it wrote, and one table says the rest.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from inference.grade_checks import Loss, check_script
-from inference.grade_problems import P1, P2, P3, find_problems
-from inference.grade_run import Run, make_elsewhere, network_cutter, run_script, snapshot
-from inference.origin import origin_of
+from inference.grade.checks import Violation, check_script
+from inference.grade.problems import P1, P2, P3, find_problems
+from inference.grade.run import Run, make_elsewhere, network_cutter, run_script, snapshot
+from inference.zoo.provenance import provenance_of
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 STDERR_LINES = 8  # of a script that failed
 
 
@@ -72,30 +72,30 @@ def _grade_one(
     before = snapshot(script.parent, folder)
     run = run_script(script, arguments, folder, limit, cutter)
     after = snapshot(script.parent, folder)
-    score, losses = None, []
+    score, violations = None, []
     try:
         _check_end(run, limit)
         score = problem.score(folder)
-    except Loss as loss:
-        losses.append(loss)
+    except Violation as violation:
+        violations.append(violation)
     try:
         check_script(script)
-    except Loss as loss:
-        losses.append(loss)
+    except Violation as violation:
+        violations.append(violation)
     changed = sorted(path for path in {*before, *after} if before.get(path) != after.get(path))
     if changed:
         reason = f"{changed[0]} changed meanwhile: a script may write to its output only"
-        losses.append(Loss("format", reason))
-    notes = [str(loss) for loss in losses] + _remarks(run)
-    verdict = losses[0].verdict if losses else _verdict(problem, score)
+        violations.append(Violation("format", reason))
+    notes = [str(violation) for violation in violations] + _remarks(run)
+    verdict = violations[0].verdict if violations else _verdict(problem, score)
     return Result(problem, run, score, verdict, notes)
 
 
 def _check_end(run: Run, limit: float) -> None:
     if run.status is None:
-        raise Loss("time", f"stopped after {limit:g} seconds")
+        raise Violation("time", f"stopped after {limit:g} seconds")
     if run.status:
-        raise Loss("failed", f"exit status {run.status}")
+        raise Violation("failed", f"exit status {run.status}")
 
 
 def _remarks(run: Run) -> list[str]:
@@ -150,15 +150,17 @@ def _footer(results: list[Result], cutter: list[str]) -> list[str]:
         else "network: NOT cut, since this system does not allow it (no unshare)"
     )
     lines.append("baselines: the course's public ones, for the course's own validation sets")
-    return lines + _origins([result.problem for result in results])
+    return lines + _provenance_notes([result.problem for result in results])
 
 
-def _origins(problems: list[P1 | P2 | P3]) -> list[str]:
+def _provenance_notes(problems: list[P1 | P2 | P3]) -> list[str]:
     """Says of which problems the data is known not to be the course's."""
-    found = {problem.name: origin_of(problem.name.lower(), problem.root) for problem in problems}
+    found = {
+        problem.name: provenance_of(problem.name.lower(), problem.root) for problem in problems
+    }
     if "sample data" in found.values():
         return ["data: generated samples, not the course's, so the baselines only orient"]
-    imported = [f"{name} is {origin}" for name, origin in found.items() if origin]
+    imported = [f"{name} is {provenance}" for name, provenance in found.items() if provenance]
     if not imported:
         return []
     listed = "; ".join(imported)
