@@ -123,7 +123,7 @@ def read_or_defer(path: Path | str) -> np.ndarray | Callable[[], np.ndarray]:
 
 
 def read_ahead(
-    paths: Iterable[Path], read: Callable, ahead: int, chunk: int = 1
+    paths: Iterable[Path], read: Callable, ahead: int, chunk: int = 1, threads: int = 0
 ) -> Iterator[np.ndarray | Exception]:
     """Reads images in threads, ahead of their use and in their order.
 
@@ -135,6 +135,7 @@ def read_ahead(
         ahead: how many images may lie read and unused, at least `chunk`; memory is bounded by it.
         chunk: images that one thread reads at a time; a thread's hand-over costs as much as
             decoding a 32 x 32 PNG.
+        threads: that read; 0 leaves one core to the network, and takes eight at most.
     """
 
     def read_chunk(part: list[Path]) -> list:
@@ -142,7 +143,7 @@ def read_ahead(
 
     Image.preinit()  # decoders would wait where torch's libraries are being loaded meanwhile
     # One core is left to the network; more than eight readers wait for each other in Python.
-    pool = ThreadPoolExecutor(max(1, min(8, (os.cpu_count() or 2) - 1)))
+    pool = ThreadPoolExecutor(threads or max(1, min(8, (os.cpu_count() or 2) - 1)))
     rest = iter(paths)
     chunks = iter(lambda: list(islice(rest, chunk)), [])
     first = islice(chunks, max(1, ahead // chunk))

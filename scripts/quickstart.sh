@@ -16,7 +16,7 @@ install_extra train
 echo "== Generating sample data ($scale) in $out/hw1_data-$scale"
 mkdir -p "$out"
 data=$out/hw1_data-$scale
-python3 -m training.datasets.sample "$data" --scale "$scale"
+python3 -m training sample-data "$data" --scale "$scale"
 
 echo "== Checkpoints"
 bash hw1_download.sh
@@ -40,15 +40,15 @@ python3 scripts/quickstart_page.py "$data" "$out"
 runs=$out/runs-$scale
 echo "== Training: three short epochs of p1-a and of p3-lite, in $runs"
 if [ ! -f "$runs/p1-a-s0/result.json" ]; then
-    python3 -m training.classification p1-a --data "$data/p1_data" --out "$runs/p1-a-s0" \
+    python3 -m training fit p1-a --data "$data/p1_data" --out "$runs/p1-a-s0" \
         epochs=3 lr=0.01 fraction=0.3 pretrained=weights/p1-a.pth
 fi
 if [ ! -f "$runs/p3-lite-s0/result.json" ]; then
-    python3 -m training.segmentation p3-lite --data "$data/p3_data" --out "$runs/p3-lite-s0" \
-        epochs=3 lr=0.0001 crop=192 pretrained=weights/p3-lite.pth
+    python3 -m training fit p3-lite --data "$data/p3_data" --out "$runs/p3-lite-s0" \
+        epochs=3 lr=0.0001 tilecrop.side=192 pretrained=weights/p3-lite.pth
 fi
 echo "== Report"
-python3 -m training.report "$runs" --out "$out/report"
+python3 -m training report "$runs" --out "$out/report"
 
 echo "Done. Open $out/index.html, what the networks answered, and $out/report/index.html, the runs."
 echo "For the commands of README.md, first: source .venv/bin/activate"

@@ -11,6 +11,6 @@ echo "== Lint"
 ruff format --check .
 ruff check .
 echo "== Printed tables"
-python3 -m training.report --check
+python3 -m training report --check
 echo "== Tests"
 exec python3 -m pytest "$@"

@@ -3,8 +3,8 @@
 Classifiers map images (N, 3, H, W) to logits (N, classes); `features(images)` gives (N, D), the
 input of their last linear layer. Segmentation networks return {"out": logits (N, classes, H, W)}.
 
-A network's class says where its head is, `HEAD` (prefixes of keys of the state dict), and, if it has
-stages whose rates may differ, how a key tells its stage: `STAGES`, a pattern with one group.
+A network's class says where its head is, `HEAD` (prefixes of keys of the state dict), and, if it
+has stages whose rates may differ, how a key tells its stage: `STAGES`, a pattern with one group.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def head_prefixes(network: nn.Module) -> Tuple[str, ...]:
 
 
 def stage_of(network: nn.Module, key: str) -> Optional[int]:
-    """Return the stage that a key of the state dict belongs to, from 1; None where it is in none."""
+    """Return the stage of a key of the state dict, from 1; None where it is in none."""
     pattern = getattr(network, "STAGES", None)
     match = re.search(pattern, key) if pattern else None
     return int(match[1]) if match else None

@@ -38,14 +38,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from training.byol.task import Byol
-
 from inference import device
 from scripts.bench import byol_libraries
 from scripts.bench.peak import peak, precision
+from training.byol.module import Byol
 from training.byol.recipes import RECIPES
-from training.data import cache as memory
-from training.engine.loop import fit
+from training.data.batches import Batches
+from training.engine.loop import train
 
 SIZE = 128
 SIDES = ("ours", "byol-pytorch", "byol-pytorch equal", "lightly", "lightly equal")
@@ -134,25 +133,24 @@ def _ours(pixels: np.ndarray, options) -> float:
         collapse=0.0,
         compile=options.compile,
     )
-    train = memory.Batches((pixels,), range(len(pixels)), options.batch, shuffle=True)
-    task = _Clocked(recipe)
-    task.clock = _clock(options)
+    batches = Batches((pixels,), range(len(pixels)), options.batch, shuffle=True)
+    module = _Clocked(recipe)
+    module.clock = _clock(options)
     with tempfile.TemporaryDirectory() as out:
-        fit(task, train, None, Path(out), say=lambda line: None)
-    return len(pixels) / task.seconds
+        train(module, batches, None, Path(out), log=lambda line: None)
+    return len(pixels) / module.seconds
 
 
 class _Clocked(Byol):
-    """Times its last epoch, and not what is written after it."""
+    """BYOL that times its last epoch, and not what is written after it."""
 
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
+    def start_epoch(self) -> None:
+        super().start_epoch()
         self.start = self.clock()
 
-    def measured(self) -> dict[str, float]:
-        found = super().measured()  # waits for a GPU
+    def check_epoch(self, values: dict[str, float]) -> None:  # after waiting for a GPU
         self.seconds = self.clock() - self.start
-        return found
+        super().check_epoch(values)
 
 
 def _timed(batches: Iterable, step: Callable, options) -> float:
@@ -172,10 +170,10 @@ def _clock(options) -> Callable[[], float]:
 
 
 def _flops() -> float:
-    """Counts a step's work for an image: two views, online forward and back, target forward."""
-    task, views = Byol(RECIPES["p2-byol"]), torch.zeros(2, 3, SIZE, SIZE)
+    """Return a step's work for an image: two views, online forward and back, target forward."""
+    module, views = Byol(RECIPES["p2-byol"]), torch.zeros(2, 3, SIZE, SIZE)
     with FlopCounterMode(display=False) as counter:
-        task.compare(views, views).backward()
+        module.compare(views, views).backward()
     return counter.get_total_flops() / len(views)
 
 

@@ -37,15 +37,16 @@ from inference import device  # noqa: E402
 from inference.networks import build, initialise  # noqa: E402
 from scripts.bench.peak import peak, precision  # noqa: E402
 from scripts.bench.training_cases import CASES, random_images  # noqa: E402
-from training import memory  # noqa: E402
-from training.engine.loop import fit  # noqa: E402
-from training.engine.recipe import override  # noqa: E402
+from training.data.batches import Batches  # noqa: E402
+from training.engine.loop import train  # noqa: E402
+from training.engine.selection import LastEpoch  # noqa: E402
+from training.problems import PROBLEMS  # noqa: E402
 
-OPTIMISERS = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}
+OPTIMISERS = {"SGD": torch.optim.SGD, "AdamW": torch.optim.AdamW}
 
 
 def main() -> None:
-    """Runs the chosen recipes and prints a line for each side."""
+    """Run the chosen recipes and prints a line for each side."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -76,7 +77,7 @@ def _bench(name: str, options) -> None:
         for side, found in speeds.items():
             found.append(_run(name, side, options))
     recipe = _recipe(name, options)
-    share = statistics.median(speeds["ours"]) * _flops(recipe) / peak(precision())
+    share = statistics.median(speeds["ours"]) * _flops(recipe, CASES[name].side) / peak(precision())
     ratios = [b / a for a, b in zip(*speeds.values(), strict=True)]
     print(f"\n{name}, batches of {recipe.batch_size}, {options.rounds} rounds: images per second")
     for side, found in speeds.items():
@@ -98,59 +99,60 @@ def _run(name: str, side: str, options) -> float:
 
 
 def _recipe(name: str, options):
-    return override(CASES[name].recipe, options.changes)
+    return CASES[name].recipe.with_changes(options.changes)
 
 
 def _plain(name: str, options) -> float:
-    """Gives images per second, but for the first step."""
+    """Return images per second, from the end of the first step to that of the last."""
     case, recipe, where = CASES[name], _recipe(name, options), device.choose_device()
-    images = case.plain(_paths(options, recipe, options.steps + 1), recipe)
+    images = case.plain(_paths(options, case, recipe, options.steps + 1), recipe)
     loader = DataLoader(images, recipe.batch_size, shuffle=True, num_workers=options.workers)
     network = initialise(build(recipe.network, recipe.classes, **recipe.arguments)).to(where)
-    kind = OPTIMISERS[recipe.optimizer]
-    optimizer = kind(network.parameters(), recipe.lr, weight_decay=recipe.weight_decay)
+    wanted = recipe.optimizer
+    kind = OPTIMISERS[type(wanted).__name__]
+    optimizer = kind(network.parameters(), wanted.lr, weight_decay=wanted.weight_decay)
     for step, (x, truth) in enumerate(loader):
-        if step == 1:
-            start = time.perf_counter()
         loss = case.loss(network(x.to(where)), truth.to(where), recipe)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         loss.item()
+        if step == 0:
+            start = time.perf_counter()
     return options.steps * recipe.batch_size / (time.perf_counter() - start)
 
 
 def _ours(name: str, options) -> float:
-    """Gives images per second in a run's second epoch."""
+    """Return images per second in a run's second epoch."""
     device.tune_allocator()
     case = CASES[name]
-    whole = {"epochs": 2, "patience": 0, "pretrained": "none", "select": "last", "held_out": 0.0}
+    whole = {"epochs": 2, "pretrained": "none", "select_epoch_by": LastEpoch()}
+    if hasattr(case.recipe, "small_until"):  # the speed that is asked for is at the whole size
+        whole["small_until"] = 0.0
     recipe = dataclasses.replace(_recipe(name, options), **whole)
-    if recipe.task == "p1":  # no half-size epochs: the whole network's speed is asked for
-        recipe = dataclasses.replace(recipe, early=0.0)
     with tempfile.TemporaryDirectory() as scratch:
-        arrays = case.arrays(_paths(options, recipe, options.steps), recipe, Path(scratch))
+        arrays = case.arrays(_paths(options, case, recipe, options.steps), recipe, Path(scratch))
         count = len(arrays[0])
-        train = memory.Batches(arrays, range(count), recipe.batch_size, shuffle=True)
-        fit(case.task(recipe), train, None, Path(scratch), say=lambda line: None)
+        batches = Batches(arrays, range(count), recipe.batch_size, shuffle=True)
+        module = PROBLEMS[recipe.problem].module(recipe)
+        train(module, batches, None, Path(scratch), log=lambda line: None)
         with (Path(scratch) / "metrics.csv").open() as text:
             return float(list(csv.DictReader(text))[1]["images_per_second"])
 
 
-def _paths(options, recipe, steps: int) -> list[Path]:
-    """Gives files for so many steps, the same ones again where there are too few."""
-    paths = sorted(options.data.glob("*_sat.jpg" if recipe.task == "p3" else "*.png"))
+def _paths(options, case, recipe, steps: int) -> list[Path]:
+    """Return files for so many steps, the same ones again where there are too few."""
+    paths = sorted(options.data.glob(case.pattern))
     paths = [path for path in paths if not path.name.endswith("_mask.png")]
     return [paths[i * 7919 % len(paths)] for i in range(steps * recipe.batch_size)]
 
 
-def _flops(recipe) -> float:
-    """Counts what a training step has of an image: backward is twice forward.
+def _flops(recipe, size: int) -> float:
+    """Return the operations of a training step for an image: backward is twice forward.
 
     PyTorch's counter takes the backward pass of a grouped convolution for that of a plain one.
     """
     network = build(recipe.network, recipe.classes, **recipe.arguments)
-    size = recipe.crop if recipe.task == "p3" else recipe.size
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(torch.zeros(1, 3, size, size))
     return 3 * counter.get_total_flops()

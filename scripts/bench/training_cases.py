@@ -14,15 +14,11 @@ import torchvision.transforms.functional as F
 from PIL import Image
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
-from training.classification.recipes import RECIPES as CLASSIFICATION
-from training.classification.task import Classification
-from training.segmentation.task import Segmentation
 
 from inference import landcover
-from training.data import cache as memory
-from training.engine.module import Task
-from training.engine.recipe import Recipe
-from training.segmentation.recipes import RECIPES as SEGMENTATION
+from training.augment.augmentations import ColorJitter, TileCrop
+from training.data import cache
+from training.problems import RECIPES, Recipe
 
 PLAIN = {
     "p1-a": [
@@ -46,17 +42,20 @@ class Case:
 
     Attributes:
         steps: of an epoch, unless asked otherwise.
-        plain: gives the data set of some files.
-        arrays: gives the images and what goes with them, of some files and a folder for the cache.
+        plain: returns the data set of some files.
+        arrays: returns the images and what goes with them, of files and a folder for the cache.
+        pattern: of the files' names.
+        side: of what the network sees, pixels.
         loss: of the plain network's output.
     """
 
     recipe: Recipe
-    task: Callable[[Recipe], Task]
     steps: int
     plain: Callable[[list[Path], Recipe], Dataset]
     arrays: Callable[[list[Path], Recipe, Path], tuple[np.ndarray, ...]]
     loss: Callable[[object, torch.Tensor, Recipe], torch.Tensor]
+    pattern: str
+    side: int
 
 
 class Folder(Dataset):
@@ -71,7 +70,7 @@ class Folder(Dataset):
         return len(self.paths)
 
     def __getitem__(self, i: int):
-        """Gives an image and its class."""
+        """Return an image and its class."""
         return self.transform(Image.open(self.paths[i]).convert("RGB")), _label(self.paths[i])
 
 
@@ -80,20 +79,22 @@ class Tiles(Dataset):
 
     def __init__(self, paths: list[Path], recipe: Recipe):
         self.paths, self.recipe = paths, recipe
-        self.jitter = T.ColorJitter(*[recipe.jitter] * 3)
+        self.crop = next(a for a in recipe.augment if isinstance(a, TileCrop))
+        jitter = next(a for a in recipe.augment if isinstance(a, ColorJitter))
+        self.jitter = T.ColorJitter(*[jitter.strength] * 3)
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, i: int):
-        """Gives a crop and its classes."""
-        recipe, path = self.recipe, self.paths[i]
+        """Return a crop and its classes."""
+        recipe, path, crop = self.recipe, self.paths[i], self.crop
         image = Image.open(path).convert("RGB")
         colours = np.asarray(Image.open(_mask(path)).convert("RGB"))
         mask = Image.fromarray(landcover.to_indices(colours))
-        area = [min(1.0, (s * recipe.crop / image.width) ** 2) for s in recipe.scale]
+        area = [min(1.0, (s * crop.side / image.width) ** 2) for s in crop.scale]
         box = T.RandomResizedCrop.get_params(image, area, (0.8, 1.25))
-        size = [recipe.crop] * 2
+        size = [crop.side] * 2
         image = F.resized_crop(image, *box, size)
         mask = F.resized_crop(mask, *box, size, interpolation=T.InterpolationMode.NEAREST)
         turns = random.randrange(4)
@@ -112,14 +113,14 @@ def _label(path: Path) -> int:
     return int(path.name.split("_")[0])
 
 
-def _labelled(paths: list[Path], recipe: Recipe, cache: Path) -> tuple[np.ndarray, ...]:
-    pixels = memory.images(paths, recipe.cache_size, cache)
+def _labelled(paths: list[Path], recipe: Recipe, folder: Path) -> tuple[np.ndarray, ...]:
+    pixels = cache.images(paths, recipe.cache_size, folder)
     return pixels, np.array([_label(path) for path in paths])
 
 
-def _tiles(paths: list[Path], recipe: Recipe, cache: Path) -> tuple[np.ndarray, ...]:
+def _tiles(paths: list[Path], recipe: Recipe, folder: Path) -> tuple[np.ndarray, ...]:
     masks = [_mask(path) for path in paths]
-    return memory.images(paths, 512, cache), memory.masks(masks, 512, cache)
+    return cache.images(paths, 512, folder), cache.masks(masks, 512, folder)
 
 
 def _of_labels(output: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> torch.Tensor:
@@ -128,18 +129,19 @@ def _of_labels(output: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> to
 
 def _of_pixels(output: dict, masks: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     loss = cross_entropy(output["out"], masks)
-    if recipe.auxiliary:
-        loss = loss + recipe.auxiliary * cross_entropy(output["aux"], masks)
+    if recipe.aux_weight:
+        loss = loss + recipe.aux_weight * cross_entropy(output["aux"], masks)
     return loss
 
 
 def _classified(name: str, steps: int) -> Case:
-    recipe = CLASSIFICATION[name]
-    return Case(recipe, Classification, steps, Folder, _labelled, _of_labels)
+    recipe = RECIPES[name]
+    return Case(recipe, steps, Folder, _labelled, _of_labels, "*.png", recipe.size)
 
 
 def _segmented(name: str, steps: int) -> Case:
-    return Case(SEGMENTATION[name], Segmentation, steps, Tiles, _tiles, _of_pixels)
+    recipe = RECIPES[name]
+    return Case(recipe, steps, Tiles, _tiles, _of_pixels, "*_sat.jpg", recipe.crop_side)
 
 
 CASES = {
@@ -151,7 +153,7 @@ CASES = {
 
 
 def random_images(folder: Path) -> None:
-    """Writes random bytes: 2,048 images of 32x32 for P1, 16 tiles with masks for P3."""
+    """Write random bytes: 2,048 images of 32x32 for P1, 16 tiles with masks for P3."""
     draw = np.random.default_rng(0)
     for i in range(2048):
         pixels = draw.integers(0, 256, (32, 32, 3), dtype=np.uint8)

@@ -111,7 +111,7 @@ def _build(file: Path, paths: Sequence[Path], shape: tuple[int, ...], read: Call
     try:
         _allocate(temporary, (len(paths), *shape))
         array = np.lib.format.open_memmap(temporary, "r+")
-        for index, image in enumerate(read_ahead(paths, read, ahead=AHEAD, chunk=CHUNK)):
+        for index, image in enumerate(read_ahead(paths, read, AHEAD, CHUNK, os.cpu_count() or 1)):
             if isinstance(image, Exception):  # a decoder can raise anything on garbage
                 raise UserError(
                     f"cannot read {paths[index]}: {reason(image)}; mend or remove it"
