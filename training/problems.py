@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from inference import UserError
 from training.byol import data as byol_data
 from training.byol.module import Byol
@@ -43,7 +45,7 @@ PROBLEMS = {
         batches=p1.batches,
         files=p1.files,
         evaluate=p1.evaluate,
-        figures=_classifier_figures,
+        figures=partial(_classifier_figures, p1.read),
         baselines=(0.75, 0.86),
     ),
     "p2": Problem(
@@ -55,7 +57,7 @@ PROBLEMS = {
         batches=p2.batches,
         files=p2.files,
         evaluate=p2.evaluate,
-        figures=_classifier_figures,
+        figures=partial(_classifier_figures, p2.read),
         baselines=(0.36, 0.40),
     ),
     # Before p2: backbones to start from, by the labels of `mini` or without any

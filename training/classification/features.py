@@ -24,14 +24,14 @@ from inference.images import read_ahead, read_pixels, reason
 from inference.networks import load_into
 from inference.runner import Runner
 from inference.zoo import checkpoint
-from training.classification.recipes import Recipe
+from training.classification.recipe import ClassificationRecipe
+from training.engine.knn import NEIGHBOURS
 
-NEIGHBOURS = 20
 SEED = 0  # of PCA and t-SNE: the same features give the same picture
 
 
 def read(paths: Sequence[Path], size: int) -> np.ndarray:
-    """Reads images as the network sees them: uint8 (N, size, size, 3).
+    """Return images as the network sees them, uint8 (N, size, size, 3).
 
     Raises:
         UserError: an image cannot be read (the first is named).
@@ -44,13 +44,13 @@ def read(paths: Sequence[Path], size: int) -> np.ndarray:
 
 
 class Classifier:
-    """A run's weights, ready for images; computes in fp32, on a GPU where there is one.
+    """A run's network, ready for images; computes in fp32, on a GPU where there is one.
 
     Raises:
         UserError: the file cannot be read, or is not the recipe's network.
     """
 
-    def __init__(self, recipe: Recipe, weights: Path):
+    def __init__(self, recipe: ClassificationRecipe, weights: Path):
         try:
             with weights.open("rb") as stream:
                 state = checkpoint.state_dict(stream, weights)
@@ -60,7 +60,7 @@ class Classifier:
         self.network = load_into(recipe.network, recipe.classes, recipe.arguments, state)
 
     def features(self, pixels: np.ndarray) -> np.ndarray:
-        """Input of the last linear layer: uint8 (N, S, S, 3) -> fp32 (N, D).
+        """Return the input of the last linear layer, fp32 (N, D), of uint8 images (N, S, S, 3).
 
         Raises:
             UserError: they tell no image from another, or are not finite.
@@ -72,7 +72,7 @@ class Classifier:
         return found
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Softmax of the logits, of which `tta` averages the mirror image's in: (N, classes)."""
+        """Return the softmax of the logits, (N, classes); `tta` averages in the mirror image's."""
         flip = self.recipe.tta
         logits = self._through(self.network, pixels, flip).astype(np.float64) / (1 + flip)
         shares = np.exp(logits - logits.max(1, keepdims=True))
@@ -81,7 +81,7 @@ class Classifier:
     def _through(self, network: nn.Module, pixels: np.ndarray, flip: bool = False) -> np.ndarray:
         # The graded path's own normalisation, so that what is drawn is what is graded.
         device = choose_device()
-        size = batch_size(device, self.recipe.task)
+        size = batch_size(device, self.recipe.problem)
         runner = Runner(network, self.recipe.mean, self.recipe.std, device, "fp32", size, flip)
         parts = range(0, len(pixels), size)
         return torch.cat([runner.logits(pixels[i : i + size]).cpu() for i in parts]).numpy()
@@ -99,38 +99,20 @@ class _Features(nn.Module):
 
 
 def neighbours(labels: np.ndarray) -> int:
-    """How many neighbours vote: 20, or fewer where the median class has no 20 others to offer."""
+    """Return how many neighbours vote: 20, or fewer where the median class has not 20 others.
+
+    Args:
+        labels: of the images that vote, (N,).
+    """
     counts = np.unique(labels, return_counts=True)[1]
     return int(max(1, min(NEIGHBOURS, np.median(counts) - 1, len(labels) - 1)))
 
 
-def knn_accuracy(features: np.ndarray, labels: np.ndarray, k: int) -> float:
-    """Share of images whose class most of their `k` nearest by cosine have (leave one out).
-
-    Of classes with as many votes the nearer one wins.
-
-    Args:
-        features: (N, D), N > k.
-        labels: integers (N,).
-    """
-    unit = torch.from_numpy(_unit(features))
-    classes = torch.from_numpy(np.unique(labels, return_inverse=True)[1])
-    right = 0
-    for rows in torch.arange(len(unit)).split(1024):  # N x N similarities, a stripe at a time
-        similarity = unit[rows] @ unit.T
-        similarity[torch.arange(len(rows)), rows] = -torch.inf
-        nearest, found = similarity.topk(k, dim=1)
-        votes = torch.zeros(len(rows), int(classes.max()) + 1)
-        # Similarities weigh far less than a vote: they only part equals.
-        votes.scatter_add_(1, classes[found], 1 + nearest / (4 * k))
-        right += int((votes.argmax(1) == classes[rows]).sum())
-    return right / len(unit)
-
-
 def silhouette(features: np.ndarray, labels: np.ndarray) -> float | None:
-    """Mean silhouette by cosine distance, in [-1, 1]; None where every class has one image.
+    """Return the mean silhouette by cosine distance, in [-1, 1]; None where it has no meaning.
 
-    1: classes lie tight and apart; 0: they touch; below: images lie nearer to another class.
+    1: classes lie tight and apart; 0: they touch; below: images lie nearer to another class. It
+    takes two classes, and one of them with two images.
     """
     classes = len(np.unique(labels))
     if not 2 <= classes < len(labels):
@@ -139,13 +121,17 @@ def silhouette(features: np.ndarray, labels: np.ndarray) -> float | None:
 
 
 def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Projects on the two directions of largest variance: (N, 2), and their shares of it, (2,)."""
+    """Return features in the plane of their largest variance, and the share of it on each axis.
+
+    Returns:
+        (N, 2), and (2,) in [0, 1].
+    """
     model = PCA(2, random_state=SEED)
     return model.fit_transform(features.astype(np.float64)), model.explained_variance_ratio_
 
 
 def tsne(features: np.ndarray) -> np.ndarray:
-    """Lays features of length 1 out in the plane by t-SNE (van der Maaten, Hinton 2008): (N, 2).
+    """Return features of length 1 in the plane, (N, 2), by t-SNE (van der Maaten, Hinton 2008).
 
     Starts from PCA, so that pictures of several epochs keep their orientation.
     """

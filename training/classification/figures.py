@@ -1,73 +1,42 @@
-"""Figures of a classifier's run, and `figures.json` with the numbers in them.
-
-    python -m training.classification.figures runs/p1-a-s0 [--data DIR] [--out DIR]
+"""Figures of a classifier's run, and figures.json with the numbers in them.
 
     pca.png               the validation set's features at the best epoch, by PCA
     tsne.png              the same by t-SNE, at the first, the middle and the best epoch
-    learning_curve.png    loss and held-out accuracy
+    learning_curve.png    loss and accuracy, epoch by epoch
     confusion.png         the confusion matrix, and the pairs most often confused
     mistakes.png          the most confident mistakes
 
-Above the features stand two numbers that say what the eye cannot, measured in all dimensions:
-how well the nearest neighbours tell an image's class, and the silhouette of the classes.
+Above the features stand two numbers that say what the eye cannot, measured in all dimensions on the
+validation set: the k-NN accuracy, leave-one-out (each image's vote is that of the k others nearest
+by cosine, arXiv 1805.01978; k is 20, or less one than the median class has images), and the
+silhouette of the classes.
 """
 
 from __future__ import annotations
 
-import argparse
-import io
-import json
-import sys
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import torch
 from matplotlib.figure import Figure
 
-from inference import UserError, files
+from inference import UserError
 from training.classification import features
-from training.classification.finished import Validation, read_run, read_validation
+from training.classification.data import Read
+from training.engine.knn import TEMPERATURE, knn_accuracy
 from training.engine.run_folder import Run
-from training.plots import charts, scatter
+from training.plots import confusion, curves, mistakes, scatter, style
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draws; the exit status is 2 for an error that the user can mend."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.classification.figures",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
-    parser.add_argument("--data", type=Path, help="with a validation set (the run's own data)")
-    parser.add_argument("--out", type=Path, help="folder for the figures (RUN/figures)")
-    options = parser.parse_args(arguments)
-    out = options.out or options.run / "figures"
-    return tell(lambda: draw(options.run, options.data, out), out)
-
-
-def tell(draw: Callable[[], dict], out: Path) -> int:
-    """Draws into `out`, and says which files were written, and on stderr what is to be noted.
-
-    Returns:
-        The exit status: 2 for an error that the user can mend.
-    """
-    try:
-        found = draw()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    for note in found["notes"]:
-        print(f"note: {note}", file=sys.stderr)
-    for name in [*found["figures"].values(), "figures.json"]:
-        print(out / name)
-    return 0
-
-
-def draw(run: Path, data: Path | None = None, out: Path | None = None) -> dict:
-    """Draws every figure that the run's files allow, into `out` (RUN/figures).
+def draw(read: Read, run: Run, data: Path | None, out: Path) -> dict:
+    """Draw every figure that the run's files allow, into `out`.
 
     Args:
-        data: `hw1_data/p1_data` or `hw1_data/p2_data`; the run's own where none is given.
+        read: lists the images of the validation set.
+        data: the problem's folder of hw1_data; None draws the learning curve alone.
 
     Returns:
         What figures.json holds: names of files in `out` under `figures`, what is missing under
@@ -77,59 +46,97 @@ def draw(run: Path, data: Path | None = None, out: Path | None = None) -> dict:
     Raises:
         UserError: the run or its data is incomplete; a file cannot be written.
     """
-    out = out or run / "figures"
-    found = read_run(run, data)
-    val = read_validation(found)
-    figures, about_features = _features(found, val)
-    more, about_predictions = _predictions(found, val)
-    figures.update(more)
-    notes = _missing(found, about_features["epochs"])
-    if _has_curve(found):
-        name = f"{run.name}, {found.recipe.network}"
-        split = "held-out" if found.recipe.holds_out() else "val"
-        learning = charts.draw_learning(name, found.columns, found.best, found.val, split)
-        figures["learning_curve"] = learning
-    numbers = {"images": len(val.labels), **about_predictions, **about_features}
-    return write(out, found, figures, numbers, notes)
+    figures: dict[str, Figure] = {}
+    numbers: dict = {"run": run.name, "recipe": run.recipe.name, "best_epoch": run.best_epoch}
+    notes = []
+    if data is None:
+        notes.append(f"the data of {run.folder} is not here: no figure but the learning curve")
+    else:
+        run.expect_weights()
+        val = read_validation(read, run, data)
+        figures, about_features = _draw_features(run, val)
+        more, about_predictions = _draw_predictions(run, val)
+        figures.update(more)
+        numbers |= {"images": len(val.labels), **about_predictions, **about_features}
+        if len(about_features["epochs"]) < min(3, run.recipe.epochs):
+            drawn = " and ".join(shown["file"] for shown in about_features["epochs"])
+            notes.append(f"{run.folder} keeps no other epoch-NNNN.pth: t-SNE shows {drawn} alone")
+    curve = _draw_curve(run)
+    if curve is None:
+        wanted = f"epoch {run.best_epoch}" if run.best_epoch else "epoch"
+        notes.append(f"no {wanted} in {run.folder / 'metrics.csv'}: no learning curve")
+    else:
+        figures["learning_curve"] = curve
+    return style.save(out, figures, numbers, notes)
 
 
-def write(out: Path, run: Run, figures: dict[str, Figure], numbers: dict, notes: list[str]) -> dict:
-    """Writes figures and figures.json; gives what the latter holds.
+# ---- the validation set
 
-    Args:
-        figures: by the names of their files.
-        numbers: to be noted beside them.
+
+@dataclass(frozen=True)
+class Validation:
+    """The images of val.
+
+    Attributes:
+        pixels: uint8 (N, S, S, 3) as the network sees them.
+        labels: int64 (N,).
+        names: of the classes.
+    """
+
+    paths: list[Path]
+    pixels: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+
+
+def read_validation(read: Read, run: Run, data: Path) -> Validation:
+    """Return the validation set.
 
     Raises:
-        UserError: a file cannot be written.
+        UserError: its layout is not the course's, an image is broken, or it has other classes.
     """
-    for name, figure in figures.items():
-        files.write_whole(out / f"{name}.png", png(figure))
-    summary = {
-        "run": run.folder.name,
-        "recipe": run.recipe.name,
-        "best_epoch": run.best,
-        **numbers,
-        "figures": {name: f"{name}.png" for name in figures},
-        "notes": notes,
-    }
-    files.write_whole(out / "figures.json", (json.dumps(summary, indent=2) + "\n").encode())
-    return summary
+    paths, labels = read(data, "val")
+    if labels.min() < 0 or labels.max() >= run.recipe.classes:
+        raise UserError(
+            f"labels of val in {data} reach {labels.max()}, {run.folder} knows "
+            f"{run.recipe.classes} classes: give the run's own --data"
+        )
+    if len(labels) < 4:
+        raise UserError(f"only {len(labels)} images in val of {data}: too few for figures")
+    names = class_names(paths, labels, run.recipe.classes)
+    return Validation(paths, features.read(paths, run.recipe.size), labels, names)
 
 
-def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
-    """Draws PCA of the best epoch and t-SNE of all; gives the figures and their numbers."""
+def class_names(paths: Sequence[Path], labels: np.ndarray, classes: int) -> list[str]:
+    """Return the names of classes: the number, and the word that its files alone begin with.
+
+    `Couch00024.jpg` of class 4 makes `4 Couch`; P1's names have no word.
+    """
+    words: dict[int, set[str]] = {}
+    for path, label in zip(paths, labels.tolist(), strict=True):
+        words.setdefault(label, set()).add(re.match(r"[A-Za-z]*", path.stem)[0])
+    every = set().union(*words.values())
+    if "" in every or not len(every) == len(words) == sum(map(len, words.values())):
+        words = {}
+    return [" ".join([str(label), *words.get(label, ())]) for label in range(classes)]
+
+
+# ---- the figures
+
+
+def _draw_features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
+    """Draw PCA of the best epoch and t-SNE of several; return the figures and their numbers."""
     k = features.neighbours(val.labels)
-    epochs, panels = [], []
-    for epoch, weights in _shown(run):
+    epochs, panels, labels = [], [], torch.from_numpy(val.labels)
+    chosen = "best" if run.recipe.select_epoch_by.chooses else "last"
+    for epoch, weights in _shown_epochs(run):
         points = features.Classifier(run.recipe, weights).features(val.pixels)
-        knn = features.knn_accuracy(points, val.labels, k)
+        knn = knn_accuracy(torch.from_numpy(points), labels, neighbours=k)
         apart = features.silhouette(points, val.labels)
-        chosen = "last" if run.recipe.select == "last" else "best"
-        title = f"epoch {epoch or 'unknown'}" + f" ({chosen})" * (weights.name == "best.pth")
+        title = f"epoch {epoch or 'unknown'}" + f" ({chosen})" * (weights == run.best)
         title += f": {k}-NN {knn:.1%}"
         title += "" if apart is None else f", silhouette {apart:.3f}".replace("-", "\N{MINUS SIGN}")
-        if weights.name == "best.pth":
+        if weights == run.best:
             flat, variance = features.pca(points)
             axes = [f"PC {i}: {share:.1%} of the variance" for i, share in enumerate(variance, 1)]
             pca = scatter.Panel(title, flat, tuple(axes))
@@ -140,15 +147,17 @@ def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
     width = points.shape[1]
     said = (
         f"of {width} features of {len(val.labels):,} val images\n"
-        f"{k}-NN (leave one out) and silhouette: by cosine, in all {width} dimensions"
+        f"{k}-NN accuracy on val (leave-one-out) and silhouette: by cosine, in all {width} "
+        "dimensions"
     )
     figures = {
-        name: scatter.draw(f"{run.folder.name}: {title} {said}", shown, val.labels, val.names)
+        name: scatter.draw(f"{run.name}: {title} {said}", shown, val.labels, val.names)
         for name, title, shown in (("pca", "PCA", [pca]), ("tsne", "t-SNE", panels))
     }
+    vote = {"vote": "exp(cosine / temperature)", "temperature": TEMPERATURE}
     numbers = {
         "features": width,
-        "knn": {"k": k, "distance": "cosine", "vote": "majority", "protocol": "leave one out"},
+        "knn": {"k": k, "distance": "cosine", **vote, "protocol": "leave one out", "split": "val"},
         "silhouette_distance": "cosine",
         "epochs": epochs,
         "pca_variance": [round(float(share), 6) for share in variance],
@@ -156,28 +165,27 @@ def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
     return figures, numbers
 
 
-def _shown(run: Run) -> list[tuple[int | None, Path]]:
-    """Chooses the first, the middle and the best epoch of what the run has kept, in this order.
+def _shown_epochs(run: Run) -> list[tuple[int | None, Path]]:
+    """Return the first, the middle and the best epoch of what the run has kept, in this order.
 
     The middle is that of the planned epochs, so it comes after an early best.
     """
-    kept = {epoch: file for epoch, file in run.kept.items() if epoch != run.best}
-    best = (run.best, run.folder / "best.pth")
-    first = min(kept, default=None) if run.best != 1 else None
+    kept = {epoch: file for epoch, file in run.checkpoints.items() if epoch != run.best_epoch}
+    first = min(kept, default=None) if run.best_epoch != 1 else None
     rest = [epoch for epoch in kept if epoch != first]
     middle = min(rest, key=lambda epoch: abs(epoch - run.recipe.epochs / 2), default=None)
     chosen = [(epoch, kept[epoch]) for epoch in (first, middle) if epoch is not None]
+    best = (run.best_epoch, run.best)
     return sorted([*chosen, best], key=lambda shown: shown[0] or run.recipe.epochs)
 
 
-def _predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
-    """Draws the confusion matrix and the mistakes; gives the figures and their numbers."""
-    best = features.Classifier(run.recipe, run.folder / "best.pth")
-    probabilities = best.probabilities(val.pixels)
+def _draw_predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
+    """Draw the confusion matrix and the mistakes; return the figures and their numbers."""
+    probabilities = features.Classifier(run.recipe, run.best).probabilities(val.pixels)
     predicted = probabilities.argmax(1)
-    matrix = charts.confusion(val.labels, predicted, run.recipe.classes)
-    pairs = charts.confused(matrix)
-    worst = charts.mistakes(val.labels, probabilities)
+    matrix = confusion.confusion_matrix(val.labels, predicted, run.recipe.classes)
+    pairs = confusion.most_confused(matrix)
+    worst = mistakes.most_confident(val.labels, probabilities)
     numbers = {
         "accuracy": round(float((predicted == val.labels).mean()), 6),
         "confused": [{**pair._asdict(), "share": round(pair.share, 6)} for pair in pairs],
@@ -192,35 +200,20 @@ def _predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
         ],
     }
     figures = {
-        "confusion": charts.draw_confusion(run.folder.name, matrix, val.names, pairs),
-        "mistakes": charts.draw_mistakes(run.folder.name, val.pixels, val.names, worst),
+        "confusion": confusion.draw(run.name, matrix, val.names, pairs),
+        "mistakes": mistakes.draw(run.name, val.pixels, val.names, worst),
     }
     return figures, numbers
 
 
-def _has_curve(run: Run) -> bool:
-    measured = run.columns.get("accuracy", ())
-    return bool(run.best) and len(measured) >= run.best and measured[run.best - 1] >= 0  # not nan
-
-
-def _missing(run: Run, epochs: list[dict]) -> list[str]:
-    """Says in a line each what could not be drawn."""
-    notes = []
-    if len(epochs) < min(3, run.recipe.epochs):
-        drawn = " and ".join(shown["file"] for shown in epochs)
-        notes.append(f"{run.folder} keeps no other epoch-NNNN.pth: t-SNE shows {drawn} alone")
-    if not _has_curve(run):
-        wanted = f"epoch {run.best}" if run.best else "epoch"
-        notes.append(f"no {wanted} in {run.folder / 'metrics.csv'}: no learning curve")
-    return notes
-
-
-def png(figure: Figure) -> bytes:
-    """Gives the content of a figure's file."""
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def _draw_curve(run: Run) -> Figure | None:
+    """Draw the learning curve; None where the best epoch was not measured."""
+    epochs = [int(epoch) + 1 for epoch in run.metrics.get("epoch", ())]
+    score = curves.Curve("accuracy", run.metrics.get("accuracy", ()))
+    best = run.best_epoch
+    if not score.values or best not in epochs or not curves.value_at(best, epochs, score) >= 0:
+        return None  # nan is no number from 0 up
+    split = "held-out" if run.recipe.select_epoch_by.held_out else "val"
+    name = f"{run.name}, {run.recipe.network}: learning curve"
+    loss = run.metrics["loss"]
+    return curves.draw_learning(name, epochs, loss, score, split, best, run.score)

@@ -1,18 +1,14 @@
 """What frozen backbones know: k-NN and linear probes of ResNet50's features on P2's office images.
 
-    python -m training.classification.probe runs/p2-byol-s0/best.pth pretrain_model_SL.pt \\
-        --data hw1_data/p2_data [--size 128]
-
 Features are the 2,048 pooled outputs of the last stage, of train and val, resized and not varied.
-k-NN: the 20 nearest images of train by cosine vote, each by its nearness. Linear: logistic
-regression on standardised features, its C chosen by 5-fold cross-validation within train. Of two
-files or more each is compared with the first, on the same images of val.
+k-NN: the nearest images of train by cosine vote on each of val (arXiv 1805.01978), 20 of them, or
+less one than the median class of train has. Linear: logistic regression on standardised features,
+its C chosen by 5-fold cross-validation within train. Of two files or more each is compared with the
+first, on the same images of val.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +18,6 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -31,9 +26,8 @@ from inference import UserError
 from inference.device import batch_size, choose_device
 from inference.networks import build
 from inference.runner import Runner
-from training.classification import features
-from training.classification import statistics as intervals
-from training.data import labels as labelled
+from training.classification import features, p2, statistics
+from training.engine.knn import knn_predictions
 from training.engine.pretrained import start_from
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
 
@@ -41,36 +35,21 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # values of C that are tried
 FOLDS = 5
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Probes; the exit status is 2 for an error that the user can mend."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.classification.probe",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("files", nargs="+", metavar="FILE", help="as pretrained= takes it; or none")
-    parser.add_argument("--data", type=Path, required=True, help="hw1_data/p2_data")
-    parser.add_argument("--size", type=int, default=128, help="side of the images, pixels (128)")
-    options = parser.parse_args(arguments)
-    try:
-        print(probe(options.files, options.data, options.size))
-        return 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-
-
 def probe(files: Sequence[str], data: Path, size: int) -> str:
-    """Probes backbones, and gives the results as Markdown.
+    """Return what backbones know of P2's office images, as Markdown.
 
     Args:
         files: what `training.engine.pretrained.start_from` takes.
+        data: `hw1_data/p2_data`.
+        size: the side of the images, pixels.
 
     Raises:
         UserError: a file is no ResNet50's, or the data's layout is not the course's.
     """
-    parts = [labelled.read("p2", data, part) for part in ("train", "val")]
+    parts = [p2.read(data, part) for part in ("train", "val")]
     (train, val), (known, truth) = zip(*parts, strict=True)
+    if known.min() < 0:
+        raise UserError(f"a label of train in {data} is {known.min()}: classes count from 0")
     backbones = [backbone(file) for file in files]  # before the images: it may fail
     pixels = [features.read(paths, size) for paths in (train, val)]
     k = features.neighbours(known)
@@ -84,13 +63,13 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
             first = right
         else:
             differences.append(_difference(file, files[0], right, first))
-    notes = f"\n{len(truth)} images of val, {len(known)} of train, at {size} pixels; intervals: "
-    notes += "Wilson's, and the paired t-test's of the differences.\n"
+    notes = f"\n{len(truth)} images of val, {len(known)} of train, which are the neighbours, at "
+    notes += f"{size} pixels; intervals: Wilson's, and the paired t-test's of the differences.\n"
     return "\n".join([*lines, *(["", *differences] if differences else [])]) + "\n" + notes
 
 
 def backbone(file: str) -> nn.Module:
-    """Gives a ResNet50 with a file's weights, in eval mode, that maps images to (N, 2048)."""
+    """Return a ResNet50 with a file's weights, in eval mode, that maps images to (N, 2048)."""
     torch.manual_seed(0)  # for `none`
     network = build("resnet50", 1)
     start_from(network, "resnet50", file)
@@ -107,7 +86,7 @@ class _Pooled(nn.Module):
 
 
 def pooled(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
-    """Gives features, fp32 (N, 2048), of uint8 images (N, S, S, 3)."""
+    """Return features, fp32 (N, 2048), of uint8 images (N, S, S, 3)."""
     device = choose_device()
     size = batch_size(device, "p2")
     runner = Runner(network, IMAGENET_MEAN, IMAGENET_STD, device, "fp32", size)
@@ -116,18 +95,19 @@ def pooled(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
 
 
 def nearest(train: np.ndarray, val: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Answers for val by k-NN.
+    """Return what the nearest images of train say of val, int64 (M,).
 
     Args:
         train, val: features (N, D) and (M, D).
         labels: of train, (N,).
     """
-    model = KNeighborsClassifier(features.neighbours(labels), weights="distance", metric="cosine")
-    return model.fit(train, labels).predict(val)
+    bank, queries = torch.from_numpy(train), torch.from_numpy(val)
+    k = features.neighbours(labels)
+    return knn_predictions(bank, torch.from_numpy(labels), queries, k).numpy()
 
 
 def linear(train: np.ndarray, val: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Answers for val by logistic regression; arguments as of `nearest`."""
+    """Return what logistic regression says of val, int64 (M,); arguments as of `nearest`."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
     grid = {"logisticregression__C": STRENGTHS}
     # Not by class: some have fewer images than there are folds.
@@ -141,7 +121,7 @@ def linear(train: np.ndarray, val: np.ndarray, labels: np.ndarray) -> np.ndarray
 def _row(file: str, right: Sequence[np.ndarray]) -> str:
     cells = []
     for one in right:
-        found = intervals.of_accuracy(one)
+        found = statistics.of_accuracy(one)
         cells += [f"{found.value:.3f}", f"{found.low:.3f}-{found.high:.3f}"]
     return f"| {file} | {' | '.join(cells)} |"
 
@@ -151,11 +131,7 @@ def _difference(
 ) -> str:
     said = []
     for name, one, other in zip(("k-NN", "linear"), first, right, strict=True):
-        apart = intervals.of_difference(one, other)
+        apart = statistics.of_difference(one, other)
         points = [f"{100 * value:+.1f}" for value in apart]
         said.append(f"{name} {points[0]} points ({points[1]} to {points[2]})")
     return f"{file} against {than}: {', '.join(said)}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -25,7 +25,7 @@ class Estimate(NamedTuple):
 
 
 def of_accuracy(right: np.ndarray) -> Estimate:
-    """Gives an accuracy and Wilson's interval for the number of images.
+    """Return an accuracy and Wilson's interval for the number of images.
 
     Args:
         right: (N,), each image's share of right answers over the seeds. Of several seeds the mean
@@ -38,7 +38,7 @@ def of_accuracy(right: np.ndarray) -> Estimate:
 
 
 def of_difference(one: np.ndarray, other: np.ndarray) -> Estimate:
-    """Gives how much better `other` is than `one`, and the interval of the paired t-test.
+    """Return how much better `other` is than `one`, and the interval of the paired t-test.
 
     Both answered the same images: the interval is that of the mean of the images' differences,
     and so is narrower than what the two accuracies' own intervals suggest.

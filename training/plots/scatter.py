@@ -15,13 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-# Ten colours that people with any colour vision tell apart (Petroff, arXiv 2107.02270).
-COLOURS = (
-    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6",
-    "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
-)  # fmt: skip
-MARKERS = "osD^vPX"
-WIDTH, DPI = 12.0, 150  # inches and dots: 8 pt are 11 pixels high on a page 1200 pixels wide
+from training.plots.style import COLOURS, DPI, MARKERS, WIDTH, figure
 
 _MARGIN = 0.04  # share of the plot that is left free on each side
 _LEGEND = {
@@ -41,15 +35,15 @@ class Panel(NamedTuple):
     axes: tuple[str, str] = ("", "")
 
 
-def style(label: int) -> tuple[str, str]:
-    """Gives a class its colour and marker; neighbours in number differ in both."""
+def class_style(label: int) -> tuple[str, str]:
+    """Return the colour and the marker of a class; neighbours in number differ in both."""
     colour, turn = label % len(COLOURS), label // len(COLOURS)
     # 11 is no multiple of 7: a colour meets another marker at each of seven turns.
     return COLOURS[colour], MARKERS[(colour + 11 * turn) % len(MARKERS)]
 
 
 def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequence[str]) -> Figure:
-    """Draws one panel with the legend beside it, or several in a row with the legend below.
+    """Draw one panel with the legend beside it, or several in a row with the legend below.
 
     Args:
         labels: the images' classes, (N,).
@@ -57,7 +51,7 @@ def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequenc
     """
     shown = np.unique(labels)
     if len(panels) == 1:
-        figure = Figure((WIDTH, 8.0), dpi=DPI, layout="constrained")
+        drawn = figure(8.0, title)
         legend = {"loc": "outside right center", "ncols": -(-len(shown) // 26)}
         handles = _handles(shown, names)
         size, font = 26, 11
@@ -66,29 +60,28 @@ def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequenc
         columns = min(len(shown), int(WIDTH / (0.42 + 0.08 * longest)))
         side = WIDTH / len(panels) - 0.1
         height = side + 1.0 + 0.2 * -(-len(shown) // columns)
-        figure = Figure((WIDTH, height), dpi=DPI, layout="constrained")
+        drawn = figure(height, title)
         legend = {"loc": "outside lower center", "ncols": columns}
         # matplotlib fills a legend column by column; numbers are looked for row by row.
         handles = [h for c in range(columns) for h in _handles(shown, names)[c::columns]]
         size, font = 14, 10
-    figure.suptitle(title, fontsize=12)
-    figure.legend(handles=handles, **legend, **_LEGEND)
-    plots = figure.subplots(1, len(panels), squeeze=False)[0]
+    drawn.legend(handles=handles, **legend, **_LEGEND)
+    plots = drawn.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(plots, panels, strict=True):
         _scatter(axes, panel, labels, size)
         axes.set_title(panel.title, fontsize=font)
         if len(panels) > 1:
             axes.set_box_aspect(1)
-    figure.draw_without_rendering()  # the layout tells how much room the numbers have
+    drawn.draw_without_rendering()  # the layout tells how much room the numbers have
     for axes, panel in zip(plots, panels, strict=True):
         _number(axes, panel, labels, font - 1)
-    return figure
+    return drawn
 
 
 def _handles(shown: np.ndarray, names: Sequence[str]) -> list[Line2D]:
     handles = []
     for label in shown:
-        colour, marker = style(label)
+        colour, marker = class_style(label)
         marks = {"color": colour, "marker": marker, "markersize": 7, "linestyle": "none"}
         handles.append(Line2D([], [], label=names[label], **marks))
     return handles
@@ -98,7 +91,7 @@ def _scatter(axes: Axes, panel: Panel, labels: np.ndarray, size: float) -> None:
     size *= float(np.clip((500 / len(labels)) ** 0.5, 0.4, 1.5))  # many images: smaller marks
     for label in np.unique(labels):
         x, y = panel.points[labels == label].T
-        colour, marker = style(label)
+        colour, marker = class_style(label)
         axes.scatter(x, y, s=size, c=colour, marker=marker, alpha=0.8, linewidths=0)
     low, high = panel.points.min(0), panel.points.max(0)
     margin = _MARGIN * (high - low) + 1e-9
@@ -108,7 +101,7 @@ def _scatter(axes: Axes, panel: Panel, labels: np.ndarray, size: float) -> None:
 
 
 def _number(axes: Axes, panel: Panel, labels: np.ndarray, font: float) -> None:
-    """Writes each class's number; a thin line leads from one that had to move to its median."""
+    """Write each class's number; a thin line leads from one that had to move to its median."""
     shown = np.unique(labels)
     medians = np.array([np.median(panel.points[labels == label], axis=0) for label in shown])
     texts = [str(label) for label in shown]
@@ -127,7 +120,7 @@ def _number(axes: Axes, panel: Panel, labels: np.ndarray, font: float) -> None:
 
 
 def apart(centres: np.ndarray, boxes: np.ndarray, room: np.ndarray) -> np.ndarray:
-    """Moves boxes until none covers another, as far as there is room.
+    """Move boxes until none covers another, as far as there is room.
 
     Args:
         centres: (N, 2).

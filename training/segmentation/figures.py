@@ -1,6 +1,4 @@
-"""Figures of a segmentation run, and `figures.json` with the numbers in them.
-
-python -m training.segmentation.figures runs/p3-b-s0 [--images 0013 0062 0104] [--data DIR]
+"""Figures of a segmentation run, and figures.json with the numbers in them.
 
 stages.png            validation tiles as the first, middle, last and best epoch segment them
 learning_curves.png   loss, and the IoU of each class
@@ -10,9 +8,8 @@ worst.png             the validation tiles of the lowest IoU
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,45 +17,25 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from inference import UserError, images, landcover
-from training.classification.figures import tell, write
+import mean_iou_evaluate as evaluator
+from inference import UserError, images, landcover, predict
 from training.engine.run_folder import Run
-from training.plots import tiles as charts
-from training.plots.tiles import Judged, Tile
-from training.segmentation import finished, iou
+from training.plots import confusion, curves, style, tiles
+from training.segmentation import iou
 
 REPORT = ("0013", "0062", "0104")  # the validation tiles of the original report's figure
 WORST = 8  # tiles
+COLOURS = {
+    name: tuple(colour / 255)
+    for name, colour in zip(landcover.CLASSES, landcover.COLOURS, strict=True)
+}
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Draws; the exit status is 2 for an error that the user can mend."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.segmentation.figures",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run's folder")
-    parser.add_argument("--data", type=Path, help="with a validation set (the run's own data)")
-    parser.add_argument("--out", type=Path, help="folder for the figures (RUN/figures)")
-    parser.add_argument(
-        "--images", nargs="+", metavar="NAME", help=f"validation tiles ({' '.join(REPORT)})"
-    )
-    options = parser.parse_args(arguments)
-    out = options.out or options.run / "figures"
-    return tell(lambda: draw(options.run, options.data, out, options.images), out)
-
-
-def draw(
-    run: Path,
-    data: Path | None = None,
-    out: Path | None = None,
-    names: Sequence[str] | None = None,
-) -> dict:
-    """Draws every figure that the run's files allow, into `out` (RUN/figures).
+def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> dict:
+    """Draw every figure that the run's files allow, into `out`.
 
     Args:
-        data: `hw1_data/p3_data`; the run's own where none is given.
+        data: `hw1_data/p3_data`; None draws the learning curves alone.
         names: of the validation tiles to follow through the epochs, such as `0013`; where none is
             given those of the original report, or the first ones where these are missing.
 
@@ -71,27 +48,83 @@ def draw(
         UserError: the run or its data is incomplete; there is no such tile; a file cannot be
             written.
     """
-    out = out or run / "figures"
-    found = finished.read_run(run, data)
-    listed = finished.tiles(found.data)
-    chosen, notes = _chosen(listed, names, found.data)
-    figures, numbers = _predictions(found, listed)
-    figures["stages"], numbers["stages"] = _stages(found, chosen)
-    if found.best and found.columns.get("mIoU"):
-        title = f"{run.name}, {found.recipe.network}"
-        split = "held-out" if found.recipe.holds_out() else "val"
-        curves = charts.draw_curves(title, found.columns, found.best, found.val, split)
-        figures["learning_curves"] = curves
+    figures: dict[str, Figure] = {}
+    numbers: dict = {"run": run.name, "recipe": run.recipe.name, "best_epoch": run.best_epoch}
+    if data is None:
+        notes = [f"the data of {run.folder} is not here: no figures but the learning curves"]
     else:
-        notes.append(f"no epoch in {run / 'metrics.csv'}: no learning curves")
-    return write(out, found, figures, {"images": len(listed), **numbers}, notes)
+        run.expect_weights()
+        listed = list_validation(data)
+        chosen, notes = _choose(listed, names, data)
+        figures, about_predictions = _draw_predictions(run, listed)
+        figures["stages"], about_stages = _draw_stages(run, chosen)
+        numbers |= {"images": len(listed), **about_predictions, "stages": about_stages}
+    learning = _draw_curves(run)
+    if learning is None:
+        notes.append(f"no epoch in {run.folder / 'metrics.csv'}: no learning curves")
+    else:
+        figures["learning_curves"] = learning
+    return style.save(out, figures, numbers, notes)
 
 
-def _chosen(
-    listed: list[Path], names: Sequence[str] | None, data: Path
-) -> tuple[list[Path], list[str]]:
-    """Finds tiles by their names; gives them and what there is to note."""
-    by_name = {finished.name_of(path): path for path in listed}
+# ---- the validation tiles
+
+
+def list_validation(data: Path) -> list[Path]:
+    """List the validation tiles, each of which has its mask.
+
+    Raises:
+        UserError: there is none, or a mask is missing.
+    """
+    listed = images.list_tiles(data / "validation")
+    for tile in listed:
+        if not mask_of(tile).is_file():
+            raise UserError(f"no {mask_of(tile).name} beside {tile}: every tile needs its mask")
+    return listed
+
+
+def mask_of(tile: Path) -> Path:
+    """Return the path of a tile's true mask."""
+    return tile.with_name(landcover.mask_name(tile.name))
+
+
+def name_of(tile: Path) -> str:
+    """Return the name that a tile goes by: `0013_sat.jpg` -> `0013`."""
+    return re.sub("_sat$", "", tile.stem, flags=re.IGNORECASE)
+
+
+def read_truth(tile: Path) -> np.ndarray:
+    """Return a tile's true mask, uint8 (H, W), 255 where no class.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return landcover.to_indices(images.read_pixels(mask_of(tile)))
+    except Exception as error:  # a decoder can raise anything on garbage
+        raise UserError(f"cannot read {mask_of(tile)}: {images.reason(error)}") from error
+
+
+def segment(run: Run, weights: Path, paths: Sequence[Path]) -> list[np.ndarray]:
+    """Return the masks that weights predict, uint8 (H, W), in fp32 on the graded path.
+
+    Raises:
+        UserError: the weights will not do, or a tile cannot be read.
+    """
+    record = run.problem.record(run.recipe)
+    runner = predict.load_runner(record, predict.Settings(weights=weights, precision="fp32"))
+    pixels = predict.read(paths, record)
+    found = []
+    for path, mask in predict.forward(zip(paths, pixels, strict=True), runner, record):
+        if isinstance(mask, Exception):
+            raise UserError(f"cannot read {path}: {images.reason(mask)}")
+        found.append(mask)
+    return found
+
+
+def _choose(listed: list[Path], names: Sequence[str], data: Path) -> tuple[list[Path], list[str]]:
+    """Return the tiles of given names, or other ones, and what there is to note."""
+    by_name = {name_of(path): path for path in listed}
     missing = [name for name in names or REPORT if name not in by_name]
     if not missing:
         return [by_name[name] for name in names or REPORT], []
@@ -99,70 +132,123 @@ def _chosen(
         known = ", ".join(list(by_name)[:4]) + (", ..." if len(by_name) > 4 else "")
         raise UserError(f"no tile {missing[0]} in {data / 'validation'}; there are: {known}")
     first = listed[: len(REPORT)]
-    drawn = ", ".join(map(finished.name_of, first))
+    drawn = ", ".join(map(name_of, first))
     return first, [f"no tile {missing[0]} in {data / 'validation'}: stages.png shows {drawn}"]
 
 
-def _stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict]]:
-    """Draws tiles as some epochs segment them; gives the figure and its numbers."""
-    titles, masks = [], []
-    for title, weights in finished.shown(run):
-        titles.append(title)
-        masks.append(finished.segment(run.recipe, weights, paths))
-    tiles = [_tile(path, list(found)) for path, *found in zip(paths, *masks, strict=True)]
-    numbers = [
-        {
-            "title": title,
-            "iou": {tile.name: _rounded(tile.predicted[i].score) for tile in tiles},
-        }
-        for i, title in enumerate(titles)
+# ---- the figures
+
+
+def _draw_stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict]]:
+    """Draw tiles as some epochs segment them; return the figure and its numbers."""
+    stages = shown_epochs(run)
+    masks = [segment(run, weights, paths) for _, weights in stages]
+    scores = [[_score(*pair) for pair in zip(paths, found, strict=True)] for found in masks]
+    drawn = [
+        _tile(path, [(found[i], scored[i]) for found, scored in zip(masks, scores, strict=True)])
+        for i, path in enumerate(paths)
     ]
-    return charts.draw_stages(run.folder.name, tiles, titles), numbers
+    titles = [title for title, _ in stages]
+    numbers = [
+        {"title": title, "iou": dict(zip(map(name_of, paths), map(_rounded, row), strict=True))}
+        for title, row in zip(titles, scores, strict=True)
+    ]
+    heading = f"{run.name}: validation tiles in the course of training"
+    return tiles.draw_stages(heading, drawn, titles, COLOURS), numbers
 
 
-def _tile(path: Path, masks: list[np.ndarray]) -> Tile:
-    judged = [Judged(mask, iou.weighted(_count(path, mask).tolist())) for mask in masks]
-    return Tile(finished.name_of(path), images.read_pixels(path), finished.truth(path), judged)
+def shown_epochs(run: Run) -> list[tuple[str, Path]]:
+    """Return titles and files of the first, the middle, the last and the best of the weights."""
+    best = run.best_epoch or run.recipe.epochs
+    files = {**run.checkpoints, best: run.best}
+    middle = min(files, key=lambda epoch: abs(epoch - (run.recipe.epochs + 1) / 2))
+    chosen = sorted({min(files), middle, max(files), best})
+    chose = "best" if run.recipe.select_epoch_by.chooses else "last"
+    titles = {
+        epoch: f"epoch {epoch if run.best_epoch or epoch != best else 'unknown'}"
+        + (f" ({chose})" if epoch == best else "")
+        for epoch in chosen
+    }
+    return [(titles[epoch], files[epoch]) for epoch in chosen]
 
 
-def _predictions(run: Run, paths: list[Path]) -> tuple[dict[str, Figure], dict]:
-    """Draws the confusion matrix and the worst tiles; gives the figures and their numbers."""
-    masks = finished.segment(run.recipe, run.folder / "best.pth", paths)
+def _draw_predictions(run: Run, paths: list[Path]) -> tuple[dict[str, Figure], dict]:
+    """Draw the confusion matrix and the worst tiles; return the figures and their numbers."""
+    masks = segment(run, run.best, paths)
     counts = [_count(path, mask) for path, mask in zip(paths, masks, strict=True)]
     total = sum(counts)
     scores = [iou.weighted(count.tolist()) for count in counts]
-    judged = [i for i, score in enumerate(scores) if not math.isnan(score)]
-    worst = sorted(judged, key=lambda i: scores[i])[:WORST]
+    present = [i for i, score in enumerate(scores) if not math.isnan(score)]
+    worst = sorted(present, key=lambda i: scores[i])[:WORST]
     classes = iou.ious(total.tolist())
     numbers = {
         "mIoU": _rounded(iou.mean(classes)),
         "iou": dict(zip(landcover.CLASSES, map(_rounded, classes), strict=False)),
         "pixels": total.tolist(),  # true classes in rows, the last one no class
-        "worst": [{"tile": finished.name_of(paths[i]), "iou": _rounded(scores[i])} for i in worst],
+        "worst": [{"tile": name_of(paths[i]), "iou": _rounded(scores[i])} for i in worst],
     }
-    name = run.folder.name
-    figures = {"confusion": charts.draw_confusion(name, total[:-1])}  # without the red pixels
+    matrix = total[:-1]  # without the red pixels
+    pairs = confusion.most_confused(matrix, 15)
+    names = list(landcover.CLASSES)
+    figures = {"confusion": confusion.draw(run.name, matrix, names, pairs, of="pixels")}
     if worst:
-        figures["worst"] = charts.draw_worst(name, [_tile(paths[i], [masks[i]]) for i in worst])
+        drawn = [_tile(paths[i], [(masks[i], scores[i])]) for i in worst]
+        said = "the validation tiles of the lowest IoU, weighted by the classes' shares of the tile"
+        figures["worst"] = tiles.draw_pairs(f"{run.name}: {said}", drawn, COLOURS)
     return figures, numbers
 
 
+def _tile(path: Path, predicted: Sequence[tuple[np.ndarray, float]]) -> tiles.Tile:
+    """Return what is drawn of a tile, of its predicted masks and their IoUs."""
+    drawn = [
+        tiles.Predicted(landcover.to_colours(mask), f"IoU {score:.1%}") for mask, score in predicted
+    ]
+    truth = landcover.to_colours(read_truth(path))
+    return tiles.Tile(name_of(path), images.read_pixels(path), truth, drawn)
+
+
+def _score(path: Path, mask: np.ndarray) -> float:
+    """Return a mask's IoU, weighted by the classes' shares of the tile; nan without any class."""
+    return iou.weighted(_count(path, mask).tolist())
+
+
 def _count(path: Path, mask: np.ndarray) -> np.ndarray:
-    """Counts a tile's pixels as `iou.count` does.
+    """Return the number of a tile's pixels of each class and prediction, as `iou.count` does.
 
     Raises:
         UserError: its true mask is of another size.
     """
-    true = finished.truth(path)
+    true = read_truth(path)
     if true.shape != mask.shape:
         size = f"{true.shape[1]} x {true.shape[0]}"
-        raise UserError(f"{finished.mask_of(path)} is {size}, its tile is not: mend or remove it")
+        raise UserError(f"{mask_of(path)} is {size}, its tile is not: mend or remove it")
     return iou.count(torch.from_numpy(true), torch.from_numpy(mask)).numpy()
+
+
+def _draw_curves(run: Run) -> Figure | None:
+    """Draw the learning curves; None where the best epoch was not measured."""
+    epochs = [int(epoch) + 1 for epoch in run.metrics.get("epoch", ())]
+    mean, best = run.metrics.get("mIoU"), run.best_epoch
+    if not mean or best not in epochs:
+        return None
+    words = dict(zip(landcover.CLASSES, evaluator.CLASSES[: iou.AVERAGED], strict=False))
+    classes = [
+        curves.Curve(name, run.metrics[f"iou_{word}"])
+        for name, word in words.items()
+        if f"iou_{word}" in run.metrics
+    ]
+    split = "held-out" if run.recipe.select_epoch_by.held_out else "val"
+    return curves.draw_classes(
+        f"{run.name}, {run.recipe.network}: learning curves",
+        epochs,
+        run.metrics["loss"],
+        classes,
+        curves.Curve("mIoU", mean),
+        f"{split} IoU of each class",
+        best,
+        run.score,
+    )
 
 
 def _rounded(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 6)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,7 +16,7 @@ SHAPE = (len(CLASSES) + 1, len(CLASSES))
 
 
 def count(masks: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
-    """Counts pixels by what they are and what they were taken for: int64 `SHAPE`.
+    """Return the number of pixels of each class and prediction, int64 `SHAPE`.
 
     Args:
         masks: uint8, any shape: classes, or 255 (`landcover.NO_CLASS`).
@@ -28,10 +28,10 @@ def count(masks: torch.Tensor, predicted: torch.Tensor) -> torch.Tensor:
 
 
 def ious(confusion: Sequence[Sequence[int]]) -> list[float]:
-    """Gives TP / (TP + FP + FN) of the classes 0-5, nan where a class is on neither side.
+    """Return TP / (TP + FP + FN) of the classes 0-5, nan where a class is on neither side.
 
     Args:
-        confusion: as `count` gives it, plain integers.
+        confusion: as `count` returns it, plain integers.
     """
     found = []
     for i in range(AVERAGED):
@@ -42,7 +42,7 @@ def ious(confusion: Sequence[Sequence[int]]) -> list[float]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Gives the mean of the classes that are there, 0 without any.
+    """Return the mean of the classes that are there, 0 without any.
 
     Where all are there it is the evaluator's, which says nan where one is not: a number that could
     choose no epoch.
@@ -55,7 +55,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def weighted(confusion: Sequence[Sequence[int]]) -> float:
-    """Gives the mean IoU weighted by each class's share of the pixels that are of classes 0-5.
+    """Return the mean IoU weighted by each class's share of the pixels that are of classes 0-5.
 
     The "frequency weighted IU" of arXiv 1411.4038. It judges a single image, in which most classes
     are absent or a few pixels; nan where all are.

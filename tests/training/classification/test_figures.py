@@ -1,8 +1,8 @@
 """Figures of a small run of P1, as a user gets them."""
 
 import csv
-import dataclasses
 import json
+from dataclasses import replace
 import shutil
 
 import numpy as np
@@ -12,25 +12,25 @@ from PIL import Image
 from sklearn.metrics import silhouette_score
 from torch import nn
 from training.classification.recipes import RECIPES, Recipe
-from training.engine.evaluate import score
 
 from inference import UserError
 from inference.networks import build
-from training.classification import figures
-from training.classification.finished import read_run
-from training.engine.run import record_of
-from training.segmentation.recipes import RECIPES as SEGMENTERS
+from training.__main__ import main
+from training.classification import figures, p2
+from training.classification.recipe import ClassificationRecipe
+from training.engine.run_folder import Run
+from training.engine.selection import LastEpoch
+from training.problems import PROBLEMS
 
 CLASSES, SIZE = 4, 16
-TINY = Recipe(
+TINY = ClassificationRecipe(
     name="tiny",
-    task="p1",
+    problem="p1",
     network="convnet",
     classes=CLASSES,
     arguments={"widths": [4, 8], "depths": [1]},
     epochs=4,
     size=SIZE,
-    cache_size=SIZE,
     tta=True,
 )
 
@@ -45,7 +45,7 @@ def write_weights(file, seed):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Gives noisy images, redder from class to class, larger than the network's."""
+    """Write noisy images, redder from class to class, larger than the network's."""
     folder = tmp_path_factory.mktemp("p1_data") / "val_50"
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -59,36 +59,42 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, data):
-    """Gives the folder of a finished run of four epochs, the third of which is the best."""
+    """Write a finished run of four epochs, the third of which is the best."""
     folder = tmp_path_factory.mktemp("runs") / "tiny-s0"
     folder.mkdir()
     for seed, name in enumerate(("best", "epoch-0001", "epoch-0002", "epoch-0003", "epoch-0004")):
         write_weights(folder / f"{name}.pth", seed)
-    fields = dataclasses.asdict(TINY)
+    fields = TINY.to_plain()
     (folder / "recipe.json").write_text(json.dumps(fields))
     scores = {"metric": "accuracy", "val": 0.25, "best_epoch": 2}
     result = {"recipe": fields, "data": str(data), "scores": scores}
     (folder / "result.json").write_text(json.dumps(result))
     with (folder / "metrics.csv").open("w", newline="") as text:
         rows = csv.writer(text)
-        rows.writerow(["epoch", "accuracy", "loss", "seconds"])
-        rows.writerows([[0, 0.2, 2.0, 1], [1, 0.3, 1.5, 1], [2, 0.5, 1.2, 1], [3, 0.4, 1.1, 1]])
+        rows.writerow(["epoch", "accuracy", "loss", "best_epoch"])
+        rows.writerows([[0, 0.2, 2.0, 0], [1, 0.3, 1.5, 1], [2, 0.5, 1.2, 2], [3, 0.4, 1.1, 2]])
     return folder
 
 
+def draw(folder, data, out=None):
+    """Draw as the command does."""
+    run = Run.load(folder, PROBLEMS)
+    return run.problem.figures(run, data, out or folder / "figures")
+
+
 @pytest.fixture(scope="module")
-def drawn(run):
-    return figures.draw(run)
+def drawn(run, data):
+    return draw(run, data)
 
 
 @pytest.fixture
 def copy(run, tmp_path):
-    """Gives a copy of the run, to spoil."""
+    """Copy the run, to spoil it."""
     return shutil.copytree(run, tmp_path / run.name, ignore=shutil.ignore_patterns("figures"))
 
 
 def val(data):
-    """Reads val in the order of its names, normalised, without the project's reading."""
+    """Read val in the order of its names, normalised, without the project's reading."""
     files = sorted((data / "val_50").iterdir())
     resized = [Image.open(file).resize((SIZE, SIZE), Image.Resampling.BILINEAR) for file in files]
     images = torch.tensor(np.stack(resized)).permute(0, 3, 1, 2) / 255
@@ -113,10 +119,24 @@ def test_every_figure_is_a_picture_as_wide_as_a_page(run, drawn):
     assert drawn["notes"] == []
 
 
-def test_the_same_run_gives_the_same_files(run, drawn, tmp_path):
-    assert figures.draw(run, out=tmp_path) == drawn
+def test_the_same_run_gives_the_same_files(run, drawn, data, tmp_path):
+    assert draw(run, data, tmp_path) == drawn
     for file in (*drawn["figures"].values(), "figures.json"):
         assert (tmp_path / file).read_bytes() == (run / "figures" / file).read_bytes(), file
+
+
+def knn_accuracy(features, labels, k):
+    """Return the leave-one-out accuracy of the weighted vote (arXiv 1805.01978), image by image."""
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    right = 0
+    for i, label in enumerate(labels):
+        cosines = unit @ unit[i]
+        cosines[i] = -np.inf
+        nearest = np.argsort(-cosines)[:k]
+        votes = np.zeros(CLASSES)
+        np.add.at(votes, labels[nearest], np.exp(cosines[nearest] / 0.07))
+        right += votes.argmax() == label
+    return right / len(labels)
 
 
 def test_first_middle_and_best_epoch_are_judged_in_all_dimensions(run, drawn, data):
@@ -130,21 +150,26 @@ def test_first_middle_and_best_epoch_are_judged_in_all_dimensions(run, drawn, da
         features = network(run / shown["file"]).features(images).numpy()
         wanted = silhouette_score(features, labels, metric="cosine")
         assert shown["silhouette"] == pytest.approx(wanted, abs=1e-4)
-    assert drawn["features"] == 8 and drawn["knn"]["k"] == 7
+        assert shown["knn_accuracy"] == pytest.approx(knn_accuracy(features, labels, 7), abs=1e-6)
+    assert drawn["features"] == 8
+    assert (drawn["knn"]["k"], drawn["knn"]["split"]) == (7, "val")
     assert len({shown["knn_accuracy"] for shown in drawn["epochs"]}) > 1
 
 
-def test_an_unfinished_run_shows_the_epoch_that_its_weights_are_of(copy, data):
-    last = {"select": "last", "held_out": 0.0}
-    for fields, epoch in (({}, 3), (last, 4), ({**last, "every": 3, "epochs": 9}, 3)):
-        (copy / "result.json").unlink(missing_ok=True)
-        recipe = {**dataclasses.asdict(TINY), **fields}
-        (copy / "recipe.json").write_text(json.dumps(recipe))
-        assert read_run(copy, data).best == epoch
+def test_an_unfinished_run_shows_its_best_epoch_so_far_or_its_last(copy, data):
+    (copy / "result.json").unlink()
+    assert draw(copy, data)["best_epoch"] == 3
+    table = (copy / "metrics.csv").read_text().replace("1.1,2", "1.1,3")
+    (copy / "metrics.csv").write_text(table)
+    recipe = replace(TINY, select_epoch_by=LastEpoch())
+    (copy / "recipe.json").write_text(json.dumps(recipe.to_plain()))
+    said = draw(copy, data)
+    assert [shown["epoch"] for shown in said["epochs"]] == [1, 2, 4]
 
 
 def test_accuracy_is_the_graded_one(run, drawn, data):
-    graded = score(record_of(TINY), data, "fp32", "cpu", run / "best.pth")
+    problem = PROBLEMS["p1"]
+    graded = problem.evaluate(problem.record(TINY), data, run / "best.pth", "fp32", "cpu")
     assert drawn["accuracy"] == pytest.approx(graded.score, abs=1e-6)
     assert drawn["images"] == len(graded.names) == 32
 
@@ -166,7 +191,7 @@ def test_mistakes_are_the_surest_wrong_answers(run, drawn, data):
 def test_what_a_run_lacks_is_said_and_the_rest_drawn(copy, data, capsys):
     for file in [*copy.glob("epoch-*.pth"), copy / "metrics.csv", copy / "result.json"]:
         file.unlink()
-    assert figures.main([str(copy), "--data", str(data)]) == 0
+    assert main(["figures", str(copy), "--data", str(data)]) == 0
     out, err = capsys.readouterr()
     kept, curve = err.splitlines()
     assert kept.startswith("note: ") and "keeps no other epoch-NNNN.pth" in kept
@@ -176,44 +201,59 @@ def test_what_a_run_lacks_is_said_and_the_rest_drawn(copy, data, capsys):
     assert sorted(file.name for file in (copy / "figures").iterdir()) == sorted(names)
 
 
-def spoil(run, change, tmp_path):
-    """Breaks a run or its data; gives the words of the command line."""
-    if change in ("best.pth", "recipe.json"):
+def test_without_its_data_a_run_shows_its_learning_curve_alone(copy, tmp_path):
+    for file in copy.glob("*.pth"):
+        file.unlink()
+    said = draw(copy, None, tmp_path / "out")
+    assert said["figures"] == {"learning_curve": "learning_curve.png"} and "accuracy" not in said
+    assert len(said["notes"]) == 1 and "is not here" in said["notes"][0]
+
+
+def spoil(run, change, data, tmp_path):
+    """Break a run or its data; return the words of the command line."""
+    words = [str(run), "--data", str(data)]
+    if change == "best.pth":
         (run / change).unlink()
+    elif change == "nothing":
+        (run / "recipe.json").unlink()
+        (run / "result.json").unlink()
     elif change == "garbage":
         (run / "best.pth").write_bytes(b"not a checkpoint")
     elif change == "dead":
         state = {k: torch.zeros_like(v) for k, v in network(run / "best.pth").state_dict().items()}
         for file in run.glob("*.pth"):
             torch.save(state, file)
-    elif change == "p3":
-        (run / "recipe.json").write_text(json.dumps(dataclasses.asdict(SEGMENTERS["p3-lite"])))
+    elif change == "mini":
+        (run / "result.json").unlink()
+        recipe = PROBLEMS["mini"].recipes["p2-supervised"]
+        (run / "recipe.json").write_text(json.dumps(recipe.to_plain()))
     elif change == "result.json":
         (run / change).unlink()
+        words = words[:1]
     elif change == "classes":
         (tmp_path / "val_50").mkdir()
         Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "val_50" / "17_0.png")
-        return [str(run), "--data", str(tmp_path)]
+        words[2] = str(tmp_path)
     elif change == "data":
-        return [str(run), "--data", str(run / "nowhere")]
-    return [str(run)]
+        words[2] = str(run / "nowhere")
+    return words
 
 
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("best.pth", "no best.pth in .*give a run's folder"),
-        ("recipe.json", "no recipe.json in .*give a run's folder"),
+        ("best.pth", "no best.pth in .*"),
+        ("nothing", "no recipe.json in .*give a run's folder"),
         ("garbage", "best.pth is not a checkpoint"),
         ("dead", "the same for every image"),
-        ("p3", "p3-lite, which is no classifier"),
-        ("result.json", "add --data DIR"),
+        ("mini", "p2-supervised, of which nothing is drawn"),
+        ("result.json", "--data DIR"),
         ("classes", "reach 17, .* knows 4 classes"),
-        ("data", "no folder .*nowhere: say where"),
+        ("data", "say where .*--data DIR"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_line(copy, tmp_path, capsys, change, says):
-    assert figures.main(spoil(copy, change, tmp_path)) == 2
+def test_what_cannot_be_drawn_is_one_line(copy, data, tmp_path, capsys, change, says):
+    assert main(["figures", *spoil(copy, change, data, tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1
     with pytest.raises(UserError, match=says):
@@ -231,9 +271,10 @@ def test_a_run_of_p2_is_read_with_its_csv_and_the_names_of_its_classes(copy, tmp
         Image.new("RGB", (30, 20), (40 * i, 0, 0)).save(office / "val" / name)
         lines.append(f"{i},{name},{i % 3}")
     (office / "val.csv").write_text("\n".join(lines) + "\n")
-    recipe = dataclasses.replace(RECIPES["p2-a"], classes=4, size=SIZE)
-    (copy / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe)))
-    found = figures.read_validation(figures.read_run(copy, office.parent))
+    (copy / "result.json").unlink()
+    recipe = replace(p2.RECIPES["p2-a"], classes=4, size=SIZE)
+    (copy / "recipe.json").write_text(json.dumps(recipe.to_plain()))
+    found = figures.read_validation(p2.read, Run.load(copy, PROBLEMS), office.parent)
     assert found.pixels.shape == (6, SIZE, SIZE, 3)
     assert found.labels.tolist() == [0, 1, 2, 0, 1, 2]
     assert found.names == ["0 Couch", "1 Bed", "2 TV", "3"]

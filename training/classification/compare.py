@@ -1,0 +1,342 @@
+"""The comparison of P2's settings: trains what is missing, and compares all of it on val.
+
+The run of a recipe and a seed is in OUT/RECIPE-sSEED (OUT/p2-c-s1): one that is finished is not
+done again, one that was stopped goes on, and runs that were started by hand, on other machines for
+example, need only lie there. Of what is finished predictions.csv is enough, or else best.pth.
+
+    OUT/table.md          the settings, and which differences are larger than chance allows
+    OUT/table.csv         the same numbers; accuracies in [0, 1]
+    OUT/differences.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from inference import UserError
+from training.classification import p2, predictions, statistics
+from training.classification.recipe import ClassificationRecipe
+from training.engine import fingerprint
+from training.engine.checkpoint import write_whole
+from training.engine.pretrained import WORDS
+from training.engine.problem import Problem
+from training.engine.recipe import FREE
+from training.engine.run_folder import Run
+
+
+class Setting(NamedTuple):
+    """One of the five: where its backbone comes from, and what of it is trained."""
+
+    pretraining: str
+    finetuning: str
+
+
+SETTINGS = {
+    "a": Setting("none", "all"),
+    "b": Setting("supervised", "all"),
+    "c": Setting("self-supervised", "all"),
+    "d": Setting("supervised", "classifier alone"),
+    "e": Setting("self-supervised", "classifier alone"),
+}
+FIVE = tuple(f"p2-{letter}" for letter in SETTINGS)
+PAIRS = ("ab", "ac", "bc", "de")  # which settings are compared, the second with the first
+OPTIONS = {"supervised": "--backbone-sl", "self-supervised": "--backbone-ssl"}
+MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
+NOTES = """
+Accuracy on the {images} images of val, as the mean ± standard deviation over the seeds; in brackets
+Wilson's interval of 95 % for as many images. A difference is the mean over the same images, of all
+seeds' answers to each, with the interval of the paired t-test (95 %, each on its own): it says what
+other images would change, with these weights. Each setting: {trained} labelled images.
+"""
+
+
+def compare(
+    problem: Problem,
+    words: Sequence[str],
+    seeds: Sequence[int],
+    backbones: Mapping[str, str | None],
+    data: Path,
+    out: Path,
+    log: Callable[[str], None],
+) -> str:
+    """Train what is missing of P2's settings, and return the comparison as Markdown.
+
+    Args:
+        problem: P2.
+        words: names of recipes (`p2-c-report`; none: the five), and `key=value`, which changes
+            every one of them.
+        seeds: each recipe is trained with each of them.
+        backbones: files to start from, by "supervised" and "self-supervised"; without one its
+            settings must all be finished.
+        data: `hw1_data/p2_data`.
+        out: the folder of the runs and of the tables.
+        log: takes a line before each run that is trained.
+
+    Raises:
+        UserError: a run is another than is asked for, or damaged; a backbone is missing, or val
+            is another than the runs were scored on. All but the last before anything is trained.
+        KeyboardInterrupt: a training was interrupted.
+    """
+    changes = [word for word in words if "=" in word]
+    names = [word for word in words if "=" not in word] or FIVE
+    plan = _plan(problem, names, seeds, changes, backbones, out)
+    missing = [
+        (recipe, folder)
+        for recipe, folder in plan
+        if not _is_finished(problem, recipe, data, folder)
+    ]
+    for done, (recipe, folder) in enumerate(missing, 1):
+        log(f"training {folder} ({done} of {len(missing)})")
+        given = [] if recipe.pretrained == "none" else [f"pretrained={recipe.pretrained}"]
+        start([recipe.name, *changes, *given, f"seed={recipe.seed}"], data, folder)
+    runs = [Run.load(folder, {problem.name: problem}) for _, folder in plan]
+    return _write(runs, data, out)
+
+
+# ---- what is trained
+
+
+def _plan(
+    problem: Problem,
+    names: Sequence[str],
+    seeds: Sequence[int],
+    changes: Sequence[str],
+    backbones: Mapping[str, str | None],
+    out: Path,
+) -> list[tuple[ClassificationRecipe, Path]]:
+    """Return the recipe of every run and its folder, setting by setting."""
+    if not seeds:
+        raise UserError("--seeds needs a number: --seeds 0 1 2")
+    plan = []
+    for name in dict.fromkeys(names):
+        if name not in problem.recipes or _letter(name) not in SETTINGS:
+            known = ", ".join(known for known in problem.recipes if _letter(known) in SETTINGS)
+            raise UserError(f"no setting '{name}'; there are: {known}, and key=value")
+        file = backbones.get(SETTINGS[_letter(name)].pretraining)
+        given = [f"pretrained={file}"] if file else []
+        for seed in dict.fromkeys(seeds):
+            recipe = problem.recipes[name].with_changes([*changes, *given, f"seed={seed}"])
+            plan.append((recipe, out / f"{name}-s{seed}"))
+    return plan
+
+
+def _letter(name: str) -> str:
+    """Return the setting that a recipe's name tells, a ... e; other names tell none."""
+    return name.removeprefix("p2-").removesuffix("-report")
+
+
+def _is_finished(problem: Problem, wanted: ClassificationRecipe, data: Path, folder: Path) -> bool:
+    """Return whether a run is finished; of one that is not, make sure that it can be trained.
+
+    Raises:
+        UserError: the run there is damaged, another one, or on other data; it needs a backbone.
+    """
+    begun = any((folder / name).is_file() for name in ("result.json", "last.ckpt"))
+    if begun:
+        run = Run.load(folder, {problem.name: problem})
+        _expect_same(wanted, run)
+        fingerprint.expect(problem, wanted, data, folder)
+        if run.finished:
+            return True
+    if not wanted.pretrained:
+        option = OPTIONS[SETTINGS[_letter(wanted.name)].pretraining]
+        raise UserError(
+            f"{wanted.name} needs a backbone, and {folder.parent} has no finished {folder.name}: "
+            f"add {option} FILE"
+        )
+    if wanted.pretrained not in ("none", *WORDS) and not Path(wanted.pretrained).is_file():
+        raise UserError(f"no file {wanted.pretrained}: give {wanted.name} another backbone")
+    return False
+
+
+def _expect_same(wanted: ClassificationRecipe, run: Run) -> None:
+    """Raise UserError unless a run is of a recipe, but for what changes no result."""
+    there = run.recipe
+    if there.name != wanted.name:
+        raise UserError(f"{run.folder} holds a run of {there.name}: choose another --out")
+    equal = {name: getattr(there, name) for name in FREE if name != "seed"}
+    if not wanted.pretrained:  # which file it was is not known where none is given
+        equal["pretrained"] = there.pretrained
+    wanted = replace(wanted, **equal)
+    odd = [word.partition("=")[0] for word in wanted.changes_from(there)]
+    if odd or there.seed != wanted.seed:
+        said = shlex.join(there.changes_from(wanted))
+        raise UserError(
+            f"{run.folder} holds a run with another {', '.join(odd) or 'seed'} than is asked for: "
+            "choose another --out" + (f", or say {said}" if said else "")
+        )
+
+
+def start(words: Sequence[str], data: Path, folder: Path) -> None:
+    """Train a run to its end, in a process of its own.
+
+    Raises:
+        UserError: it did not reach its end, and has said why.
+        KeyboardInterrupt: it was interrupted.
+    """
+    command = [sys.executable, "-m", "training", "fit", *words]
+    status = subprocess.run([*command, "--data", str(data), "--out", str(folder)]).returncode
+    if status == 130:
+        raise KeyboardInterrupt
+    if status:
+        raise UserError(f"{words[0]} did not reach its end (above): mend it, and it goes on")
+
+
+# ---- what it predicts
+
+
+def read_right(run: Run, data: Path) -> np.ndarray:
+    """Return for each image of val, in the csv's order, whether a run was right: bool (N,).
+
+    Predictions are read from predictions.csv where it has the accuracy of the run's result, else
+    made by `best.pth` through the graded path, and written there.
+
+    Raises:
+        UserError: neither is there; val is another than the run was scored on.
+    """
+    paths, labels = p2.read(data, "val")
+    names = [path.name for path in paths]
+    file = run.folder / predictions.NAME
+    kept = predictions.read(file, names, labels)
+    score = run.score
+    if score is None:
+        raise UserError(f"{run.folder / 'result.json'} has no score on val: train it anew")
+    if kept is not None and np.isclose((kept == labels).mean(), score):
+        return kept == labels
+    if not run.best.is_file():
+        why = "does not fit its result or --data" if file.exists() else "is missing"
+        raise UserError(f"{file} {why}, and there is no {run.best} to make it anew")
+    evaluate, record = run.problem.evaluate, run.problem.record(run.recipe)
+    assert evaluate is not None  # P2 is graded
+    found = evaluate(record, data, run.best, "fp32", "auto")
+    if abs(found.score - score) > MOVED:
+        raise UserError(
+            f"{run.best} has {found.score:.3f} on {data}, and its result says {score:.3f}: another "
+            "validation set, or other weights; name the run's own --data"
+        )
+    if found.table is not None:
+        write_whole(file, found.table)
+    return found.predictions == found.truth
+
+
+class Runs(NamedTuple):
+    """A recipe's runs: each image's share of right answers (N,), and each seed's accuracy."""
+
+    recipe: ClassificationRecipe
+    right: np.ndarray
+    accuracies: list[float]
+
+
+# ---- what is said
+
+
+def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
+    """Write the tables of runs, and return their Markdown.
+
+    Raises:
+        UserError: a run's predictions cannot be had, or a file cannot be written.
+    """
+    by_recipe: dict[str, list[Run]] = {}
+    for run in runs:
+        by_recipe.setdefault(run.recipe.name, []).append(run)
+    kinds = []
+    for several in by_recipe.values():
+        right = [read_right(run, data) for run in several]
+        accuracies = [float(one.mean()) for one in right]
+        kinds.append(Runs(several[0].recipe, np.mean(right, axis=0), accuracies))
+    rows, pairs = [_row(kind) for kind in kinds], _pairs(kinds)
+    trained = sorted({run.trained_on for run in runs if run.trained_on is not None})
+    notes = NOTES.format(images=len(kinds[0].right), trained=" or ".join(f"{n:,}" for n in trained))
+    if any(kind.recipe.select_epoch_by.word == "val" for kind in kinds):
+        notes += "Val chose the epoch of the `-report` recipes, which flatters their accuracy.\n"
+    text = _markdown(rows, pairs) + notes
+    write_whole(out / "table.md", text.encode())
+    write_whole(out / "table.csv", _csv(rows))
+    if pairs:
+        write_whole(out / "differences.csv", _csv(pairs))
+    return text
+
+
+def _row(kind: Runs) -> dict[str, Any]:
+    estimate, letter = statistics.of_accuracy(kind.right), _letter(kind.recipe.name)
+    several = len(kind.accuracies) > 1
+    return {
+        "setting": letter.upper(),
+        "recipe": kind.recipe.name,
+        "pre-training": SETTINGS[letter].pretraining,
+        "fine-tuning": SETTINGS[letter].finetuning,
+        "accuracy": round(estimate.value, 6),
+        "sd": round(float(np.std(kind.accuracies, ddof=1)), 6) if several else "",
+        "seeds": len(kind.accuracies),
+        "low": round(estimate.low, 6),
+        "high": round(estimate.high, 6),
+    }
+
+
+def _pairs(kinds: Sequence[Runs]) -> list[dict[str, Any]]:
+    """Compare B and C with A, C with B, and E with D, of recipes of one kind; and A of two."""
+    by_name = {kind.recipe.name: kind for kind in kinds}
+    wanted = [
+        (f"p2-{one}{kind}", f"p2-{other}{kind}") for kind in ("", "-report") for one, other in PAIRS
+    ]
+    wanted += [(f"p2-{letter}-report", f"p2-{letter}") for letter in SETTINGS]
+    found = []
+    for one, other in wanted:
+        if one in by_name and other in by_name:
+            apart = statistics.of_difference(by_name[one].right, by_name[other].right)
+            found.append(
+                {
+                    "better": other,
+                    "than": one,
+                    "by": round(apart.value, 6),
+                    "low": round(apart.low, 6),
+                    "high": round(apart.high, 6),
+                    "clear": "yes" if apart.is_clear else "no",
+                }
+            )
+    return found
+
+
+def _markdown(rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -> str:
+    lines = [
+        "| setting | pre-training | fine-tuning | val accuracy | 95 % |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        spread = f" ± {_point(row['sd'])}" if row["sd"] != "" else ""
+        lines.append(
+            f"| {row['setting']} (`{row['recipe']}`) | {row['pre-training']} | "
+            f"{row['fine-tuning']} | {_point(row['accuracy'])}{spread} (n = {row['seeds']}) | "
+            f"{_point(row['low'])}-{_point(row['high'])} |"
+        )
+    if pairs:
+        lines += ["", "| difference | points | 95 % | more than chance |", "|---|---|---|---|"]
+    for pair in pairs:
+        points = [f"{100 * pair[key]:+.1f}" for key in ("by", "low", "high")]
+        lines.append(
+            f"| `{pair['better']}` - `{pair['than']}` | {points[0]} | {points[1]} to {points[2]} | "
+            f"{pair['clear']} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _point(share: float) -> str:
+    return f"{share:.3f}".removeprefix("0")
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()

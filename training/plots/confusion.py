@@ -1,0 +1,102 @@
+"""Confusion matrices: what is taken for what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from training.plots.style import figure
+
+
+class Pair(NamedTuple):
+    """Two classes, how many of the first were taken for the second, and their share of it."""
+
+    true: int
+    predicted: int
+    count: int
+    share: float
+
+
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Return the number of images of each class and prediction, int64 (classes, classes).
+
+    Args:
+        labels, predicted: (N,); the labels are the rows.
+    """
+    cells = np.bincount(labels * classes + predicted, minlength=classes**2)
+    return cells.reshape(classes, classes)
+
+
+def most_confused(matrix: np.ndarray, most: int = 25) -> list[Pair]:
+    """Return the pairs of classes most often confused, by the share of the true class."""
+    shares = _by_row(matrix)
+    wrong = np.where(np.eye(len(matrix), dtype=bool), 0, shares)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:most]
+    places = [divmod(int(place), len(matrix)) for place in order]
+    return [
+        Pair(true, taken, int(matrix[true, taken]), float(wrong[true, taken]))
+        for true, taken in places
+        if wrong[true, taken] > 0
+    ]
+
+
+def draw(
+    name: str, matrix: np.ndarray, classes: Sequence[str], pairs: Sequence[Pair], of: str = "images"
+) -> Figure:
+    """Draw the matrix normalised by row, true classes in rows, and list `pairs` beside it.
+
+    Args:
+        name: of the run.
+        matrix: int64 (C, C).
+        classes: their names.
+        of: what was counted on val.
+    """
+    shares = _by_row(matrix)
+    drawn = figure(8.6)
+    axes, beside = drawn.subplots(1, 2, width_ratios=(3.3, 1))
+    # A square root lifts the few per cent of a confusion out of the white.
+    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1))
+    ticks = np.arange(len(matrix))
+    font = float(np.clip(360 / len(matrix), 6.5, 10))
+    axes.set_xticks(ticks, classes, rotation=90, fontsize=font)
+    axes.set_yticks(ticks, classes, fontsize=font)
+    axes.set_xlabel("predicted", fontsize=11)
+    axes.set_ylabel("true", fontsize=11)
+    total = matrix.sum()
+    right = np.trace(matrix) / total if total else 0
+    title = f"{name}: confusion on val, {right:.1%} of {total:,} {of} right"
+    axes.set_title(title, fontsize=12)
+    if len(matrix) <= 20:
+        _write_cells(axes, shares)
+    bar = drawn.colorbar(image, ax=axes, shrink=0.6, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
+    bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    bar.set_label("share of the true class (square-root scale)", fontsize=10)
+    _list_pairs(beside, classes, pairs)
+    return drawn
+
+
+def _by_row(matrix: np.ndarray) -> np.ndarray:
+    return matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+
+
+def _write_cells(axes: Axes, shares: np.ndarray) -> None:
+    for (row, column), share in np.ndenumerate(shares):
+        if share > 0:
+            shade = "white" if share > 0.4 else "black"
+            text = {"ha": "center", "va": "center", "fontsize": 9, "color": shade}
+            axes.text(column, row, f"{100 * share:.0f}", **text)
+
+
+def _list_pairs(axes: Axes, names: Sequence[str], pairs: Sequence[Pair]) -> None:
+    axes.axis("off")
+    shares = ["share (n)", *(f"{pair.share:.0%} ({pair.count:,})" for pair in pairs)]
+    taken = ["true → predicted", *(f"{names[p.true]} → {names[p.predicted]}" for p in pairs)]
+    look = {"transform": axes.transAxes, "fontsize": 9, "va": "top", "linespacing": 1.7}
+    axes.text(0.36, 0.96, "\n".join(shares), ha="right", **look)
+    axes.text(0.45, 0.96, "\n".join(taken), **look)
+    axes.text(0.45, 1, "most confused", **{**look, "fontsize": 12})
