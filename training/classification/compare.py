@@ -170,11 +170,21 @@ def _expect_same(wanted: ClassificationRecipe, run: Run) -> None:
     wanted = replace(wanted, **equal)
     odd = [word.partition("=")[0] for word in wanted.changes_from(there)]
     if odd or there.seed != wanted.seed:
-        said = shlex.join(there.changes_from(wanted))
+        said = _words_for(there, wanted)
         raise UserError(
             f"{run.folder} holds a run with another {', '.join(odd) or 'seed'} than is asked for: "
             "choose another --out" + (f", or say {said}" if said else "")
         )
+
+
+def _words_for(there: ClassificationRecipe, wanted: ClassificationRecipe) -> str:
+    """Return the words that make one recipe the other, as a shell takes them; "" without any."""
+    words = there.changes_from(wanted)
+    try:
+        left = there.changes_from(wanted.with_changes(words))
+    except UserError:  # words that need each other
+        return ""
+    return "" if left else shlex.join(words)
 
 
 def start(words: Sequence[str], data: Path, folder: Path) -> None:

@@ -1,32 +1,29 @@
-"""The table of P2's settings: what it trains, what it takes as it is, and what it says."""
+"""The comparison of P2's settings: what it trains, what it takes as it is, and what it says."""
 
 import csv
 import json
 import re
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training.classification.recipes import RECIPES
-from training.classification.task import Classification
 
 from inference.networks import NETWORKS, build
 from inference.networks.resnet import ResNet
-from training.classification import __main__ as command
-from training.classification import statistics as intervals
-from training.classification import table
-from training.engine import run
+from training.__main__ import main
+from training.classification import compare, statistics
+from training.engine.run import run
+from training.problems import PROBLEMS, recipe_named
 
-SMALL = ["classes=2", "epochs=1", "batch_size=4", "size=32", "cache_size=32", "precision=fp32"]
+SMALL = ["classes=2", "epochs=1", "batch_size=4", "size=32", "augment=Flip()", "precision=fp32"]
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """Gives a folder with office data, two backbones, and training within this process."""
+    """Return a folder with office data and two backbones, of a small network."""
 
     def resnet(classes, head=None, logits=0):
         return ResNet(classes, (1, 1, 1, 1), head=head, logits=logits)
@@ -51,27 +48,28 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def started(monkeypatch):
-    """Gives the list of what was trained, in this process."""
+    """Train in this process; return the list of what was trained."""
     names = []
 
-    def start(words, data, out):
-        names.append(out.name)
-        monkeypatch.setattr(sys, "argv", ["", *words, "--data", str(data), "--out", str(out)])
-        assert run.main("", RECIPES, command.prepare, Classification) == 0
+    def start(words, data, folder):
+        names.append(folder.name)
+        recipe = recipe_named(words[0]).with_changes(words[1:])
+        run(PROBLEMS[recipe.problem], recipe, data, folder, lambda line: None)
 
-    monkeypatch.setattr(table, "start", start)
+    monkeypatch.setattr(compare, "start", start)
     return names
 
 
 def make(*words):
-    return table.main(["--data", "data", "--out", "out", *words])
+    return main(["compare", "--data", "data", "--out", "out", *words])
 
 
 def test_what_is_missing_is_trained_and_compared(place, started, capsys):
     backbones = ("--backbone-ssl", "ssl.pth", "--backbone-sl", "sl.pth")
     words = ("p2-d", "p2-e", *SMALL, *backbones, "--seeds", "0", "1")
     assert make(*words) == 0
-    said = capsys.readouterr().out
+    said, err = capsys.readouterr()
+    assert "training out/p2-d-s0 (1 of 4)\n" in err
     assert started == ["p2-d-s0", "p2-d-s1", "p2-e-s0", "p2-e-s1"]
     assert said == (place / "out" / "table.md").read_text() + "\n"
     assert (
@@ -147,7 +145,7 @@ def test_runs_on_other_data_are_refused_and_left_as_they_are(place, started, cap
     table_of = place / "more" / "office" / "train.csv"
     table_of.write_text(table_of.read_text().replace("0.png,0", "0.png,1"))
     capsys.readouterr()
-    assert table.main(["p2-a", *SMALL, "--data", "more", "--out", "out"]) == 2
+    assert main(["compare", "p2-a", *SMALL, "--data", "more", "--out", "out"]) == 2
     assert "p2-a-s0 holds a run on other data" in capsys.readouterr().err
 
     shutil.copy(place / "data" / "office" / "train.csv", table_of)  # val alone is another
@@ -158,9 +156,56 @@ def test_runs_on_other_data_are_refused_and_left_as_they_are(place, started, cap
     whole = json.loads(result.read_text())
     whole["scores"]["val"] = 0.9  # of two classes half of the answers are right in either case
     result.write_text(json.dumps(whole))
-    assert table.main(["p2-a", *SMALL, "--data", "more", "--out", "out"]) == 2
+    assert main(["compare", "p2-a", *SMALL, "--data", "more", "--out", "out"]) == 2
     assert "another validation set, or other weights" in capsys.readouterr().err
     assert answers.read_bytes() == before and started == ["p2-a-s0"]
+
+
+def test_what_changes_no_result_is_no_other_run(place, started, capsys):
+    assert make("p2-a", *SMALL) == 0
+    assert make("p2-a", *SMALL, "save_every=5", "keep_epochs=[1]") == 0
+    assert started == ["p2-a-s0"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("result", "cannot read out/p2-a-s1/result.json: "),
+        ("empty", "out/p2-a-s1 names no recipe"),
+        ("field", "the recipe in out/p2-a-s1 cannot be read: "),
+        ("data", "cannot read out/p2-a-s1/data.json: "),
+        ("recipe", "out/p2-a-s1 holds a run of p2-a-report: choose another --out"),
+        ("lr", "out/p2-a-s1 holds a run with another lr than is asked for: choose another --out, "
+         "or say lr=0.5"),
+        ("optimizer", "out/p2-a-s1 holds a run with another classes, optimizer than is asked for: "
+         "choose another --out, or say classes=9 optimizer=Adam"),
+        ("seed", "out/p2-a-s1 holds a run with another seed than is asked for: choose another "
+         "--out\n"),
+    ],
+)  # fmt: skip
+def test_a_run_that_will_not_do_is_named_before_anything_is_trained(
+    place, started, capsys, change, says
+):
+    """One that has not ended as well as one that has."""
+    folder = place / "out" / "p2-a-s1"
+    folder.mkdir(parents=True)
+    recipe = recipe_named("p2-a-report" if change == "recipe" else "p2-a")
+    changes = {"lr": ["lr=0.5"], "optimizer": ["classes=9", "optimizer=Adam"]}.get(change, [])
+    recipe = recipe.with_changes([*SMALL, f"seed={0 if change == 'seed' else 1}", *changes])
+    fields = recipe.to_plain()
+    if change == "field":
+        fields["lrr"] = 1
+    if change in ("result", "empty"):
+        (folder / "result.json").write_text("{" if change == "result" else "{}")
+    else:
+        (folder / "recipe.json").write_text(json.dumps(fields))
+        (folder / "last.ckpt").write_bytes(b"")
+    if change == "data":
+        (folder / "data.json").write_text("[]")
+    assert make("p2-a", *SMALL, "--seeds", "0", "1") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {says}") and said.count("\n") == 1
+    assert not started
 
 
 @pytest.mark.parametrize(
@@ -179,25 +224,26 @@ def test_a_run_that_ends_early_ends_the_table(place, monkeypatch, capsys, status
 
     monkeypatch.setattr(subprocess, "run", fail)
     assert make("--seeds", "3", "4", "p2-a", "epochs=1") == ends
-    assert capsys.readouterr().err == says and not (place / "out").exists()
+    assert capsys.readouterr().err == f"training out/p2-a-s3 (1 of 2)\n{says}"
+    assert not (place / "out").exists()
     (words,) = commands
-    assert words[1:6] == ["-m", "training.classification", "p2-a", "epochs=1", "seed=3"]
-    assert words[6:] == ["--data", "data", "--out", "out/p2-a-s3"]
+    assert words[1:7] == ["-m", "training", "fit", "p2-a", "epochs=1", "seed=3"]
+    assert words[7:] == ["--data", "data", "--out", "out/p2-a-s3"]
 
 
 def test_wilsons_interval_is_the_textbooks():
-    found = intervals.of_accuracy(np.arange(100) < 80)
+    found = statistics.of_accuracy(np.arange(100) < 80)
     assert (found.value, found.low, found.high) == pytest.approx((0.8, 0.711, 0.867), abs=1e-3)
 
 
 def test_a_difference_counts_the_images_on_which_two_models_differ():
     one, other = np.zeros(100), np.zeros(100)
     one[:60], other[:50], other[60:80] = 1, 1, 1  # 10 lost, 20 won
-    found = intervals.of_difference(one, other)
+    found = statistics.of_difference(one, other)
     error = np.sqrt(0.3 - 0.1**2) / 10  # of a mean of -1, 0 and 1
     assert found.value == pytest.approx(0.1)
     assert found.high - found.low == pytest.approx(2 * 1.984 * error, rel=0.01)
     assert not found.is_clear
     other[80:] = 1
-    assert intervals.of_difference(one, other).is_clear
-    assert intervals.of_difference(one, one) == (0, 0, 0)
+    assert statistics.of_difference(one, other).is_clear
+    assert statistics.of_difference(one, one) == (0, 0, 0)

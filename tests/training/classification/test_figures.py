@@ -2,8 +2,8 @@
 
 import csv
 import json
-from dataclasses import replace
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from sklearn.metrics import silhouette_score
 from torch import nn
-from training.classification.recipes import RECIPES, Recipe
 
 from inference import UserError
 from inference.networks import build

@@ -7,14 +7,14 @@ from PIL import Image
 
 from inference.networks import NETWORKS, build
 from inference.networks.resnet import ResNet
-from training.classification import probe
+from training.__main__ import main
 
 CLASSES, EACH = 3, 8
 
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """Gives a folder with office data of plain colours, and a backbone that sees no colour."""
+    """Return a folder with office data of plain colours, and a backbone that sees no colour."""
 
     def resnet(classes, head=None, logits=0):
         return ResNet(classes, (1, 1, 1, 1), head=head, logits=logits)
@@ -39,7 +39,7 @@ def place(tmp_path, monkeypatch):
 
 
 def test_a_backbone_is_judged_and_compared_with_the_first(place, capsys):
-    assert probe.main(["blind.pth", "none", "--data", "data", "--size", "32"]) == 0
+    assert main(["probe", "blind.pth", "none", "--data", "data", "--size", "32"]) == 0
     lines = capsys.readouterr().out.splitlines()
     blind, seeing = ([c.strip() for c in line.split("|")[1:-1]] for line in lines[2:4])
     assert (blind[0], seeing[0]) == ("blind.pth", "none")
@@ -53,9 +53,13 @@ def test_a_backbone_is_judged_and_compared_with_the_first(place, capsys):
 
 
 def test_what_the_user_can_mend_is_one_line(place, capsys):
-    assert probe.main(["nowhere.pth", "--data", "data"]) == 2
-    assert probe.main(["none", "--data", "nowhere"]) == 2
+    assert main(["probe", "nowhere.pth", "--data", "data"]) == 2
+    assert main(["probe", "none", "--data", "nowhere"]) == 2
+    table = place / "data" / "office" / "train.csv"
+    table.write_text(table.read_text().replace("0.png,0", "0.png,-1"))
+    assert main(["probe", "none", "--data", "data"]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
+    assert len(said) == 3
     assert said[0].startswith("error: cannot read pretrained=nowhere.pth")
     assert said[1].startswith("error: cannot read nowhere/office/train.csv")
+    assert said[2] == "error: a label of train in data is -1: classes count from 0"

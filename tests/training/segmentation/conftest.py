@@ -1,17 +1,12 @@
 """Small networks, tiles and runs of P3."""
 
-import sys
-
 import numpy as np
 import pytest
 from torch import nn
-from training.segmentation.task import Segmentation
 
 from inference import landcover
 from inference.networks import NETWORKS
-from training.engine import run
-from training.segmentation import __main__ as command
-from training.segmentation.recipes import RECIPES
+from training.__main__ import main
 
 SIDE = 64
 
@@ -35,13 +30,13 @@ class Small(nn.Module):
 
 @pytest.fixture
 def small(monkeypatch):
-    """Puts small networks in the place of the large ones: a test can afford them."""
+    """Put small networks in the place of the large ones: a test can afford them."""
     monkeypatch.setitem(NETWORKS, "deeplabv3_resnet50", Small)
     monkeypatch.setitem(NETWORKS, "vgg16_fcn32", lambda classes, transposed=False: Small(classes))
 
 
 def tile(random, classes=landcover.COLOURS):
-    """Gives an image (SIDE, SIDE, 3) and its mask: patches of classes, each of a colour of its."""
+    """Return an image (SIDE, SIDE, 3) and its mask: patches of classes in their colours."""
     patches = random.integers(0, len(classes), (4, 4), dtype=np.uint8)
     mask = patches.repeat(SIDE // 4, 0).repeat(SIDE // 4, 1)
     noise = random.integers(0, 80, (SIDE, SIDE, 3))
@@ -49,7 +44,7 @@ def tile(random, classes=landcover.COLOURS):
 
 
 def write_tile(folder, name, image, mask):
-    """Writes `NAME_sat.png` and `NAME_mask.png`."""
+    """Write `NAME_sat.png` and `NAME_mask.png`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}_sat.png").write_bytes(landcover.encode_png(image))
     (folder / f"{name}_mask.png").write_bytes(landcover.encode_png(landcover.to_colours(mask)))
@@ -57,7 +52,7 @@ def write_tile(folder, name, image, mask):
 
 @pytest.fixture(scope="package")
 def data(tmp_path_factory):
-    """Gives eight tiles to train on and five to validate with, of every class; tests keep them."""
+    """Write eight tiles to train on and five to validate with, of every class; tests keep them."""
     root = tmp_path_factory.mktemp("p3") / "p3_data"
     random = np.random.default_rng(0)
     for part, count in (("train", 8), ("validation", 5)):
@@ -68,11 +63,10 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def train(tmp_path, monkeypatch):
-    """Gives a function that trains as the command does; it returns the exit status."""
+    """Return a function that trains as the command does; it returns the exit status."""
     monkeypatch.chdir(tmp_path)
 
     def train(*words):
-        monkeypatch.setattr(sys, "argv", ["training.segmentation", *map(str, words)])
-        return run.main("", RECIPES, command.prepare, Segmentation)
+        return main(["fit", *map(str, words)])
 
     return train

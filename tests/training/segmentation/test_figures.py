@@ -1,41 +1,39 @@
 """Figures of a small run of P3, as a user gets them."""
 
 import json
-import math
 import shutil
-import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training.classification.recipes import RECIPES as CLASSIFIERS
-from training.engine.evaluate import score
-from training.segmentation.__main__ import prepare
-from training.segmentation.task import Segmentation
 
 from inference import UserError, landcover
 from inference.networks import NETWORKS
 from tests.training.segmentation.conftest import Small, tile, write_tile
-from training.engine.run import main, record_of
-from training.plots import tiles as charts
-from training.segmentation import figures, finished
-from training.segmentation.recipes import RECIPES
+from training.__main__ import main
+from training.engine.run_folder import Run
+from training.problems import PROBLEMS
+from training.segmentation import figures
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, data):
-    """Gives the folder of a run of five epochs."""
+    """Train five epochs; return the run's folder."""
     out = tmp_path_factory.mktemp("runs") / "small-s0"
-    words = ["p3-b", "--data", data, "--out", out, "epochs=5", "batch_size=4", "crop=64", "lr=0.03"]
-    words += ["pretrained=none", "held_out=0.3", "precision=fp32", "layer_decay=1"]
+    words = ["p3-b", "--data", data, "--out", out, "epochs=5", "batch_size=4", "lr=0.03"]
+    words += ["tilecrop.side=64", "pretrained=none", "val_fraction=0.3", "precision=fp32"]
+    words += ["layer_decay=1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(NETWORKS, "deeplabv3_resnet50", Small)
         patch.chdir(out.parent)
-        patch.setattr(sys, "argv", ["training.segmentation", *map(str, words)])
-        assert main("", RECIPES, prepare, Segmentation) == 0
+        assert main(["fit", *map(str, words)]) == 0
     return out
+
+
+def draw(folder, data, names=(), out=None):
+    return figures.draw(Run.load(folder, PROBLEMS), data, out or folder / "figures", names)
 
 
 @pytest.fixture(autouse=True)
@@ -45,18 +43,18 @@ def _small(small):
 
 @pytest.fixture
 def copy(run, tmp_path):
-    """Gives a copy of the run, to spoil."""
+    """Copy the run, to spoil it."""
     return shutil.copytree(run, tmp_path / run.name, ignore=shutil.ignore_patterns("figures"))
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
-    """Leaves out the drawing of pictures, which takes seconds, where a test is of the numbers."""
-    monkeypatch.setattr("training.classification.figures.png", lambda figure: b"")
+    """Leave out the drawing of pictures, which takes seconds, where a test is of the numbers."""
+    monkeypatch.setattr("training.plots.style.png", lambda figure: b"")
 
 
 def test_every_figure_is_a_picture_as_wide_as_a_page(copy, data, capsys):
-    assert figures.main([str(copy)]) == 0
+    assert main(["figures", str(copy)]) == 0
     out, err = capsys.readouterr()
     names = ["confusion.png", "worst.png", "stages.png", "learning_curves.png", "figures.json"]
     assert out.split() == [str(copy / "figures" / name) for name in names]
@@ -67,7 +65,9 @@ def test_every_figure_is_a_picture_as_wide_as_a_page(copy, data, capsys):
             assert len(image.convert("RGB").getcolors(2**24)) > 50  # not a blank page
     said = json.loads((copy / "figures" / "figures.json").read_text())
     assert said["images"] == 5 and len(said["worst"]) == 5
-    graded = score(record_of(RECIPES["p3-b"]), data, "fp32", "cpu", copy / "best.pth")
+    problem = PROBLEMS["p3"]
+    record = problem.record(problem.recipes["p3-b"])
+    graded = problem.evaluate(record, data, copy / "best.pth", "fp32", "cpu")
     assert said["mIoU"] == pytest.approx(graded.score, abs=1e-6)
     assert said["mIoU"] == pytest.approx(np.mean(list(said["iou"].values())), abs=1e-5)
     scores = [tile["iou"] for tile in said["worst"]]
@@ -75,24 +75,24 @@ def test_every_figure_is_a_picture_as_wide_as_a_page(copy, data, capsys):
 
 
 def test_stages_are_the_first_the_middle_the_last_and_the_best_epoch(run, copy):
-    found = finished.read_run(copy)
+    found = Run.load(copy, PROBLEMS)
     files = {"epoch 1": "epoch-0001.pth", "epoch 3": "epoch-0003.pth", "epoch 5": "epoch-0005.pth"}
     for best in range(1, 6):
-        shown = dict(finished.shown(replace(found, best=best)))
+        shown = dict(figures.shown_epochs(replace(found, best_epoch=best)))
         wanted = {**files, f"epoch {best} (best)": "best.pth"}
         wanted.pop(f"epoch {best}", None)
         assert {title: file.name for title, file in shown.items()} == wanted
         assert list(shown) == sorted(shown)
 
 
-def test_stages_show_the_tiles_that_are_asked_for(copy, undrawn):
-    said = figures.draw(copy, names=["0003", "0001"])
+def test_stages_show_the_tiles_that_are_asked_for(copy, data, undrawn):
+    said = draw(copy, data, ["0003", "0001"])
     assert said["notes"] == []
     for stage in said["stages"]:
         assert list(stage["iou"]) == ["0003", "0001"]
-    paths = finished.tiles(finished.read_run(copy).data)
-    mask = finished.segment(RECIPES["p3-b"], copy / "epoch-0001.pth", paths)[3]
-    true = finished.truth(paths[3])
+    paths = figures.list_validation(data)
+    mask = figures.segment(Run.load(copy, PROBLEMS), copy / "epoch-0001.pth", paths)[3]
+    true = figures.read_truth(paths[3])
     weighted = 0.0
     for c in np.unique(true[true < landcover.UNKNOWN]):
         both, either = ((mask == c) & (true == c)).sum(), ((mask == c) | (true == c)).sum()
@@ -104,17 +104,24 @@ def test_stages_show_the_tiles_that_are_asked_for(copy, undrawn):
 def test_what_a_run_lacks_is_said_and_the_rest_drawn(copy, data, capsys, undrawn):
     for file in [*copy.glob("epoch-*.pth"), copy / "metrics.csv", copy / "result.json"]:
         file.unlink()
-    assert figures.main([str(copy), "--data", str(data), "--images", "0000"]) == 0
+    assert main(["figures", str(copy), "--data", str(data)]) == 0
     out, err = capsys.readouterr()
     assert "no learning curves" in err and "learning_curves" not in out
     said = json.loads((copy / "figures" / "figures.json").read_text())
     assert [stage["title"] for stage in said["stages"]] == ["epoch unknown (best)"]
 
 
-def test_a_run_that_has_not_ended_shows_its_best_epoch_so_far(copy, data):
-    before = finished.read_run(copy).best
+def test_a_run_that_has_not_ended_shows_its_best_epoch_so_far(copy, data, undrawn):
+    before = draw(copy, data)
     (copy / "result.json").unlink()
-    assert finished.read_run(copy, data).best == before
+    assert draw(copy, data)["best_epoch"] == before["best_epoch"]
+
+
+def test_without_its_data_a_run_shows_its_learning_curves_alone(copy, tmp_path):
+    (copy / "best.pth").unlink()
+    said = draw(copy, None)
+    assert said["figures"] == {"learning_curves": "learning_curves.png"} and "mIoU" not in said
+    assert len(said["notes"]) == 1 and "is not here" in said["notes"][0]
 
 
 def test_tiles_without_a_class_are_drawn_and_judged_by_none(copy, tmp_path, undrawn):
@@ -123,26 +130,29 @@ def test_tiles_without_a_class_are_drawn_and_judged_by_none(copy, tmp_path, undr
     image, mask = tile(np.random.default_rng(1), landcover.COLOURS[:2])
     write_tile(folder, "0000", image, mask)
     write_tile(folder, "0001", image, np.full_like(mask, landcover.UNKNOWN))
-    said = figures.draw(copy, data=tmp_path / "data")
+    said = draw(copy, tmp_path / "data")
     assert [worst["tile"] for worst in said["worst"]] == ["0000"]
     assert said["stages"][0]["iou"]["0001"] is None and said["mIoU"] is not None
 
 
 def spoil(run, change, data, tmp_path):
-    """Breaks a run or its data; gives the words of the command line."""
+    """Break a run or its data; return the words of the command line."""
     words = [str(run)]
-    if change in ("best.pth", "recipe.json", "result.json"):
+    if change == "best.pth":
         (run / change).unlink()
+    elif change == "nothing":
+        (run / "recipe.json").unlink()
+        (run / "result.json").unlink()
+    elif change == "moved":
+        for name in ("data.json", "result.json"):
+            there = (run / name).read_text().replace(str(data), str(tmp_path / "nowhere"))
+            (run / name).write_text(there)
     elif change == "garbage":
         (run / "best.pth").write_bytes(b"not a checkpoint")
     elif change == "network":
         torch.save({"fc.weight": torch.zeros(2, 2)}, run / "best.pth")
-    elif change == "p1":
-        (run / "recipe.json").write_text(json.dumps(asdict(CLASSIFIERS["p1-a"])))
     elif change == "data":
         words += ["--data", str(tmp_path / "nowhere")]
-    elif change == "tile":
-        words += ["--images", "0003", "0099"]
     else:
         there = shutil.copytree(data, tmp_path / "data") / "validation"
         words += ["--data", str(there.parent)]
@@ -158,21 +168,19 @@ def spoil(run, change, data, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("best.pth", "no best.pth in .*give a run's folder"),
-        ("recipe.json", "no recipe.json in .*give a run's folder"),
-        ("result.json", "add --data DIR"),
+        ("best.pth", "no best.pth in "),
+        ("nothing", "no recipe.json in .*give a run's folder"),
+        ("moved", "not where it was: say where with --data DIR"),
         ("garbage", "best.pth is not a checkpoint"),
         ("network", "do not fit network"),
-        ("p1", "p1-a, which segments nothing"),
-        ("data", "no folder .*nowhere: say where"),
-        ("tile", "no tile 0099 in .*validation; there are: 0000, 0001, 0002, 0003, ..."),
+        ("data", "say where with --data DIR"),
         ("mask", "no 0002_mask.png beside .*0002_sat.png"),
         ("image", "cannot read .*0002_sat.png: not an image"),
         ("size", "0002_mask.png is 10 x 12, its tile is not"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(copy, data, tmp_path, capsys, change, says):
-    assert figures.main(spoil(copy, change, data, tmp_path)) == 2
+    assert main(["figures", *spoil(copy, change, data, tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert out == "" and len(err.splitlines()) == 1 and err.startswith("error: ")
     with pytest.raises(UserError, match=says):
@@ -180,8 +188,9 @@ def test_what_cannot_be_drawn_is_one_line(copy, data, tmp_path, capsys, change, 
     assert not (copy / "figures").exists()
 
 
-def test_a_curve_joins_the_epochs_that_were_measured():
-    columns = {"loss": [2.0, 1.5, 1.0], "mIoU": [0.2, math.nan, 0.4]}
-    figure = charts.draw_curves("run", columns, best=3, val=None, split="val")
-    curves = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[1].lines}
-    assert curves["mIoU: 40.0%"] == [[1, 0.2], [3, 0.4]]
+def test_a_tile_that_is_not_there_is_named(copy, data):
+    with pytest.raises(
+        UserError, match=r"no tile 0099 in .*; there are: 0000, 0001, 0002, 0003, \.\.\."
+    ):
+        draw(copy, data, ["0003", "0099"])
+    assert not (copy / "figures").exists()
