@@ -25,12 +25,11 @@ import numpy as np
 
 from inference import UserError
 from training.classification import p2, predictions, statistics
-from training.classification.recipe import ClassificationRecipe
 from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
 from training.engine.pretrained import WORDS
 from training.engine.problem import Problem
-from training.engine.recipe import FREE
+from training.engine.recipe import FREE, Recipe
 from training.engine.run_folder import Run
 
 
@@ -49,7 +48,12 @@ SETTINGS = {
     "e": Setting("self-supervised", "classifier alone"),
 }
 FIVE = tuple(f"p2-{letter}" for letter in SETTINGS)
-PAIRS = ("ab", "ac", "bc", "de")  # which settings are compared, the second with the first
+PAIRS = (
+    ("a", "b"),
+    ("a", "c"),
+    ("b", "c"),
+    ("d", "e"),
+)  # which settings are compared, the second with the first
 OPTIONS = {"supervised": "--backbone-sl", "self-supervised": "--backbone-ssl"}
 MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
 NOTES = """
@@ -113,7 +117,7 @@ def _plan(
     changes: Sequence[str],
     backbones: Mapping[str, str | None],
     out: Path,
-) -> list[tuple[ClassificationRecipe, Path]]:
+) -> list[tuple[Recipe, Path]]:
     """Return the recipe of every run and its folder, setting by setting."""
     if not seeds:
         raise UserError("--seeds needs a number: --seeds 0 1 2")
@@ -135,7 +139,7 @@ def _letter(name: str) -> str:
     return name.removeprefix("p2-").removesuffix("-report")
 
 
-def _is_finished(problem: Problem, wanted: ClassificationRecipe, data: Path, folder: Path) -> bool:
+def _is_finished(problem: Problem, wanted: Recipe, data: Path, folder: Path) -> bool:
     """Return whether a run is finished; of one that is not, make sure that it can be trained.
 
     Raises:
@@ -159,7 +163,7 @@ def _is_finished(problem: Problem, wanted: ClassificationRecipe, data: Path, fol
     return False
 
 
-def _expect_same(wanted: ClassificationRecipe, run: Run) -> None:
+def _expect_same(wanted: Recipe, run: Run) -> None:
     """Raise UserError unless a run is of a recipe, but for what changes no result."""
     there = run.recipe
     if there.name != wanted.name:
@@ -177,7 +181,7 @@ def _expect_same(wanted: ClassificationRecipe, run: Run) -> None:
         )
 
 
-def _words_for(there: ClassificationRecipe, wanted: ClassificationRecipe) -> str:
+def _words_for(there: Recipe, wanted: Recipe) -> str:
     """Return the words that make one recipe the other, as a shell takes them; "" without any."""
     words = there.changes_from(wanted)
     try:
@@ -242,7 +246,7 @@ def read_right(run: Run, data: Path) -> np.ndarray:
 class Runs(NamedTuple):
     """A recipe's runs: each image's share of right answers (N,), and each seed's accuracy."""
 
-    recipe: ClassificationRecipe
+    recipe: Recipe
     right: np.ndarray
     accuracies: list[float]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,8 @@ from inference.images import read_ahead, read_pixels, reason
 from inference.networks import load_into
 from inference.runner import Runner
 from inference.zoo import checkpoint
-from training.classification.recipe import ClassificationRecipe
 from training.engine.knn import NEIGHBOURS
+from training.engine.recipe import Recipe
 
 SEED = 0  # of PCA and t-SNE: the same features give the same picture
 
@@ -36,11 +37,13 @@ def read(paths: Sequence[Path], size: int) -> np.ndarray:
     Raises:
         UserError: an image cannot be read (the first is named).
     """
-    images = list(read_ahead(paths, partial(read_pixels, size=size), ahead=256, chunk=16))
-    for path, image in zip(paths, images, strict=True):
+    pixels = []
+    ahead = read_ahead(paths, partial(read_pixels, size=size), ahead=256, chunk=16)
+    for path, image in zip(paths, ahead, strict=True):
         if isinstance(image, Exception):
             raise UserError(f"cannot read {path}: {reason(image)}; mend or remove it")
-    return np.stack(images)
+        pixels.append(image)
+    return np.stack(pixels)
 
 
 class Classifier:
@@ -50,7 +53,7 @@ class Classifier:
         UserError: the file cannot be read, or is not the recipe's network.
     """
 
-    def __init__(self, recipe: ClassificationRecipe, weights: Path):
+    def __init__(self, recipe: Recipe, weights: Path):
         try:
             with weights.open("rb") as stream:
                 state = checkpoint.state_dict(stream, weights)
@@ -90,7 +93,9 @@ class Classifier:
 class _Features(nn.Module):
     """A classifier that stops before its last linear layer."""
 
-    def __init__(self, network: nn.Module):
+    network: Any  # has `features`, as every classifier of inference.networks
+
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 

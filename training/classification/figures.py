@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -103,8 +103,9 @@ def read_validation(read: Read, run: Run, data: Path) -> Validation:
         )
     if len(labels) < 4:
         raise UserError(f"only {len(labels)} images in val of {data}: too few for figures")
-    names = class_names(paths, labels, run.recipe.classes)
-    return Validation(paths, features.read(paths, run.recipe.size), labels, names)
+    names, size = class_names(paths, labels, run.recipe.classes), run.recipe.input_size
+    assert size is not None  # every classifier's is fixed
+    return Validation(paths, features.read(paths, size), labels, names)
 
 
 def class_names(paths: Sequence[Path], labels: np.ndarray, classes: int) -> list[str]:
@@ -114,7 +115,7 @@ def class_names(paths: Sequence[Path], labels: np.ndarray, classes: int) -> list
     """
     words: dict[int, set[str]] = {}
     for path, label in zip(paths, labels.tolist(), strict=True):
-        words.setdefault(label, set()).add(re.match(r"[A-Za-z]*", path.stem)[0])
+        words.setdefault(label, set()).add(re.split(r"[^A-Za-z]", path.stem)[0])
     every = set().union(*words.values())
     if "" in every or not len(every) == len(words) == sum(map(len, words.values())):
         words = {}
@@ -138,8 +139,8 @@ def _draw_features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
         title += "" if apart is None else f", silhouette {apart:.3f}".replace("-", "\N{MINUS SIGN}")
         if weights == run.best:
             flat, variance = features.pca(points)
-            axes = [f"PC {i}: {share:.1%} of the variance" for i, share in enumerate(variance, 1)]
-            pca = scatter.Panel(title, flat, tuple(axes))
+            x, y = (f"PC {i}: {share:.1%} of the variance" for i, share in enumerate(variance, 1))
+            pca = scatter.Panel(title, flat, (x, y))
         panels.append(scatter.Panel(title, features.tsne(points)))
         apart = None if apart is None else round(apart, 6)
         found = {"knn_accuracy": round(knn, 6), "silhouette": apart}
@@ -188,7 +189,7 @@ def _draw_predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dic
     worst = mistakes.most_confident(val.labels, probabilities)
     numbers = {
         "accuracy": round(float((predicted == val.labels).mean()), 6),
-        "confused": [{**pair._asdict(), "share": round(pair.share, 6)} for pair in pairs],
+        "confused": [{**asdict(pair), "share": round(pair.share, 6)} for pair in pairs],
         "mistakes": [
             {
                 "file": val.paths[mistake.index].name,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,8 +57,8 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
     lines = [f"| backbone | {k}-NN | 95 % | linear | 95 % |", "|---|---|---|---|---|"]
     first, differences = None, []
     for file, network in zip(files, backbones, strict=True):
-        points = [pooled(network, images) for images in pixels]
-        right = [answer(*points, known) == truth for answer in (nearest, linear)]
+        bank, queries = (pooled(network, images) for images in pixels)
+        right = [predict(bank, queries, known) == truth for predict in (nearest, linear)]
         lines.append(_row(file, right))
         if first is None:
             first = right
@@ -77,7 +78,9 @@ def backbone(file: str) -> nn.Module:
 
 
 class _Pooled(nn.Module):
-    def __init__(self, network: nn.Module):
+    network: Any  # a ResNet
+
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 

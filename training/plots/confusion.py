@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure
 from training.plots.style import figure
 
 
-class Pair(NamedTuple):
+@dataclass(frozen=True)
+class Pair:
     """Two classes, how many of the first were taken for the second, and their share of it."""
 
     true: int
@@ -88,7 +90,7 @@ def _write_cells(axes: Axes, shares: np.ndarray) -> None:
     for (row, column), share in np.ndenumerate(shares):
         if share > 0:
             shade = "white" if share > 0.4 else "black"
-            text = {"ha": "center", "va": "center", "fontsize": 9, "color": shade}
+            text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "color": shade}
             axes.text(column, row, f"{100 * share:.0f}", **text)
 
 
@@ -96,7 +98,12 @@ def _list_pairs(axes: Axes, names: Sequence[str], pairs: Sequence[Pair]) -> None
     axes.axis("off")
     shares = ["share (n)", *(f"{pair.share:.0%} ({pair.count:,})" for pair in pairs)]
     taken = ["true → predicted", *(f"{names[p.true]} → {names[p.predicted]}" for p in pairs)]
-    look = {"transform": axes.transAxes, "fontsize": 9, "va": "top", "linespacing": 1.7}
+    look: dict[str, Any] = {
+        "transform": axes.transAxes,
+        "fontsize": 9,
+        "va": "top",
+        "linespacing": 1.7,
+    }
     axes.text(0.36, 0.96, "\n".join(shares), ha="right", **look)
     axes.text(0.45, 0.96, "\n".join(taken), **look)
     axes.text(0.45, 1, "most confused", **{**look, "fontsize": 12})

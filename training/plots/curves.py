@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def draw_classes(
     left, right = drawn.subplots(1, 2, width_ratios=(1, 1.6))
     _line(left, epochs, loss, color=BLUE)
     left.set_title("training loss", fontsize=12)
-    looks = [{"color": colour} for colour in COLOURS[: len(classes)]]
+    looks: list[dict[str, Any]] = [{"color": colour} for colour in COLOURS[: len(classes)]]
     looks.append({"color": "black", "linewidth": 2.5})
     for curve, look in zip([*classes, mean], looks, strict=True):
         label = f"{curve.label}: {value_at(best, epochs, curve):.1%}"
@@ -132,7 +132,7 @@ def draw_watched(title: str, epochs: Sequence[float], watched: Sequence[Watched]
         if shown.top is not None:
             axes.set_ylim(0, shown.top)
         if shown.floor:
-            look = {"color": RED, "transform": axes.transAxes, "fontsize": 9}
+            look: dict[str, Any] = {"color": RED, "transform": axes.transAxes, "fontsize": 9}
             axes.text(0.02, 0.03, f"0: {shown.floor}", **look)
         if shown.percent:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from training.plots.style import figure
 
 
-class Mistake(NamedTuple):
+@dataclass(frozen=True)
+class Mistake:
     """An image by its index, its class, the one it was taken for, and how surely, in [0, 1]."""
 
     index: int

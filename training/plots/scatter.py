@@ -7,7 +7,7 @@ its number at the median of its images, or as near to it as other numbers let it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from training.plots.style import COLOURS, DPI, MARKERS, WIDTH, figure
 
 _MARGIN = 0.04  # share of the plot that is left free on each side
-_LEGEND = {
+_LEGEND: dict[str, Any] = {
     "fontsize": 9,
     "frameon": False,
     "handletextpad": 0.1,
@@ -52,7 +52,7 @@ def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequenc
     shown = np.unique(labels)
     if len(panels) == 1:
         drawn = figure(8.0, title)
-        legend = {"loc": "outside right center", "ncols": -(-len(shown) // 26)}
+        legend: dict[str, Any] = {"loc": "outside right center", "ncols": -(-len(shown) // 26)}
         handles = _handles(shown, names)
         size, font = 26, 11
     else:
@@ -82,7 +82,12 @@ def _handles(shown: np.ndarray, names: Sequence[str]) -> list[Line2D]:
     handles = []
     for label in shown:
         colour, marker = class_style(label)
-        marks = {"color": colour, "marker": marker, "markersize": 7, "linestyle": "none"}
+        marks: dict[str, Any] = {
+            "color": colour,
+            "marker": marker,
+            "markersize": 7,
+            "linestyle": "none",
+        }
         handles.append(Line2D([], [], label=names[label], **marks))
     return handles
 
@@ -95,7 +100,7 @@ def _scatter(axes: Axes, panel: Panel, labels: np.ndarray, size: float) -> None:
         axes.scatter(x, y, s=size, c=colour, marker=marker, alpha=0.8, linewidths=0)
     low, high = panel.points.min(0), panel.points.max(0)
     margin = _MARGIN * (high - low) + 1e-9
-    left, bottom, right, top = *(low - margin), *(high + margin)
+    (left, bottom), (right, top) = low - margin, high + margin
     axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
     axes.set(xlabel=panel.axes[0], ylabel=panel.axes[1])
 
@@ -109,14 +114,14 @@ def _number(axes: Axes, panel: Panel, labels: np.ndarray, font: float) -> None:
     boxes = em * np.array([(0.7 * len(text) + 0.5, 1.05) for text in texts])
     corner = axes.bbox.min
     pixels = axes.transData.transform(medians) - corner
-    placed = apart(pixels, boxes, axes.bbox.size)
+    placed = apart(pixels, boxes, np.asarray(axes.bbox.size))
     places = axes.transData.inverted().transform(placed + corner)
     outline = [withStroke(linewidth=2.5, foreground="white")]
-    look = {"fontsize": font, "fontweight": "bold", "path_effects": outline}
+    look: dict[str, Any] = {"fontsize": font, "fontweight": "bold", "path_effects": outline}
     for text, place, median, way in zip(texts, places, medians, placed - pixels, strict=True):
         if np.abs(way).max() > em:
             axes.plot(*np.stack([place, median], axis=1), color="black", linewidth=0.6)
-        axes.text(*place, text, ha="center", va="center", **look)
+        axes.text(place[0], place[1], text, ha="center", va="center", **look)
 
 
 def apart(centres: np.ndarray, boxes: np.ndarray, room: np.ndarray) -> np.ndarray:

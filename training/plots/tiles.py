@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -71,7 +71,7 @@ def draw_pairs(
     return drawn
 
 
-def _row(row: Sequence[Axes], tile: Tile) -> None:
+def _row(row: Sequence[Axes] | np.ndarray, tile: Tile) -> None:
     pictures = [tile.image, tile.truth, *(predicted.mask for predicted in tile.predicted)]
     for axes, picture in zip(row, pictures, strict=True):
         axes.imshow(picture, interpolation="nearest")
@@ -85,5 +85,5 @@ def _legend(drawn: Figure, colours: Mapping[str, tuple[float, float, float]]) ->
         Patch(facecolor=colour, edgecolor="black", linewidth=0.6, label=name)
         for name, colour in colours.items()
     ]
-    look = {"ncols": len(patches), "fontsize": 10, "frameon": False}
+    look: dict[str, Any] = {"ncols": len(patches), "fontsize": 10, "frameon": False}
     drawn.legend(handles=patches, loc="outside lower center", **look)

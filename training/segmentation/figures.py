@@ -176,7 +176,7 @@ def _draw_predictions(run: Run, paths: list[Path]) -> tuple[dict[str, Figure], d
     """Draw the confusion matrix and the worst tiles; return the figures and their numbers."""
     masks = segment(run, run.best, paths)
     counts = [_count(path, mask) for path, mask in zip(paths, masks, strict=True)]
-    total = sum(counts)
+    total = np.sum(counts, axis=0)
     scores = [iou.weighted(count.tolist()) for count in counts]
     present = [i for i, score in enumerate(scores) if not math.isnan(score)]
     worst = sorted(present, key=lambda i: scores[i])[:WORST]

@@ -11,8 +11,11 @@ PREDICTED = np.array([0] * 7 + [1] * 3 + [1, 1, 2, 2] + [2, 2])
 def test_the_most_confused_pairs_go_by_the_share_of_the_class():
     matrix = confusion.confusion_matrix(LABELS, PREDICTED, 4)
     assert matrix.tolist() == [[7, 3, 0, 0], [0, 2, 2, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
-    assert confusion.most_confused(matrix) == [(1, 2, 2, 0.5), (0, 1, 3, 0.3)]
-    assert confusion.most_confused(matrix, 1) == [(1, 2, 2, 0.5)]
+    assert confusion.most_confused(matrix) == [
+        confusion.Pair(1, 2, 2, 0.5),
+        confusion.Pair(0, 1, 3, 0.3),
+    ]
+    assert confusion.most_confused(matrix, 1) == [confusion.Pair(1, 2, 2, 0.5)]
 
 
 def test_a_small_matrix_says_its_shares_and_what_was_counted():

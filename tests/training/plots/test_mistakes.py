@@ -8,8 +8,9 @@ from training.plots import mistakes
 def test_the_surest_wrong_predictions_come_first():
     labels = np.array([0, 1, 0, 1])
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.45, 0.55]])
-    assert mistakes.most_confident(labels, probabilities) == [(1, 1, 0, 0.8), (2, 0, 1, 0.7)]
-    assert mistakes.most_confident(labels, probabilities, 1) == [(1, 1, 0, 0.8)]
+    surest, other = mistakes.Mistake(1, 1, 0, 0.8), mistakes.Mistake(2, 0, 1, 0.7)
+    assert mistakes.most_confident(labels, probabilities) == [surest, other]
+    assert mistakes.most_confident(labels, probabilities, 1) == [surest]
 
 
 def test_each_mistake_says_what_it_was_taken_for():
