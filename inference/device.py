@@ -24,6 +24,7 @@ BATCH_SIZES = {
     "cpu": {"p1": 100, "p2": 32, "p3": 1},
     "cuda": {"p1": 512, "p2": 128, "p3": 8},
 }
+OTHER_BATCH_SIZE = 32  # of anything else, on any device
 
 
 def tune_allocator() -> None:
@@ -71,7 +72,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 def batch_size(device: torch.device, task: str) -> int:
     """Gives how many images of a task are best predicted at a time."""
-    return BATCH_SIZES["cuda" if device.type == "cuda" else "cpu"][task]
+    return BATCH_SIZES["cuda" if device.type == "cuda" else "cpu"].get(task, OTHER_BATCH_SIZE)
 
 
 def fast_precisions(device: torch.device) -> list[str]:

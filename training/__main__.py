@@ -92,10 +92,12 @@ def figures(options: Options) -> None:
     if run.problem.figures is None:
         raise UserError(f"{run.folder} holds a run of {run.recipe.name}, of which nothing is drawn")
     data = options.data or run.find_data(DATA, fingerprint)
-    if data is None or not data.is_dir():
-        raise UserError(f"the data of {run.folder} is not where it was: say where with --data DIR")
+    if options.data and not options.data.is_dir():
+        raise UserError(f"no folder {options.data}: say where the run's data is with --data DIR")
     out = options.out or run.folder / "figures"
-    found = run.problem.figures(run, data, out)
+    if options.images and run.problem.evaluate is None:
+        raise UserError(f"--images: of {run.recipe.name} no image is shown")
+    found = run.problem.figures(run, data, out, options.images)
     for note in found["notes"]:
         log(f"note: {note}")
     for name in [*found["figures"].values(), "figures.json"]:
@@ -269,6 +271,9 @@ ARGUMENTS = {
         _argument("folder", metavar="RUN", type=Path, help="a run's folder"),
         _argument("--data", type=Path, help="with a validation set (the run's own data)"),
         _argument("--out", type=Path, help="folder for the figures (RUN/figures)"),
+        _argument(
+            "--images", nargs="+", default=[], metavar="NAME", help="P3: tiles to show (0013 ...)"
+        ),
     ),
     "probe": (
         _argument("files", nargs="+", metavar="FILE", help="as pretrained= takes it; or none"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from inference import UserError
 from training.byol import data as byol_data
@@ -17,19 +18,19 @@ from training.segmentation.module import Segmentation
 from training.segmentation.recipes import RECIPES as SEGMENTATION
 
 
-def _classifier_figures(*arguments):
+def _classifier_figures(*arguments: Any) -> dict:
     from training.classification import figures  # matplotlib and scikit-learn: seconds
 
     return figures.draw(*arguments)
 
 
-def _segmenter_figures(*arguments):
+def _segmenter_figures(*arguments: Any) -> dict:
     from training.segmentation import figures
 
     return figures.draw(*arguments)
 
 
-def _byol_figures(*arguments):
+def _byol_figures(*arguments: Any) -> dict:
     from training.byol import figures
 
     return figures.draw(*arguments)

@@ -10,6 +10,7 @@ The k-NN accuracy is leave-one-out on the training images that have labels, k = 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from inference import UserError
@@ -18,7 +19,7 @@ from training.engine.run_folder import Run
 from training.plots import curves, style
 
 
-def draw(run: Run, data: Path | None, out: Path) -> dict:
+def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> dict:
     """Draw how the training went, into `out`.
 
     Args:

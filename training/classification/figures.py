@@ -31,12 +31,13 @@ from training.engine.run_folder import Run
 from training.plots import confusion, curves, mistakes, scatter, style
 
 
-def draw(read: Read, run: Run, data: Path | None, out: Path) -> dict:
+def draw(read: Read, run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> dict:
     """Draw every figure that the run's files allow, into `out`.
 
     Args:
         read: lists the images of the validation set.
         data: the problem's folder of hw1_data; None draws the learning curve alone.
+        names: of images to show; here the figures choose them.
 
     Returns:
         What figures.json holds: names of files in `out` under `figures`, what is missing under

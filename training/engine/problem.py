@@ -56,8 +56,8 @@ class Problem:
         files: (recipe, data) -> what the data's fingerprint is made of.
         evaluate: (record, data, weights, precision, device) -> `Evaluation` on the validation set;
             None where no script answers with what it trains.
-        figures: (run, data, out) -> what figures.json holds; without data the learning curve
-            alone is drawn. None: nothing is.
+        figures: (run, data, out, names of images to show) -> what figures.json holds; without
+            data the learning curve alone is drawn. None: nothing is.
         baselines: the course's on val, (simple, strong).
         claims: what recipes were measured to reach, by their names.
     """
@@ -70,7 +70,7 @@ class Problem:
     batches: Callable[[Any, Path], tuple[Batches, Batches | None]]
     files: Callable[[Any, Path], list[Files]]
     evaluate: Callable[[Record, Path, Path, str, str], Evaluation] | None = None
-    figures: Callable[[Run, Path | None, Path], dict] | None = None
+    figures: Callable[[Run, Path | None, Path, Sequence[str]], dict] | None = None
     baselines: tuple[float, float] | None = None
     claims: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
 

@@ -19,7 +19,9 @@ from training.engine.values import (
     from_plain,
     override,
     paths,
+    shortest,
     to_plain,
+    typed,
 )
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -118,14 +120,26 @@ class Recipe:
         return from_plain(cls, fields)
 
     def changes_from(self, other: Recipe) -> list[str]:
-        """Return the fields in which this recipe differs, as the command line takes them."""
-        mine, theirs = _leaves(self), _leaves(other)
-        skipped = ("name", "problem", "seed")
-        return [
-            f"{_shortest(key, mine)}={_typed(value)}"
-            for key, value in mine.items()
-            if key not in skipped and (key not in theirs or theirs[key] != value)
-        ]
+        """Return what makes this recipe of `other`, as the command line takes it, but for the seed.
+
+        A value of another kind is written whole; of one of the same kind, the fields that differ.
+        """
+        whole, single = [], []
+        every = list(paths(self))
+        for slot in dataclasses.fields(self):
+            mine, theirs = getattr(self, slot.name), getattr(other, slot.name, None)
+            if slot.name in ("name", "problem", "seed") or mine == theirs:
+                continue
+            if "kinds" not in slot.metadata or _kinds(mine) != _kinds(theirs):
+                empty = isinstance(mine, tuple) and not mine and "kinds" in slot.metadata
+                whole.append(f"{slot.name}={'none' if empty else typed(mine)}")
+                continue
+            for path in every:
+                if path[0] == slot.name and len(path) > 1:
+                    one, before = (_at(recipe, path) for recipe in (self, other))
+                    if one != before:
+                        single.append(f"{shortest(path, every)}={typed(one)}")
+        return [*whole, *single]
 
     def describe(self) -> dict[str, str | list[str]]:
         """Return the recipe in words: what is said, by what it is said of."""
@@ -195,33 +209,16 @@ def _arguments(arguments: Mapping[str, Any]) -> str:
     return f" ({given})" if given else ""
 
 
-def _leaves(recipe: Recipe) -> dict[str, Any]:
-    """Return every field by its path; of what is composed, its kind and its fields."""
-    found: dict[str, Any] = {}
-    for path in paths(recipe):
-        value: Any = recipe
-        for name in path:
-            if isinstance(value, tuple):
-                value = next(v for v in value if type(v).__name__.lower() == name)
-            else:
-                value = getattr(value, name)
-        if dataclasses.is_dataclass(value):
-            value = type(value).__name__
-        elif isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
-            value = ",".join(type(item).__name__ for item in value)
-        found[".".join(path)] = value
-    return found
+def _kinds(value: Any) -> list[str]:
+    return [type(item).__name__ for item in (value if isinstance(value, tuple) else (value,))]
 
 
-def _shortest(key: str, every: Mapping[str, Any]) -> str:
-    """Return as much of a path's end as tells it from all others."""
-    parts = key.split(".")
-    for start in range(len(parts) - 1, -1, -1):
-        end = ".".join(parts[start:])
-        if sum(k == end or k.endswith(f".{end}") for k in every) == 1:
-            return end
-    return key
-
-
-def _typed(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+def _at(recipe: Recipe, path: Sequence[str]) -> Any:
+    """Return what a path leads to."""
+    value: Any = recipe
+    for name in path:
+        if isinstance(value, tuple):
+            value = next(item for item in value if type(item).__name__.lower() == name)
+        else:
+            value = getattr(value, name)
+    return value

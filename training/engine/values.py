@@ -11,12 +11,14 @@ import ast
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from inference import UserError
 
 Kinds = Mapping[str, type]
 T = TypeVar("T")
+Path = tuple[str, ...]  # names from a recipe to a field
 
 
 def choice(kinds: Kinds, default: Any) -> Any:
@@ -155,19 +157,27 @@ def override(value: T, pairs: Sequence[str], fixed: Sequence[str] = ()) -> T:
         UserError: not a `key=value`, no such field (the right ones are listed), or a value of
             another type.
     """
+    changed: dict[str, Any] = {}  # together at the end: some make sense only beside others
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
             raise UserError(f"'{pair}' is not key=value")
-        value = _replace(value, _find(value, key, fixed), key, text)
-    return value
+        name, *rest = _find(value, changed, key, fixed)
+        field = next(f for f in dataclasses.fields(value) if f.name == name)  # type: ignore[arg-type]
+        held = changed.get(name, getattr(value, name))
+        changed[name] = _replace(field, held, rest, key, text)
+    return dataclasses.replace(value, **changed)  # type: ignore[type-var]
 
 
-def paths(value: object) -> Iterator[tuple[str, ...]]:
-    """Yield the path of every field, those of composed values after the field that holds them."""
+def paths(value: object, changed: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Path]:
+    """Yield the path of every field, those of composed values after the field that holds them.
+
+    Args:
+        changed: fields that hold something else than the value's own.
+    """
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
         yield (field.name,)
-        held = getattr(value, field.name)
+        held = changed.get(field.name, getattr(value, field.name))
         if "kinds" not in field.metadata:
             continue
         if isinstance(held, tuple):
@@ -178,8 +188,8 @@ def paths(value: object) -> Iterator[tuple[str, ...]]:
             yield from ((field.name, *rest) for rest in paths(held))
 
 
-def _find(value: object, key: str, fixed: Sequence[str]) -> tuple[str, ...]:
-    every = [path for path in paths(value) if path[0] not in fixed]
+def _find(value: object, changed: Mapping[str, Any], key: str, fixed: Sequence[str]) -> Path:
+    every = [path for path in paths(value, changed) if path[0] not in fixed]
     wanted = tuple(key.lower().split("."))
     found = [p for p in every if p == wanted] or [p for p in every if p[-len(wanted) :] == wanted]
     if len(found) == 1:
@@ -188,29 +198,54 @@ def _find(value: object, key: str, fixed: Sequence[str]) -> tuple[str, ...]:
     if found:
         listed = ", ".join(".".join(path) for path in found)
         raise UserError(f"'{key}' is several fields of {name}; say which: {listed}")
-    ends = [path[-1] for path in every]
-    spelt = [
-        path[-1] if ends.count(path[-1]) == 1 or len(path) == 1 else ".".join(path[-2:])
-        for path in every
-    ]
-    raise UserError(f"no field '{key}' in {name}; fields: {', '.join(dict.fromkeys(spelt))}")
+    listed = ", ".join(dict.fromkeys(shortest(path, every) for path in every))
+    raise UserError(f"no field '{key}' in {name}; fields: {listed}")
 
 
-def _replace(value: Any, path: tuple[str, ...], key: str, text: str) -> Any:
-    name, *rest = path
-    held = getattr(value, name)
+def shortest(path: Path, every: Sequence[Path]) -> str:
+    """Return as much of a path's end as tells it from all others."""
+    for start in range(len(path) - 1, 0, -1):
+        end = path[start:]
+        if sum(other[-len(end) :] == end for other in every) == 1:
+            return ".".join(end)
+    return ".".join(path)
+
+
+def _replace(field: dataclasses.Field, held: Any, rest: Sequence[str], key: str, text: str) -> Any:
+    """Return what a field holds after a change of it, or of what `rest` leads to within it."""
     if not rest:
-        field = next(f for f in dataclasses.fields(value) if f.name == name)
-        new = _parse_field(field, key, text, held)
-    elif isinstance(held, tuple):
+        return _parse_field(field, key, text, held)
+    if isinstance(held, tuple):
         inner, *leaf = rest
-        new = tuple(
-            _replace(item, tuple(leaf), key, text) if type(item).__name__.lower() == inner else item
+        return tuple(
+            _replace(field, item, leaf, key, text) if type(item).__name__.lower() == inner else item
             for item in held
         )
-    else:
-        new = _replace(held, tuple(rest), key, text)
-    return dataclasses.replace(value, **{name: new})
+    name, *deeper = rest
+    within = next(f for f in dataclasses.fields(held) if f.name == name)
+    return dataclasses.replace(
+        held, **{name: _replace(within, getattr(held, name), deeper, key, text)}
+    )
+
+
+def typed(value: Any) -> str:
+    """Return a value as the command line takes it: `AdamW(lr=0.001)`, `[1,5]`, `fp32`."""
+    if isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
+        return ",".join(map(typed, value))
+    if dataclasses.is_dataclass(value):
+        given = ",".join(
+            f"{f.name}={_literal(getattr(value, f.name))}"
+            for f in dataclasses.fields(value)
+            if getattr(value, f.name) != f.default
+        )
+        return f"{type(value).__name__}({given})"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _literal(value: Any) -> str:
+    return repr(list(value) if isinstance(value, tuple) else value).replace(" ", "")
 
 
 def _parse_field(field: dataclasses.Field, key: str, text: str, held: Any) -> Any:

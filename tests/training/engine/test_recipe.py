@@ -180,6 +180,15 @@ def test_every_field_that_a_run_changed_is_said_as_the_command_line_takes_it():
     assert shipped.with_changes(said) == dataclasses.replace(changed, seed=0)
 
 
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_what_differs_makes_one_recipe_of_the_other(problem):
+    recipes = PROBLEMS[problem].recipes.values()
+    for one in recipes:
+        for other in recipes:
+            made = other.with_changes(one.changes_from(other))
+            assert made == dataclasses.replace(one, name=other.name), (one.name, other.name)
+
+
 def test_runs_that_differ_in_what_changes_nothing_are_of_one_kind():
     recipe = RECIPES["p1-a"]
     same = recipe.with_changes(["seed=4", "save_every=7", "compile=true", "keep_epochs=[3]"])
