@@ -94,6 +94,8 @@ def figures(options: Options) -> None:
     data = options.data or run.find_data(DATA, fingerprint)
     if options.data and not options.data.is_dir():
         raise UserError(f"no folder {options.data}: say where the run's data is with --data DIR")
+    if data is None and run.problem.evaluate is not None:
+        raise UserError(f"the data of {run.folder} is not where it was: say where with --data DIR")
     out = options.out or run.folder / "figures"
     if options.images and run.problem.evaluate is None:
         raise UserError(f"--images: of {run.recipe.name} no image is shown")
