@@ -6,8 +6,6 @@ wherever the old ones could give the labels away.
 
 from __future__ import annotations
 
-import csv
-import io
 import random
 import re
 import shutil
@@ -19,7 +17,7 @@ from inference import UserError
 from inference.grade_checks import Loss, check_masks, read_labels
 from inference.images import list_images, size_of
 from inference.landcover import mask_name
-from inference.tables import write_table
+from inference.tables import locate, read_columns, write_table
 
 EVALUATOR = Path(__file__).resolve().parent.parent / "mean_iou_evaluate.py"
 
@@ -69,7 +67,7 @@ class P2:
         table = root / "office" / "val.csv"
         rows = _shuffled(_rows(table, self.header))
         self.truth = [_label(label, self.classes, table) for _, _, label in rows]
-        images = [root / "office" / "val" / name for _, name, _ in rows]
+        images = [locate(root / "office" / "val", name) for _, name, _ in rows]
         for image in images:
             if not image.is_file():
                 raise UserError(f"no image {image}, which {table} names: complete the folder")
@@ -183,16 +181,11 @@ def _accuracy(labels: list[int], truth: list[int]) -> float:
 
 
 def _rows(table: Path, header: tuple) -> list[tuple]:
-    """Reads the columns of `header` from a csv with labels."""
-    try:
-        text = table.read_bytes().decode("utf-8-sig")
-        rows = [tuple(row[name] for name in header) for row in csv.DictReader(io.StringIO(text))]
-    except OSError as error:
-        raise UserError(f"cannot read {table}: {error.strerror}; P2 needs it") from error
-    except KeyError as error:
-        raise UserError(f"no column {error} in {table}: it needs id,filename,label") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} is no csv in UTF-8: {error}; save it as plain text") from error
-    if not rows or any(None in row for row in rows):
-        raise UserError(f"a row of {table} is incomplete, or there is none: mend it")
-    return rows
+    """Read the columns of `header` from a csv with labels."""
+    rows = read_columns(table, header)
+    for number, values in rows:
+        if not all(values):
+            raise UserError(f"line {number} of {table} is incomplete: mend it")
+    if not rows:
+        raise UserError(f"no row in {table}: it should list id,filename,label, one image a line")
+    return [values for _, values in rows]
