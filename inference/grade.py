@@ -86,7 +86,7 @@ def _grade_one(
     if changed:
         reason = f"{changed[0]} changed meanwhile: a script may write to its output only"
         losses.append(Loss("format", reason))
-    notes = [str(loss) for loss in losses] + _remarks(run)
+    notes = [str(loss) for loss in losses] + [*problem.remarks] + _remarks(run)
     verdict = losses[0].verdict if losses else _verdict(problem, score)
     return Result(problem, run, score, verdict, notes)
 

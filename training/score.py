@@ -12,9 +12,10 @@ import numpy as np
 
 import mean_iou_evaluate
 from inference import UserError, landcover, predict
-from inference.images import list_tiles, read_pixels, reason
+from inference.images import list_tiles, reason
 from inference.zoo import Record
 from training.classification import data as labelled
+from training.memory import read_mask
 
 
 class Scored(NamedTuple):
@@ -74,6 +75,6 @@ def _segmentation(record: Record, folder: Path, settings: predict.Settings) -> S
 
 def _indices(path: Path) -> np.ndarray:
     try:
-        return landcover.to_indices(read_pixels(path))
+        return read_mask(path)
     except Exception as error:  # a decoder can raise anything on garbage
         raise UserError(f"cannot read {path}: {reason(error)}; mend or remove it") from error

@@ -32,6 +32,7 @@ def prepare(recipe: Recipe, data: Path) -> tuple[memory.Batches, memory.Batches]
     side = arrays[1].shape[-1]
     if recipe.crop > side:
         raise UserError(f"crop={recipe.crop}, tiles of {side} pixels: lower crop=, or 0 for whole")
+    _note_unknown(arrays[1], data / "train")
     order = np.random.default_rng(recipe.seed).permutation(len(tiles))
     held = max(1, round(recipe.held_out * len(tiles))) if recipe.holds_out() else 0
     if held == len(tiles):
@@ -56,6 +57,12 @@ def _pairs(folder: Path) -> tuple[list[Path], tuple[np.ndarray, np.ndarray]]:
     if height != width:
         raise UserError(f"{tiles[0]} is {width} x {height}: tiles to train on are square")
     return tiles, (memory.images(tiles, width), memory.masks(masks, width))
+
+
+def _note_unknown(masks: np.ndarray, folder: Path) -> None:
+    """Say that there is nothing to learn where no pixel of any mask has a class."""
+    if rank_and_world()[0] == 0 and all((mask >= landcover.UNKNOWN).all() for mask in masks):
+        print(f"warning: all masks of {folder} are black, which is Unknown", file=sys.stderr)
 
 
 def _note_absent(masks: np.ndarray, measured: np.ndarray, what: str) -> None:

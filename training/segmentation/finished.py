@@ -10,6 +10,7 @@ import numpy as np
 
 from inference import UserError, images, landcover, predict
 from training import finished
+from training.memory import read_mask
 from training.run import record_of
 from training.segmentation.recipes import Recipe
 
@@ -71,7 +72,7 @@ def truth(tile: Path) -> np.ndarray:
         UserError: it cannot be read.
     """
     try:
-        return landcover.to_indices(images.read_pixels(mask_of(tile)))
+        return read_mask(mask_of(tile))
     except Exception as error:  # a decoder can raise anything on garbage
         raise UserError(f"cannot read {mask_of(tile)}: {images.reason(error)}") from error
 
