@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
 import time
 import warnings
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import lightning
 import torch
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import DDPStrategy
@@ -34,7 +34,7 @@ from tqdm import tqdm
 
 from inference import UserError
 from inference.device import fast_precisions
-from inference.sharding import rank_and_world
+from inference.sharding import local_rank_and_world, rank_and_world
 from training import depthwise, keep
 from training.ahead import Ahead
 from training.memory import Batches
@@ -111,7 +111,7 @@ def _go(trainer: lightning.Trainer, task: Task, run: _Run, last: Path) -> None:
 def _trainer(recipe, run: _Run) -> lightning.Trainer:
     """One process a device: torchrun starts as many as there are to be."""
     _, world = rank_and_world()
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    _, local = local_rank_and_world()
     gpus = torch.cuda.device_count()
     if recipe.batch_size % world:
         raise UserError(f"batch_size={recipe.batch_size} cannot be divided among {world} processes")
@@ -128,7 +128,7 @@ def _trainer(recipe, run: _Run) -> lightning.Trainer:
         sync_batchnorm=bool(gpus) and world > 1,
         precision=_precision(recipe.precision),
         callbacks=[run, *([_Bar()] if sys.stderr.isatty() else [])],
-        plugins=[_Whole()],
+        plugins=[_Whole(), _Started()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -155,6 +155,25 @@ class _Whole(TorchCheckpointIO):
             return torch.load(path, map_location or "cpu", weights_only=True)
         except Exception as error:  # strange bytes make an unpickler raise nearly anything
             raise UserError(f"cannot go on from {path}: remove it to begin anew") from error
+
+
+class _Started(TorchElasticEnvironment):
+    """The processes that torchrun started, or one alone.
+
+    Left to itself, Lightning would take a batch job of SLURM, LSF or MPI for several processes.
+    """
+
+    def world_size(self) -> int:
+        return rank_and_world()[1]
+
+    def global_rank(self) -> int:
+        return rank_and_world()[0]
+
+    def local_rank(self) -> int:
+        return local_rank_and_world()[0]
+
+    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
+        pass  # both are made of the same variables
 
 
 class _Run(Callback):
