@@ -7,10 +7,10 @@ What would happen on a grader's machine happens here first: `grade_problems` hid
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from inference.files import scratch
 from inference.grade_checks import Loss, check_script
 from inference.grade_problems import P1, P2, P3, find_problems
 from inference.grade_run import Run, make_elsewhere, network_cutter, run_script, snapshot
@@ -52,8 +52,7 @@ def grade(data_dir: Path, limit_seconds: float = 600, scripts: Path = ROOT) -> i
         print(
             f"{problem.name}: {problem.script} on {len(problem.images)} images ...", file=sys.stderr
         )
-        with tempfile.TemporaryDirectory(prefix="hw1-grade-") as folder:
-            place = Path(folder).resolve()
+        with scratch() as place:
             results.append(_grade_one(problem, place, limit_seconds, Path(scripts), cutter))
     print(_table(results, limit_seconds))
     print(*_footer(results, cutter), sep="\n")

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from inference import UserError
+from training.finished import read_columns
 
 
 def write_whole(file: Path, content: bytes | memoryview) -> None:
@@ -72,8 +73,9 @@ def add_row(file: Path, row: Mapping[str, object]) -> None:
     """
     rows = []
     if file.exists():
-        with file.open(newline="") as text:
-            rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
+        read_columns(file)  # or a damaged one is said to be so
+        with file.open(newline="", encoding="utf-8-sig") as text:
+            rows = [old for old in csv.DictReader(text) if float(old["epoch"]) < row["epoch"]]
     text = io.StringIO(newline="")
     names = dict.fromkeys([*(rows[0] if rows else []), *row])  # some are not measured each epoch
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
@@ -94,7 +96,13 @@ class Curves:
         # A second's import, for which inference and the recipes' tests have no use.
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=first)
+        self.handle = None
+        place = str(folder)
+        if not _is_utf8(place):  # which TensorBoard takes no other names than
+            folder.mkdir(parents=True, exist_ok=True)
+            self.handle = os.open(folder, os.O_RDONLY)
+            place = f"/dev/fd/{self.handle}"
+        self.writer = SummaryWriter(place, purge_step=first)
 
     def add(self, row: Mapping[str, float]) -> None:
         """Adds a point to every curve.
@@ -110,3 +118,12 @@ class Curves:
     def close(self) -> None:
         """Writes what is left."""
         self.writer.close()
+        if self.handle is not None:
+            os.close(self.handle)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False

@@ -95,6 +95,9 @@ class Recipe:
         for key in ("ema", "held_out", "warmup"):
             if not 0 <= getattr(self, key) < 1:
                 raise UserError(f"{key}={getattr(self, key)}: it is a share, from 0 to less than 1")
+        for key in ("mean", "std"):
+            if len(getattr(self, key)) != 3:
+                raise UserError(f"{key}={list(getattr(self, key))}: it is three numbers, of RGB")
         if self.lr <= 0:
             raise UserError(f"lr={self.lr}: a rate is above 0")
         if self.held_out == 0 and self.select == "held_out":
@@ -134,14 +137,30 @@ def recipe_of(fields: dict) -> Recipe:
     from training.classification.recipes import Recipe as Classification
     from training.segmentation.recipes import Recipe as Segmentation
 
-    kind = {"p3": Segmentation, "byol": Byol}.get(fields.get("task"), Classification)
-    known = {f.name for f in dataclasses.fields(kind)}
-    needed = {f.name for f in dataclasses.fields(kind)[:4]}  # the others have a default
-    odd = (set(fields) - known) | (needed - set(fields))
+    kinds = {"p1": Classification, "p2": Classification, "mini": Classification}
+    kinds |= {"p3": Segmentation, "byol": Byol}
+    task = fields.get("task")
+    if not isinstance(task, str) or task not in kinds:
+        raise UserError(f"the run's recipe is of another version (its task is {task!r:.40})")
+    known = {f.name: f for f in dataclasses.fields(kinds[task])}
+    needed = {f.name for f in dataclasses.fields(kinds[task])[:4]}  # the others have a default
+    odd = (set(fields) ^ known.keys()) - (known.keys() - needed)
+    odd |= {name for name in set(fields) & known.keys() if not _fits(fields[name], known[name])}
     if odd:
         listed = ", ".join(sorted(odd))
         raise UserError(f"the run's recipe is of another version (it differs in {listed})")
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+    return kinds[task](**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+
+
+def _fits(value: object, of: dataclasses.Field) -> bool:
+    """Whether a value is of a field's type; a tuple is a list in json."""
+    kind = of.type.partition("[")[0]  # in words, as annotations are not evaluated
+    if kind == "tuple":
+        whole = of.default and "..." not in of.type
+        numbers = isinstance(value, (list, tuple)) and all(type(v) in (int, float) for v in value)
+        return numbers and (not whole or len(value) == len(of.default))
+    wanted = {"str": (str,), "int": (int,), "float": (int, float), "bool": (bool,), "dict": (dict,)}
+    return type(value) in wanted[kind]
 
 
 def override(recipe: Recipe, pairs: Sequence[str]) -> Recipe:

@@ -15,7 +15,7 @@ from inference import UserError, landcover
 from inference.images import list_tiles
 from training.byol import data as unlabelled
 from training.classification import data as labelled
-from training.finished import read_json
+from training.finished import read_json, read_noted
 from training.keep import write_whole
 from training.recipe import Recipe, recipe_of
 
@@ -49,8 +49,7 @@ def read(out: Path) -> dict:
     Raises:
         UserError: it cannot be read.
     """
-    file = out / "data.json"
-    return read_json(file) if file.exists() else {}
+    return read_noted(out)
 
 
 def expect(recipe: Recipe, data: Path, out: Path) -> str:
@@ -62,7 +61,7 @@ def expect(recipe: Recipe, data: Path, out: Path) -> str:
     digest, there = key(recipe, data), read(out)
     if there.get("key", digest) != digest:
         raise UserError(
-            f"{out} holds a run on other data ({there['folder']}): choose another --out"
+            f"{out} holds a run on other data ({there.get('folder')}): choose another --out"
         )
     return digest
 
@@ -88,7 +87,8 @@ def key(recipe: Recipe, data: Path) -> str:
             digest.update(labels.tobytes())
         for path in paths:
             try:
-                digest.update(f"{path.name}\0{path.stat().st_size}\n".encode())
+                named = f"{path.name}\0{path.stat().st_size}\n"
+                digest.update(named.encode("utf-8", "surrogateescape"))
             except OSError as error:
                 raise UserError(f"cannot read {path}: {error.strerror}") from error
     return digest.hexdigest()[:16]

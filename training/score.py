@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 
 import mean_iou_evaluate
 from inference import UserError, landcover, predict
+from inference.files import scratch
 from inference.images import list_tiles, reason
 from inference.zoo import Record
 from training.classification import data as labelled
@@ -44,22 +44,23 @@ def score(record: Record, data: Path, precision: str, device: str, weights: Path
     """
     settings = predict.Settings(weights=weights, precision=precision, device=device)
     if record.task == "p3":
-        return _segmentation(record, data / "validation", settings)
+        return _segmentation(record, data / "validation", settings, weights)
     paths, labels = labelled.read(record.task, data, "val")
     predicted = np.array(predict.labels(paths, record, settings))
     accuracy = float((predicted == labels).mean())
     return Scored(predicted, labels, accuracy, [path.name for path in paths])
 
 
-def _segmentation(record: Record, folder: Path, settings: predict.Settings) -> Scored:
+def _segmentation(
+    record: Record, folder: Path, settings: predict.Settings, weights: Path
+) -> Scored:
     tiles = list_tiles(folder)
     names = [landcover.mask_name(tile.name) for tile in tiles]
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
         raise UserError(f"no {missing[0]} in {folder}: every tile needs its mask there")
     pairs = []
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch)
+    with scratch(weights.parent) as out:
         if predict.write_masks(tiles, out, record, settings):
             raise UserError(f"not every tile in {folder} can be read (above): mend or remove it")
         for name in names:

@@ -40,12 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         points = read(options.run / "metrics.csv")
         content = io.BytesIO()
-        draw(options.run.name, points).savefig(content, format="png")
+        draw(files.in_words(options.run.name), points).savefig(content, format="png")
         files.write_whole(out, content.getvalue())
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(out)
+    print(files.in_words(out))
     return 0
 
 

@@ -5,7 +5,6 @@ A run leaves them in its predictions.csv; of one that did not, `best.pth` gives 
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from inference import UserError
 from training.classification import data as labelled
 from training.classification import predictions
 from training.classification.recipes import Recipe
+from training.finished import Damaged, read_result
 from training.recipe import recipe_of
 from training.run import record_of
 from training.score import score
@@ -33,15 +33,19 @@ class Finished:
 
 
 def finished(folder: Path) -> Finished | None:
-    """Gives a finished run; None where there is none yet."""
-    try:
-        result = json.loads((folder / "result.json").read_text())
-        recipe = recipe_of(result["recipe"])
-        return Finished(folder, recipe, result["scores"]["val"], result["trained_on"])
-    except FileNotFoundError:
+    """Return a finished run; None where there is none yet.
+
+    Raises:
+        Damaged: its result cannot be read.
+        UserError: its recipe is of another version of this program.
+    """
+    result = read_result(folder)
+    if not result:
         return None
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot read {folder / 'result.json'}: {error}") from error
+    val = result.get("scores", {}).get("val")
+    if val is None or "recipe" not in result or "trained_on" not in result:
+        raise Damaged(f"{folder / 'result.json'} lacks a classifier's score or its recipe")
+    return Finished(folder, recipe_of(result["recipe"]), val, result["trained_on"])
 
 
 def right(run: Finished, data: Path) -> np.ndarray:

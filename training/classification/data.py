@@ -50,6 +50,8 @@ def _from_names(folder: Path) -> Labelled:
 
 
 def _from_csv(table: Path, folder: Path) -> Labelled:
+    if not table.is_file():
+        raise UserError(f"cannot read {table}: there is no such file; is --data right?")
     paths, labels = [], []
     for number, (name, label) in read_columns(table, ("filename", "label")):
         if not name or not re.fullmatch(LABEL, (label or "").strip()):

@@ -58,7 +58,7 @@ def tell(draw: Callable[[], dict], out: Path) -> int:
     for note in found["notes"]:
         print(f"note: {note}", file=sys.stderr)
     for name in [*found["figures"].values(), "figures.json"]:
-        print(out / name)
+        print(files.in_words(out / name))
     return 0
 
 
@@ -79,12 +79,12 @@ def draw(run: Path, data: Path | None = None, out: Path | None = None) -> dict:
     out = out or run / "figures"
     found = read_run(run, data)
     val = read_validation(found)
-    figures, about_features = _features(found, val)
+    figures, about_features, notes = _features(found, val)
     more, about_predictions = _predictions(found, val)
     figures.update(more)
-    notes = _missing(found, about_features["epochs"])
+    notes += _missing(found, about_features["epochs"])
     if _has_curve(found):
-        name = f"{run.name}, {found.recipe.network}"
+        name = f"{files.in_words(run.name)}, {found.recipe.network}"
         split = "held-out" if found.recipe.holds_out() else "val"
         learning = charts.draw_learning(name, found.columns, found.best, found.val, split)
         figures["learning_curve"] = learning
@@ -116,12 +116,18 @@ def write(out: Path, run: Run, figures: dict[str, Figure], numbers: dict, notes:
     return summary
 
 
-def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
-    """Draws PCA of the best epoch and t-SNE of all; gives the figures and their numbers."""
+def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict, list[str]]:
+    """Draw PCA of the best epoch and t-SNE of all; return figures, numbers, what is left out."""
     k = features.neighbours(val.labels)
-    epochs, panels = [], []
+    epochs, panels, notes = [], [], []
     for epoch, weights in _shown(run):
-        points = features.Classifier(run.recipe, weights).features(val.pixels)
+        try:
+            points = features.Classifier(run.recipe, weights).features(val.pixels)
+        except UserError as error:
+            if weights.name == "best.pth":
+                raise
+            notes.append(f"left out {error}")  # one damaged epoch of several
+            continue
         knn = features.knn_accuracy(points, val.labels, k)
         apart = features.silhouette(points, val.labels)
         chosen = "last" if run.recipe.select == "last" else "best"
@@ -141,8 +147,9 @@ def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
         f"of {width} features of {len(val.labels):,} val images\n"
         f"{k}-NN (leave one out) and silhouette: by cosine, in all {width} dimensions"
     )
+    called = files.in_words(run.folder.name)
     figures = {
-        name: scatter.draw(f"{run.folder.name}: {title} {said}", shown, val.labels, val.names)
+        name: scatter.draw(f"{called}: {title} {said}", shown, val.labels, val.names)
         for name, title, shown in (("pca", "PCA", [pca]), ("tsne", "t-SNE", panels))
     }
     numbers = {
@@ -152,7 +159,7 @@ def _features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
         "epochs": epochs,
         "pca_variance": [round(float(share), 6) for share in variance],
     }
-    return figures, numbers
+    return figures, numbers, notes
 
 
 def _shown(run: Run) -> list[tuple[int | None, Path]]:
@@ -190,9 +197,10 @@ def _predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
             for mistake in worst
         ],
     }
+    name = files.in_words(run.folder.name)
     figures = {
-        "confusion": charts.draw_confusion(run.folder.name, matrix, val.names, pairs),
-        "mistakes": charts.draw_mistakes(run.folder.name, val.pixels, val.names, worst),
+        "confusion": charts.draw_confusion(name, matrix, val.names, pairs),
+        "mistakes": charts.draw_mistakes(name, val.pixels, val.names, worst),
     }
     return figures, numbers
 

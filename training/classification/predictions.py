@@ -20,11 +20,11 @@ HEADER = ("filename", "label", "predicted")
 def read(file: Path, names: list[str], labels: np.ndarray) -> np.ndarray | None:
     """Gives a file's labels, int64 (N,); None where it is not of these images, or not there."""
     try:
-        with file.open(newline="") as text:
+        with file.open(newline="", encoding="utf-8", errors="surrogateescape") as text:
             rows = list(csv.DictReader(text))
         said = [(row["filename"], int(row["label"])) for row in rows]
-        predicted = np.array([int(row["predicted"]) for row in rows])
-    except (OSError, ValueError, KeyError, TypeError):
+        predicted = np.array([int(row["predicted"]) for row in rows], np.int64)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error):
         return None
     return predicted if said == list(zip(names, labels.tolist(), strict=True)) else None
 
@@ -35,4 +35,4 @@ def write(file: Path, names: list[str], labels: np.ndarray, predicted: np.ndarra
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(HEADER)
     writer.writerows(zip(names, labels.tolist(), predicted.tolist(), strict=True))
-    write_whole(file, text.getvalue().encode())
+    write_whole(file, text.getvalue().encode("utf-8", "surrogateescape"))

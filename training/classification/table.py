@@ -30,6 +30,7 @@ from inference import UserError
 from training import same
 from training.classification import answers, table_text
 from training.classification.recipes import RECIPES, Recipe
+from training.finished import Damaged
 from training.pretrained import WORDS
 from training.recipe import override
 
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [word for word in words if "=" not in word] or list(FIVE)
     backbones = {"ssl": options.backbone_ssl, "sl": options.backbone_sl}
     try:
-        plan = _plan(names, seeds, changes, backbones)
+        plan = _whole(_plan(names, seeds, changes, backbones), options.out)
         missing = [
             (wanted, folder)
             for wanted, folder in plan
@@ -95,6 +96,27 @@ def _plan(
             recipe = override(RECIPES[name], [*changes, *given, f"seed={seed}"])
             plan.append((recipe, f"{name}-s{seed}"))
     return plan
+
+
+def _whole(plan: list[tuple[Recipe, str]], out: Path) -> list[tuple[Recipe, str]]:
+    """Leave out, and name, the runs whose records are damaged, where others are left.
+
+    Raises:
+        Damaged: all are.
+    """
+    kept, faults = [], []
+    for wanted, folder in plan:
+        try:
+            answers.finished(out / folder)
+            same.read(out / folder)
+            kept.append((wanted, folder))
+        except Damaged as error:
+            faults.append(error)
+    if not kept:
+        raise faults[0]
+    for fault in faults:
+        print(f"note: left out {fault}", file=sys.stderr)
+    return kept
 
 
 def letter(name: str) -> str | None:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from inference import UserError
-from inference.files import write_whole
+from inference.files import in_words, write_whole
 from training.byol import curve
 from training.classification import charts, figures
-from training.finished import read_columns, read_json
+from training.finished import NUMBER, Damaged, read_columns, read_json
 from training.report.runs import Entry
 from training.segmentation import charts as segmentation_charts
 from training.segmentation import figures as segmentation_figures
@@ -59,7 +59,7 @@ class Gallery:
     def _draw(self, entry: Entry) -> Pictures:
         folder = self.out / "figures" / entry.name
         state = _state(entry.folder)
-        if not (folder / MARK).is_file() or (folder / MARK).read_text() != state:
+        if not (folder / MARK).is_file() or (folder / MARK).read_bytes() != state.encode():
             shutil.rmtree(folder, ignore_errors=True)
             write_whole(folder / MARK, state.encode())
         if entry.recipe.graded:
@@ -114,7 +114,7 @@ def _latest(run: Path) -> float:
 
 def _state(run: Path) -> str:
     """Names the state of a run: another one in its place may have older files, a copy's."""
-    digest = hashlib.sha256(str(run.resolve()).encode())
+    digest = hashlib.sha256(os.fsencode(run.resolve()))
     for file in [*_files(run), *run.glob(f"figures/{SUMMARY}")]:
         status = file.stat()
         digest.update(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
@@ -127,10 +127,31 @@ def _is_whole(folder: Path, latest: float = 0) -> bool:
     if not summary.is_file() or summary.stat().st_mtime < latest:
         return False
     try:
-        named = json.loads(summary.read_text())["figures"].values()
-    except (ValueError, KeyError, AttributeError):
+        numbers = read_json(summary)
+    except Damaged:
         return False
-    return all((folder / name).is_file() for name in named)
+    return _is_ours(numbers) and all(
+        (folder / name).is_file() for name in numbers["figures"].values()
+    )
+
+
+def _is_ours(numbers: dict) -> bool:
+    """Whether a figures.json has what the page says of pictures, in the form in which we write."""
+    try:
+        named, notes = numbers["figures"], numbers.get("notes", [])
+        texts = [*named.values(), *notes]
+        if "iou" in numbers:
+            shares = [share for share in numbers["iou"].values() if share is not None]
+        else:
+            shares = [e[k] for e in numbers["epochs"] for k in ("epoch", "knn_accuracy")]
+            shares = [share for share in shares if share is not None]
+            shares += [p[k] for p in numbers["confused"] for k in ("true", "predicted", "share")]
+            shares += [*numbers["pca_variance"], numbers["features"], numbers["knn"]["k"]]
+    except (KeyError, TypeError, AttributeError):
+        return False
+    plain = all("/" not in name for name in named.values() if isinstance(name, str))
+    is_text = all(isinstance(text, str) for text in texts)
+    return plain and is_text and all(isinstance(share, NUMBER) for share in shares)
 
 
 def _copy(source: Path, folder: Path) -> None:
@@ -145,6 +166,9 @@ def _curve(entry: Entry, folder: Path) -> list[str]:
     columns = read_columns(table)
     if not columns.get("loss"):
         return [f"{table} has no epoch: no learning curve"]
+    lacking = {"p3": {"mIoU"}, "byol": {"spread"}}.get(entry.recipe.task, {"accuracy"})
+    if not lacking <= columns.keys():
+        return [f"{table} has no {', '.join(lacking)}: no learning curve"]
     target = folder / "learning_curve.png"
     if target.is_file():
         return []
@@ -153,11 +177,13 @@ def _curve(entry: Entry, folder: Path) -> list[str]:
 
 
 def _curve_of(entry: Entry, table: Path, columns: dict) -> Callable:
-    recipe, name = entry.recipe, f"{entry.folder.name}, {entry.recipe.network}"
-    best = entry.result.get("scores", {}).get("best_epoch", len(columns["loss"]) - 1) + 1
+    recipe, name = entry.recipe, f"{in_words(entry.folder.name)}, {entry.recipe.network}"
+    epochs = len(columns["loss"])
+    told = entry.result.get("scores", {}).get("best_epoch")
+    best = min(epochs - 1 if told is None else max(told, 0), epochs - 1) + 1
     split = "held-out" if recipe.holds_out() else "val"
     if recipe.task == "byol":
-        return lambda: curve.draw(entry.folder.name, curve.read(table))
+        return lambda: curve.draw(in_words(entry.folder.name), curve.read(table))
     if recipe.task == "p3":
         return lambda: segmentation_charts.draw_curves(name, columns, best, entry.score, split)
     val = entry.score if recipe.graded else None

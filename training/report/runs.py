@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference import UserError
+from inference import UserError, tables
 from inference.origin import is_sample_data
 from training import same
-from training.finished import read_columns, read_json
+from training.finished import Damaged, read_columns, read_json, read_result
 from training.recipe import Recipe, recipe_of
 
 # What changes no result: runs that differ in these alone are of one kind.
@@ -110,19 +110,40 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Table:
+    """A table of P2's settings.
+
+    Attributes:
+        name: its folder's.
+        rows, differences: those of table.csv and differences.csv, as they stand there.
+        words: what stands below the table in table.md.
+    """
+
+    name: str
+    rows: list[dict[str, str]]
+    differences: list[dict[str, str]]
+    words: str
+
+
+ROW = ("setting", "recipe", "pre-training", "fine-tuning", "accuracy", "sd", "seeds", "low", "high")
+DIFFERENCE = ("better", "than", "by", "low", "high", "clear")
+NUMBERS = ("accuracy", "low", "high", "by")
+
+
+@dataclass(frozen=True)
 class Found:
     """What a folder holds.
 
     Attributes:
         groups: by recipe; the first is the one that is meant where one is asked for.
         unfinished: runs without result.json, by recipe.
-        tables: folders with a table of P2's settings.
+        tables: of P2's settings, as `p2-table` has written them.
         problems: what could not be read, a line each.
     """
 
     groups: dict[str, list[Group]]
     unfinished: dict[str, list[Entry]]
-    tables: list[Path]
+    tables: list[Table]
     problems: list[str]
 
     def first(self, *recipes: str) -> Group | None:
@@ -145,21 +166,26 @@ def find(root: Path) -> Found:
     for folder in sorted(folders):
         try:
             entry = read(folder, folder.relative_to(root).as_posix())
-            kind = _kind(entry)
+            kind, done = _kind(entry), entry.epochs_done
         except UserError as error:
             problems.append(f"{folder}: {error}")
             continue
         if entry.result:
             finished.setdefault(kind, []).append(entry)
-        elif entry.epochs_done:
+        elif done:
             unfinished.setdefault(entry.recipe.name, []).append(entry)
     groups: dict[str, list[Group]] = {}
     for entries in finished.values():
         groups.setdefault(entries[0].recipe.name, []).append(_group(entries))
     for several in groups.values():
         several.sort(key=lambda group: (-len(group.entries), _age(group)))
-    tables = sorted(file.parent for file in root.glob("*/table.csv"))
-    return Found(groups, unfinished, tables, problems)
+    several = []
+    for file in sorted(root.glob("*/table.csv")):
+        try:
+            several.append(read_table(file.parent))
+        except UserError as error:
+            problems.append(f"{file.parent}: {error}")
+    return Found(groups, unfinished, several, problems)
 
 
 def _group(entries: list[Entry]) -> Group:
@@ -178,14 +204,46 @@ def read(folder: Path, name: str) -> Entry:
     Raises:
         UserError: its files cannot be read, or are of another version of this program.
     """
+    result = read_result(folder)
     there = (folder / "result.json").is_file()
-    result = read_json(folder / "result.json") if there else {}
-    if not isinstance(result, dict):
-        raise UserError(f"{folder / 'result.json'} is none of ours")
     fields = result.get("recipe") if there else read_json(folder / "recipe.json")
     if not isinstance(fields, dict):
         raise UserError("it names no recipe")
     return Entry(name, folder, recipe_of(fields), result)
+
+
+def read_table(folder: Path) -> Table:
+    """Read a table that `p2-table` has written.
+
+    Raises:
+        Damaged: a file of it cannot be read, or is another table.
+    """
+    rows = _rows(folder / "table.csv", ROW)
+    file = folder / "differences.csv"
+    differences = _rows(file, DIFFERENCE) if file.is_file() else []
+    file = folder / "table.md"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    except (OSError, ValueError) as error:
+        raise Damaged(f"cannot read {file}: {error}") from error
+    words = " ".join(line for line in lines if line and not line.startswith("|"))
+    return Table(folder.name, rows, differences, words)
+
+
+def _rows(file: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
+    rows = []
+    for number, values in tables.read_columns(file, columns):
+        row = dict(zip(columns, values, strict=True))
+        try:
+            numbers = [float(row[name]) for name in NUMBERS if name in row]
+            is_right = None not in values and all(map(math.isfinite, numbers))
+            float(row.get("sd") or 0)
+        except (ValueError, TypeError):
+            is_right = False
+        if not is_right:
+            raise Damaged(f"line {number} of {file} is none of p2-table's: make the table anew")
+        rows.append(row)
+    return rows
 
 
 def has_pictures(folder: Path) -> bool:

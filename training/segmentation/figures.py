@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from inference import UserError, images, landcover
+from inference import UserError, files, images, landcover
 from training.classification.figures import tell, write
 from training.finished import Run
 from training.segmentation import charts, finished, iou
@@ -75,9 +75,10 @@ def draw(
     listed = finished.tiles(found.data)
     chosen, notes = _chosen(listed, names, found.data)
     figures, numbers = _predictions(found, listed)
-    figures["stages"], numbers["stages"] = _stages(found, chosen)
+    figures["stages"], numbers["stages"], left_out = _stages(found, chosen)
+    notes += left_out
     if found.best and found.columns.get("mIoU"):
-        title = f"{run.name}, {found.recipe.network}"
+        title = f"{files.in_words(run.name)}, {found.recipe.network}"
         split = "held-out" if found.recipe.holds_out() else "val"
         curves = charts.draw_curves(title, found.columns, found.best, found.val, split)
         figures["learning_curves"] = curves
@@ -102,12 +103,18 @@ def _chosen(
     return first, [f"no tile {missing[0]} in {data / 'validation'}: stages.png shows {drawn}"]
 
 
-def _stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict]]:
-    """Draws tiles as some epochs segment them; gives the figure and its numbers."""
-    titles, masks = [], []
+def _stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict], list[str]]:
+    """Draw tiles as some epochs segment them; return the figure, numbers, what is left out."""
+    titles, masks, notes = [], [], []
     for title, weights in finished.shown(run):
+        try:
+            masks.append(finished.segment(run.recipe, weights, paths))
+        except UserError as error:
+            if weights.name == "best.pth":
+                raise
+            notes.append(f"left out {error}")  # one damaged epoch of several
+            continue
         titles.append(title)
-        masks.append(finished.segment(run.recipe, weights, paths))
     tiles = [_tile(path, list(found)) for path, *found in zip(paths, *masks, strict=True)]
     numbers = [
         {
@@ -116,7 +123,7 @@ def _stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict]]:
         }
         for i, title in enumerate(titles)
     ]
-    return charts.draw_stages(run.folder.name, tiles, titles), numbers
+    return charts.draw_stages(files.in_words(run.folder.name), tiles, titles), numbers, notes
 
 
 def _tile(path: Path, masks: list[np.ndarray]) -> Tile:
@@ -139,7 +146,7 @@ def _predictions(run: Run, paths: list[Path]) -> tuple[dict[str, Figure], dict]:
         "pixels": total.tolist(),  # true classes in rows, the last one no class
         "worst": [{"tile": finished.name_of(paths[i]), "iou": _rounded(scores[i])} for i in worst],
     }
-    name = run.folder.name
+    name = files.in_words(run.folder.name)
     figures = {"confusion": charts.draw_confusion(name, total[:-1])}  # without the red pixels
     if worst:
         figures["worst"] = charts.draw_worst(name, [_tile(paths[i], [masks[i]]) for i in worst])

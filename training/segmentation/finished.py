@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from inference import UserError, images, landcover, predict
+from inference.files import in_words
 from training import finished
 from training.memory import read_mask
 from training.run import record_of
@@ -62,7 +63,7 @@ def mask_of(tile: Path) -> Path:
 
 def name_of(tile: Path) -> str:
     """Gives the name that a tile goes by: `0013_sat.jpg` -> `0013`."""
-    return re.sub("_sat$", "", tile.stem, flags=re.IGNORECASE)
+    return in_words(re.sub("_sat$", "", tile.stem, flags=re.IGNORECASE))
 
 
 def truth(tile: Path) -> np.ndarray:
