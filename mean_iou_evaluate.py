@@ -32,6 +32,13 @@ CLASSES = ("urban", "agriculture", "rangeland", "forest", "water", "barren", "un
 CODES = (3, 6, 5, 2, 1, 7, 0)  # 4R + 2G + B of each class
 RED, NO_CLASS = 4, 255  # the code that is no class's, and its index
 AVERAGED = 6  # classes in the mean: all but unknown
+INDICES = "class indices in place of colours"
+GREYS = "grey levels in place of colours"
+PAINT = (
+    "paint urban (0, 255, 255), agriculture (255, 255, 0), rangeland (255, 0, 255), forest "
+    "(0, 255, 0), water (0, 0, 255), barren (255, 255, 255), unknown (0, 0, 0)"
+)
+JPEGS = (".jpg", ".jpeg")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 Image.MAX_IMAGE_PIXELS = 2**29  # or Pillow would take the mask of a large scene for an attack
 MOST_THREADS = 4  # more would wait for the interpreter's lock, each with some MB of its own
@@ -124,6 +131,57 @@ def count_pair(pair: tuple[Path, Path]) -> np.ndarray:
     return np.array(histogram[:64], np.int64).reshape(8, 8)
 
 
+def doubt(path: Path) -> str | None:
+    """Return what a mask probably holds in place of the seven colours, in words; else None.
+
+    Class indices are dark greys or a palette of other colours, and all become Unknown or a wrong
+    class; indices that were stretched to be seen are greys.
+    """
+    try:
+        with Image.open(path) as image:
+            kind = image.format
+            if image.mode == "P":
+                return _doubt_palette(image)
+            values = np.asarray(image if image.mode != "1" else image.convert("L"))
+    except Exception:  # unreadable: said where it is read
+        return None
+    if values.ndim == 3:
+        values = values[..., : 1 if image.mode == "LA" else 3]
+        if (values != values[..., :1]).any():  # not grey, but perhaps (index, 0, 0)
+            is_dark = values.max() < len(CODES) and kind != "JPEG"
+            return INDICES if is_dark else None
+        values = values[..., 0]
+    grey = np.unique(values)
+    rest = grey[grey != grey.dtype.type(NO_CLASS)]  # 255 often stands for no class
+    if kind != "JPEG" and rest.size and rest.max() < len(CODES) and (rest > 0).any():
+        return INDICES
+    white = 255 if values.dtype.itemsize == 1 else 65535
+    return GREYS if ((grey > white // 16) & (grey < white - white // 16)).any() else None
+
+
+def _doubt_palette(image: Image.Image) -> str | None:
+    used = np.unique(np.asarray(image))
+    palette = np.array(image.getpalette()).reshape(-1, 3)
+    colours = palette[used[used < len(palette)]]
+    several = len(colours) > 1
+    is_one_class = len(np.unique(colours > 127, axis=0)) == 1  # as in a palette of greys
+    is_class = ((colours < 64) | (colours > 191)).all() and not (several and is_one_class)
+    few = used[used != NO_CLASS]
+    return INDICES if not is_class and few.size and few.max() < len(CODES) else None
+
+
+def say_doubts(paths: Iterable[Path], what: str) -> bool:
+    """Warn of masks that hold no colours of classes, a line a kind, and return whether any does."""
+    found: dict[str, list[str]] = {}
+    paths = list(paths)
+    for path, kind in zip(paths, in_threads(doubt, paths)):
+        if kind:
+            found.setdefault(kind, []).append(str(path))
+    for kind, names in found.items():
+        _say(f"warning: {what} seem to hold {kind}: {_count(names)}; {PAINT}")
+    return bool(found)
+
+
 def in_threads(function: Callable, items: Iterable) -> Iterator[Any]:
     """Yield function(item) of each item in turn, a few computed ahead."""
     threads = min(MOST_THREADS, os.cpu_count() or 1)
@@ -142,14 +200,44 @@ def count_folders(labels: Path, pred: Path) -> list[tuple[int, int, int]]:
     pairs = pair_masks(labels, pred)
     confusion = np.zeros((8, 8), np.int64)
     red: list[str] = []
+    odd: tuple[list[Path], list[Path]] = [], []  # true and predicted ones that are worth a look
     for pair, counted in zip(pairs, in_threads(count_pair, pairs)):
         confusion += counted
+        for path, codes, paths in zip(pair, (counted.sum(1), counted.sum(0)), odd):
+            if codes[RED] or not codes[1:7].any():  # red, or nothing but black and white
+                paths.append(path)
         reds = zip(pair, (counted[RED], counted[:, RED]))
         red += [str(path) for path, pixels in reds if pixels.any()]
+    doubted = [
+        say_doubts(paths, what) for paths, what in zip(odd, ("true masks", "predicted masks"))
+    ]
+    if not any(doubted):
+        _say_what_is_odd(confusion, pairs)
     if red:
         _say(f"warning: red pixels have no class and match nothing; masks with any: {_count(red)}")
     both, predicted, true = confusion.diagonal(), confusion.sum(0), confusion.sum(1)
     return [(int(both[c]), int(predicted[c]), int(true[c])) for c in CODES[:AVERAGED]]
+
+
+def _say_what_is_odd(confusion: np.ndarray, pairs: list[tuple[Path, Path]]) -> None:
+    """Warn of what costs a whole score: one class alone, red and blue exchanged, JPEG masks."""
+    for what, codes, other in (
+        ("true", confusion.sum(1), confusion.sum(0)),
+        ("predicted", confusion.sum(0), confusion.sum(1)),
+    ):
+        if codes[0] == codes.sum() > 0 and other[1:].any():
+            _say(f"warning: the {what} masks are black all over, which is Unknown; {PAINT}")
+        elif codes[0] and codes[7] and not codes[1:7].any() and other[1:7].any():
+            _say(f"warning: the {what} masks are black and white alone; {PAINT}")
+    exchanged = confusion[:, [4 * (c & 1) | c & 2 | c >> 2 for c in range(8)]]
+    if exchanged.trace() - confusion.trace() > confusion.sum() / 5:
+        _say(
+            "warning: red and blue seem to be exchanged on one side (OpenCV writes BGR), since "
+            "many more pixels would be right the other way round"
+        )
+    jpegs = [str(path) for pair in pairs for path in pair if path.suffix.lower() in JPEGS]
+    if jpegs:
+        _say(f"warning: JPEG moves colours at edges; write PNG in place of: {_count(jpegs)}")
 
 
 def report(counts: list[tuple[int, int, int]]) -> float:
@@ -183,6 +271,8 @@ def read_masks(folder: str | os.PathLike) -> np.ndarray:
         elif codes.shape != masks.shape[1:]:
             raise MaskError(f"{paths[i]} differs in size from {paths[0].name}; make them equal")
         masks[i] = class_of_code[codes]
+    odd = ((mask == NO_CLASS).any() or (mask >= CLASSES.index("barren")).all() for mask in masks)
+    say_doubts([path for path, is_odd in zip(paths, odd) if is_odd], "masks")
     return masks
 
 

@@ -56,7 +56,8 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if name in ("auto", "cuda"):  # torchrun's processes on one host share its GPUs out
-        local = int(os.environ.get("LOCAL_RANK", 0))
+        local = os.environ.get("LOCAL_RANK", "")
+        local = int(local) if local.isdecimal() else 0
         wanted = f"cuda:{local % max(1, torch.cuda.device_count())}"
     try:
         device = torch.device(wanted)

@@ -5,13 +5,48 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Iterator
 
 from inference import UserError
 
 # What says that a file may be written, but not be replaced: a folder that is read-only, a file
 # that is a mount point.
 _IRREPLACEABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
+
+
+def in_words(path: Path | str) -> str:
+    """Return a path as text that any page and picture can show, also where it is not UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+@contextmanager
+def scratch(*others: Path) -> Iterator[Path]:
+    """Make a folder for temporary files and remove it at the end.
+
+    Args:
+        others: folders to make it in where the system's place for them (TMPDIR, /tmp) will not do.
+
+    Raises:
+        UserError: there is none.
+    """
+    import tempfile  # here: predicting has no use for it
+
+    folder, reason = None, ""
+    for place in (None, *others):
+        try:
+            folder = tempfile.TemporaryDirectory(prefix="hw1-", dir=place)
+            break
+        except OSError as error:
+            reason = error.strerror or str(error)
+    if folder is None:
+        raise UserError(
+            f"no place for temporary files: {reason}; make room there, or set TMPDIR to a folder "
+            "that can be written to"
+        )
+    with folder as name:
+        yield Path(name).resolve()
 
 
 def write_whole(path: Path | str, data: bytes) -> None:

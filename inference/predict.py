@@ -74,9 +74,12 @@ def classify_csv(table: Path, folder: Path, out: Path, settings: Settings) -> in
     """
     record = choose("p2", settings)
     listed = tables.read_rows(table)
-    paths = [Path(folder) / row.filename for row in listed]
+    paths = [tables.locate(folder, row.filename) for row in listed]
     if not any(map(os.path.exists, paths)):
-        raise UserError(f"none of the {len(paths)} images of {table} is in {folder}: wrong folder?")
+        raise UserError(
+            f"none of the {len(paths)} images of {table} is in {folder} (the first is "
+            f"{listed[0].filename!r}): wrong folder?"
+        )
     files.check_writable(out)
     found = labels(paths, record, settings)
     rows = ((*row, label) for row, label in zip(listed, found))

@@ -42,7 +42,9 @@ def say_error(line: str) -> None:
     it, in the form of torch.distributed.elastic's `ErrorHandler.record_exception`. There the line
     stands out; so of several processes only the first prints it too.
     """
-    if not _is_left(line) or os.environ.get("RANK") == "0":
+    # Without WORLD_SIZE the process is alone, and torchrun's other variables are left over.
+    first = "WORLD_SIZE" not in os.environ or os.environ.get("RANK") == "0"
+    if not _is_left(line) or first:
         print(line, file=sys.stderr)
 
 

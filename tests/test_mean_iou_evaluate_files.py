@@ -122,6 +122,86 @@ def test_odd_modes_count_as_the_colours_they_show(tmp_path, mode):
     assert np.array_equal(evaluator.read_masks(tmp_path), classes[None])
 
 
+INDICES = np.array([[0, 1, 2, 3, 4, 5, 6]], np.uint8)
+VOC = [0, 0, 0, 128, 0, 0, 0, 128, 0, 128, 128, 0, 0, 0, 128, 128, 0, 128, 0, 128, 128]
+
+
+def with_palette(colours):
+    image = Image.fromarray(INDICES, "L")
+    image.putpalette(colours)  # makes it a palette's
+    return image
+
+
+NO_COLOURS = {
+    "grey": Image.fromarray(INDICES),
+    "RGB": Image.fromarray(np.dstack([INDICES] * 3)),
+    "one channel": Image.fromarray(np.dstack([INDICES, 0 * INDICES, 0 * INDICES])),
+    "RGBA": Image.fromarray(np.dstack([INDICES] * 3 + [np.full_like(INDICES, 255)])),
+    "grey and alpha": Image.fromarray(np.dstack([INDICES, np.full_like(INDICES, 255)])),
+    "16 bits": Image.fromarray(INDICES.astype(np.uint16)),
+    "255 for unknown": Image.fromarray(np.where(INDICES == 6, 255, INDICES).astype(np.uint8)),
+    "another palette": with_palette(VOC),
+    "a grey palette": with_palette([i for i in range(7) for _ in "RGB"]),
+}
+
+
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize("kind", NO_COLOURS)
+def test_class_indices_in_place_of_colours_are_said_to_be_some(folders, capsys, kind, side):
+    for path in folders[side].iterdir():
+        NO_COLOURS[kind].save(path)
+    assert run(folders) == 0
+    out, err = capsys.readouterr()
+    what = ("true", "predicted")[side]
+    first = err.splitlines()[0]
+    assert first.startswith(f"warning: {what} masks seem to hold class indices in place of colours")
+    assert "3 (" in first and f"{folders[side]}/0000_mask.png" in first
+    assert "urban (0, 255, 255)" in first
+    assert out.startswith("class #0 : ") and out.count("\n") == 9  # to the character as ever
+    evaluator.read_masks(folders[side])
+    assert "class indices" in capsys.readouterr().err
+
+
+def colours(change):
+    return lambda mask: change(COLOURS[mask])
+
+
+ODD = {
+    "grey levels": (lambda mask: np.dstack([40 * mask] * 3), "grey levels in place of colours"),
+    "black": (lambda mask: np.zeros((*mask.shape, 3)), "predicted masks are black all over"),
+    "black and white": (lambda mask: COLOURS[5 + mask % 2], "are black and white alone"),
+    "BGR": (colours(lambda rgb: rgb[..., ::-1]), "red and blue seem to be exchanged"),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_what_costs_a_whole_score_is_said(folders, capsys, case):
+    change, said = ODD[case]
+    for path in folders[1].iterdir():
+        save(path, change(ALL_CLASSES))
+    assert run(folders) == 0
+    assert capsys.readouterr().err.count(said) == 1
+
+
+def test_jpeg_masks_are_said_to_be_some(folders, capsys):
+    for path in list(folders[1].iterdir()):
+        path.unlink()
+        save(path.with_suffix(".jpg"), ALL_CLASSES.repeat(16, 0).repeat(16, 1))
+        save(folders[0] / path.name, ALL_CLASSES.repeat(16, 0).repeat(16, 1))
+    assert run(folders) == 0
+    out, err = capsys.readouterr()
+    assert "mean_iou: 0.9" in out or "mean_iou: 1.0" in out
+    assert err.startswith("warning: JPEG moves colours at edges") and "3 (" in err
+
+
+def test_masks_that_are_rightly_dark_or_bright_are_passed_over(folders, capsys):
+    for folder in folders:
+        save(folder / "0001_mask.png", [[6, 6, 6]])
+        save(folder / "0002_mask.png", [[5, 5, 6]])
+    assert run(folders) == 0
+    assert capsys.readouterr() == (PERFECT, "")
+
+
 def test_the_mask_of_a_large_scene_is_no_attack(tmp_path):
     (tmp_path / "scene.ppm").write_bytes(b"P6 20000 20000 255\n")  # Pillow itself refuses half
     with Image.open(tmp_path / "scene.ppm") as image:

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference import UserError, process
+from inference.files import in_words
 
 Options = argparse.Namespace
 DATA = Path("hw1_data")
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def log(line: str) -> None:
     """Print a line on stderr."""
-    print(line, file=sys.stderr, flush=True)
+    print(in_words(line), file=sys.stderr, flush=True)
 
 
 # ---- the commands
@@ -103,7 +104,7 @@ def figures(options: Options) -> None:
     for note in found["notes"]:
         log(f"note: {note}")
     for name in [*found["figures"].values(), "figures.json"]:
-        print(out / name)
+        print(in_words(out / name))
 
 
 def probe(options: Options) -> None:

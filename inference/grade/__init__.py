@@ -7,10 +7,10 @@ What would happen on a grader's machine happens here first: `problems` hides the
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from inference.files import scratch
 from inference.grade.checks import Violation, check_script
 from inference.grade.problems import P1, P2, P3, find_problems
 from inference.grade.run import Run, make_elsewhere, network_cutter, run_script, snapshot
@@ -52,8 +52,7 @@ def grade(data_dir: Path, limit_seconds: float = 600, scripts: Path = ROOT) -> i
         print(
             f"{problem.name}: {problem.script} on {len(problem.images)} images ...", file=sys.stderr
         )
-        with tempfile.TemporaryDirectory(prefix="hw1-grade-") as folder:
-            place = Path(folder).resolve()
+        with scratch() as place:
             results.append(_grade_one(problem, place, limit_seconds, Path(scripts), cutter))
     print(_table(results, limit_seconds))
     print(*_footer(results, cutter), sep="\n")
@@ -86,7 +85,7 @@ def _grade_one(
     if changed:
         reason = f"{changed[0]} changed meanwhile: a script may write to its output only"
         violations.append(Violation("format", reason))
-    notes = [str(violation) for violation in violations] + _remarks(run)
+    notes = [str(violation) for violation in violations] + [*problem.remarks] + _remarks(run)
     verdict = violations[0].verdict if violations else _verdict(problem, score)
     return Result(problem, run, score, verdict, notes)
 

@@ -14,7 +14,7 @@ from typing import Iterable, Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from inference.landcover import NO_CLASS, to_colours, to_indices
+from inference.landcover import NO_CLASS, UNKNOWN, to_colours, to_indices
 
 FORBIDDEN = ("rm", "sudo", "cp", "mv", "mkdir", "cd", "pip", "CUDA_VISIBLE_DEVICES", "wget")
 
@@ -146,9 +146,10 @@ def _check_mask(path: Path, size: tuple[int, int]) -> None:
     if illegal.any():
         y, x = np.argwhere(illegal)[0]
         colour = tuple(pixels[y, x].tolist())
-        raise Violation(
-            "format", f"{path.name} has the colour {colour} of no class at x={x}, y={y}"
-        )
+        reason = f"{path.name} has the colour {colour} of no class at x={x}, y={y}"
+        if pixels.max() <= UNKNOWN:
+            reason += ": it seems to hold class indices in place of colours"
+        raise Violation("format", reason)
 
 
 def _expect_no_more(folder: Path, names: Iterable[str]) -> None:

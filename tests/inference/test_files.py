@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -175,3 +176,14 @@ def test_many_threads_write_into_one_folder(tmp_path):
         thread.join()
     assert contents(tmp_path) == sorted(names)
     assert all((tmp_path / name).read_text() == name for name in names)
+
+
+def test_temporary_files_go_where_there_is_room_for_some(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere/at/all"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with files.scratch(tmp_path) as folder:
+        assert folder.parent == tmp_path.resolve()
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(UserError, match=r"no place for temporary files: .*set TMPDIR"):
+        with files.scratch(tmp_path / "gone"):
+            pass

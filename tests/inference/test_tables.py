@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from inference import UserError
-from inference.tables import Row, read_rows, write_table
+from inference.tables import Row, locate, read_columns, read_rows, write_table
 
 ROWS = [Row("7", "0000.jpg"), Row("3", "13_15.jpg")]
 
@@ -19,8 +19,19 @@ ROWS = [Row("7", "0000.jpg"), Row("3", "13_15.jpg")]
         b"label,note,filename,id\nNone,x,0000.jpg,7\n12,,13_15.jpg,3\n",
         b'"id", filename ,label\n"7","0000.jpg",4\n\n3,13_15.jpg,5\n\n\n',
         b"id,filename,label\r7,0000.jpg,None\r3,13_15.jpg,None\r",
+        b"\n id,filename,label\r\r\n7,0000.jpg,None\r\r\n\r\r\n  \n3,13_15.jpg,None\n,,\n",
+        b"id, filename, label\n7, 0000.jpg, None\n3, 13_15.jpg, None\n",
+        b"id,filename,label\n7,  0000.jpg , None\n3, 13_15.jpg, \n",
+        b'"id", "filename", "label"\n"7", "0000.jpg", "None"\n"3", "13_15.jpg", ""\n',
+        b"id;filename;label\n7;0000.jpg;None\n3;13_15.jpg;None\n",
+        b"id\tfilename\tlabel\n7\t0000.jpg\tNone\n3\t13_15.jpg\tNone\n",
+        "\ufeffid\tfilename\r\n7\t0000.jpg\r\n3\t13_15.jpg\r\n".encode("utf-16-le"),
+        "id,filename\n7,0000.jpg\n3,13_15.jpg\n".encode("utf-16-be"),
+        b"id,filename,label\n7,0000.jpg,None,,\n3,13_15.jpg,None,more\n",
+        b'id,filename,label,note\n7,0000.jpg,None,"of two\nlines"\n3,13_15.jpg,None,\n',
     ],
-    ids="None empty absent short BOM-CRLF columns quoted-blank-lines CR".split(),
+    ids="None empty absent short BOM-CRLF columns quoted-blank-lines CR CRCRLF blanks rows-blanks "
+    "quoted-blanks semicolons tabs utf-16 no-BOM longer note".split(),
 )
 def test_the_same_rows_in_many_clothes(tmp_path, text):
     (tmp_path / "in.csv").write_bytes(text)
@@ -44,15 +55,60 @@ def test_order_and_duplicates_are_kept(tmp_path):
         (b"id,filename,label\n1,,None\n", "line 2 of .* names no image"),
         (b'id,filename\n1,"a' + b"x" * 200_000 + b'"\n', "is no csv: field larger"),
         (bytes(range(256)) * 40, "no column|no csv"),
-        ("id,filename\n1,a.jpg\n".encode("utf-16"), "no column|no csv"),
+        (b"\xff\xfe" + "id,filename\n1,a.jpg".encode("utf-16-le") + b"\0", "like UTF-16, but byte"),
+        (b"id,filename\r\n1,a.jpg\r\n2,b\0.jpg\r\n", "line 3 holds a NUL byte"),
+        (b"id,filename,filename\n1,a.jpg,b.jpg\n", "2 columns 'filename'"),
+        (b'id,filename,label\n1,"say "hi".jpg",\n', "line 2 of .* goes on after a closing quote"),
     ],
-    ids="empty blank header-only no-filename no-id short no-name huge binary utf-16".split(),
+    ids="empty blank header-only no-filename no-id short no-name huge binary utf-16 NUL twice "
+    "quotes".split(),
 )
 def test_an_unusable_csv_is_one_line(tmp_path, text, message):
     (tmp_path / "in.csv").write_bytes(text)
     with pytest.raises(UserError, match=message) as caught:
         read_rows(tmp_path / "in.csv")
     assert str(caught.value).isprintable() and str(tmp_path) in str(caught.value)
+
+
+UNCLOSED = {
+    "the last": (4, ["1,a.jpg,None", "2,b.jpg,None", '3,"c.jpg,None']),
+    "the first": (2, ['1,"a.jpg,None', "2,b.jpg,None", "3,c.jpg,None"]),
+    "two, of which the second closes the first": (2, ['1,"a.jpg,None', '2,b.jpg",None', "3,c,"]),
+    "two that both open": (3, ["1,a.jpg,None", '2,"b.jpg,None', '3,"c.jpg,None']),
+    "an id": (2, ['"1,a.jpg,None', "2,b.jpg,None"]),
+    "a label": (3, ["1,a.jpg,None", '2,b.jpg,"None', '3,c.jpg,None"']),
+    "of many rows": (3, ["", '0,"a.jpg,', *(f"{i},{i:04}.jpg,None" for i in range(20_000))]),
+}
+
+
+@pytest.mark.parametrize("case", UNCLOSED)
+def test_a_quote_that_is_not_closed_loses_no_row(tmp_path, case):
+    number, lines = UNCLOSED[case]
+    (tmp_path / "in.csv").write_text("\n".join(["id,filename,label", *lines, ""]))
+    with pytest.raises(UserError, match=f"line {number} of .* opens a quote that is not closed"):
+        read_rows(tmp_path / "in.csv")
+
+
+def test_a_name_of_two_lines_is_a_name(tmp_path):
+    (tmp_path / "in.csv").write_text('id,filename,label\n1,"a\nb.jpg",None\n2,c.jpg,None\n')
+    assert [row.filename for row in read_rows(tmp_path / "in.csv")] == ["a\nb.jpg", "c.jpg"]
+
+
+def test_blanks_that_are_part_of_a_name_stay(tmp_path):
+    (tmp_path / "in.csv").write_text("id,filename\n1, a.jpg\n2,b.jpg \n3,c.jpg\n")
+    names = [row.filename for row in read_rows(tmp_path / "in.csv")]
+    assert names == [" a.jpg", "b.jpg ", "c.jpg"]
+    for name in (" a.jpg", "b.jpg"):
+        (tmp_path / name).touch()
+    assert [locate(tmp_path, name).name for name in names] == [" a.jpg", "b.jpg", "c.jpg"]
+
+
+def test_rows_keep_their_line_and_short_ones_lack_values(tmp_path):
+    (tmp_path / "in.csv").write_text("filename,label\n\na.jpg,3\nb.jpg\n")
+    assert read_columns(tmp_path / "in.csv", ("label", "filename")) == [
+        (3, ("3", "a.jpg")),
+        (4, (None, "b.jpg")),
+    ]
 
 
 def test_a_csv_that_is_not_there(tmp_path):

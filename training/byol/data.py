@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
+import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from inference import UserError
 from inference.images import list_images
+from inference.tables import read_columns
 from training.byol.recipes import ByolRecipe
 from training.data import cache
 from training.data.batches import Batches
+from training.data.labels import LABEL
 from training.engine.problem import Files
 
 MEASURED_TOGETHER = 250
@@ -43,18 +44,10 @@ def read(data: Path) -> Images:
 
 
 def _labels(table: Path) -> dict[str, int]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as text:
-            rows = list(csv.DictReader(text))
-        # The course's own says None, or nothing.
-        given = {row["filename"]: row["label"].strip() for row in rows if row["label"]}
-        return {name: int(label) for name, label in given.items() if label.isdecimal()}
-    except OSError as error:
-        raise UserError(f"cannot read {table}: {error.strerror}") from error
-    except KeyError as error:
-        raise UserError(f"{table} has no column {error}: mend it, or remove it") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{table} is no csv in UTF-8: mend it, or remove it") from error
+    rows = (values for _, values in read_columns(table, ("filename", "label")))
+    # The course's own says None, or nothing.
+    given = {(name or "").strip(): (label or "").strip() for name, label in rows}
+    return {name: int(label) for name, label in given.items() if re.fullmatch(LABEL, label)}
 
 
 def batches(recipe: ByolRecipe, data: Path) -> tuple[Batches, Batches | None]:

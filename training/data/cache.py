@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+import mean_iou_evaluate
 from inference import UserError, landcover
 from inference.images import read_ahead, read_pixels, read_rgb, reason
 
@@ -48,10 +49,25 @@ def masks(paths: Sequence[Path], size: int, cache: Path = CACHE) -> np.ndarray:
 
 
 def _read_mask(path: Path, size: int) -> np.ndarray:
-    rgb = np.asarray(read_rgb(path))
-    if rgb.shape[:2] != (size, size):
-        raise ValueError(f"it is {rgb.shape[1]} x {rgb.shape[0]}, not {size} x {size}")
-    return landcover.to_indices(rgb)
+    mask = read_mask(path)
+    if mask.shape != (size, size):
+        raise ValueError(f"it is {mask.shape[1]} x {mask.shape[0]}, not {size} x {size}")
+    return mask
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read a true mask, uint8 (H, W) of class indices, 255 where no class.
+
+    Raises:
+        Exception: whatever a decoder raises on a broken file; ValueError where it seems to hold
+            class indices in place of colours, all of which would be read as Unknown.
+    """
+    mask = landcover.to_indices(np.asarray(read_rgb(path)))
+    black_and_white = mask >= landcover.CLASSES.index("Barren land")
+    is_odd = black_and_white.all() or (mask == landcover.NO_CLASS).any()
+    if is_odd and mean_iou_evaluate.doubt(path) == mean_iou_evaluate.INDICES:
+        raise ValueError(f"it seems to hold {mean_iou_evaluate.INDICES}; {mean_iou_evaluate.PAINT}")
+    return mask
 
 
 def _mapped(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +10,9 @@ import numpy as np
 
 from inference import UserError
 from inference.images import list_images
+from inference.tables import locate, read_columns
+
+LABEL = "[0-9]{1,9}"  # longer numbers would not fit an int64, and no problem has so many classes
 
 
 class Labelled(NamedTuple):
@@ -27,7 +29,7 @@ def from_names(folder: Path) -> Labelled:
         UserError: no image; one whose name tells no class.
     """
     paths = list_images(folder)
-    matches = [re.fullmatch(r"(\d+)_\d+", path.stem) for path in paths]
+    matches = [re.fullmatch(f"({LABEL})_[0-9]+", path.stem) for path in paths]
     for path, match in zip(paths, matches, strict=True):
         if not match:
             raise UserError(f"{path} has no class in its name: it should be like 12_345.png")
@@ -38,19 +40,22 @@ def from_csv(table: Path, folder: Path) -> Labelled:
     """List the images of a csv with columns filename and label.
 
     Raises:
-        UserError: the csv cannot be read, lists no image, or lacks a label.
+        UserError: the csv cannot be read, lists no image, or lacks a label (the line is named).
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as text:
-            rows = list(csv.DictReader(text))
-        if not rows:
-            raise UserError(f"{table} lists no image: is it complete?")
-        labels = np.array([int(row["label"]) for row in rows])
-        return Labelled([folder / row["filename"] for row in rows], labels)
-    except OSError as error:
-        raise UserError(f"cannot read {table}: {error.strerror}; is --data right?") from error
-    except (KeyError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"{table} should have filename and a numeric label in each row") from error
+    if not table.is_file():
+        raise UserError(f"cannot read {table}: there is no such file; is --data right?")
+    paths, labels = [], []
+    for number, (name, label) in read_columns(table, ("filename", "label")):
+        if not name or not re.fullmatch(LABEL, (label or "").strip()):
+            raise UserError(
+                f"line {number} of {table} should have a filename and a numeric label, and has "
+                f"{name!r} and {label!r}: complete or remove it"
+            )
+        paths.append(locate(folder, name))
+        labels.append(int(label or ""))
+    if not paths:
+        raise UserError(f"{table} lists no image: is it complete?")
+    return Labelled(paths, np.array(labels))
 
 
 def check_classes(labels: np.ndarray, classes: int, where: Path) -> None:

@@ -130,7 +130,13 @@ class Curves:
         # A second's import, for which inference and the recipes' tests have no use.
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=first)
+        self.handle = None
+        place = str(folder)
+        if not _is_utf8(place):  # which TensorBoard takes no other names than
+            folder.mkdir(parents=True, exist_ok=True)
+            self.handle = os.open(folder, os.O_RDONLY)
+            place = f"/dev/fd/{self.handle}"
+        self.writer = SummaryWriter(place, purge_step=first)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a point to every curve.
@@ -146,3 +152,12 @@ class Curves:
     def close(self) -> None:
         """Write what is left."""
         self.writer.close()
+        if self.handle is not None:
+            os.close(self.handle)
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        return bool(name.encode())
+    except UnicodeEncodeError:
+        return False

@@ -20,7 +20,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import os
 import sys
 import time
 import warnings
@@ -33,14 +32,14 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.fabric.strategies import DDPStrategy
 from torch import nn
 from tqdm import tqdm
 
 from inference import UserError
 from inference.device import fast_precisions
-from inference.sharding import rank_and_world
+from inference.sharding import local_rank_and_world, rank_and_world
 from training.data.batches import Batches
 from training.engine import checkpoint, depthwise
 from training.engine.ema import EMA
@@ -194,7 +193,7 @@ def make_fabric(recipe: Recipe) -> Fabric:
         UserError: a batch that cannot be shared equally, or more processes than GPUs.
     """
     _, world = rank_and_world()
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if world > 1 else 1
+    _, local = local_rank_and_world()
     gpus = torch.cuda.device_count()
     if recipe.batch_size % world:
         raise UserError(f"batch_size={recipe.batch_size} cannot be divided among {world} processes")
@@ -210,11 +209,32 @@ def make_fabric(recipe: Recipe) -> Fabric:
         # overwritten by those of rank 0.
         strategy=DDPStrategy(broadcast_buffers=False) if world > 1 else "auto",
         precision=_precision(recipe.precision),  # type: ignore[arg-type]
-        # Named, since Fabric would take a SLURM or MPI job for processes of its own.
-        plugins=[TorchElasticEnvironment() if world > 1 else LightningEnvironment()],
+        plugins=[Processes()],
     )
     fabric.launch()
     return fabric
+
+
+class Processes(TorchElasticEnvironment):
+    """The processes that torchrun started, or one alone.
+
+    Left to itself, Fabric would take a batch job of SLURM, LSF or MPI for several processes.
+    """
+
+    def world_size(self) -> int:
+        """Return how many processes there are."""
+        return rank_and_world()[1]
+
+    def global_rank(self) -> int:
+        """Return which of them this is."""
+        return rank_and_world()[0]
+
+    def local_rank(self) -> int:
+        """Return which of its host's processes this is."""
+        return local_rank_and_world()[0]
+
+    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
+        """Check nothing: both are made of the same variables."""
 
 
 def _precision(wanted: str) -> str:

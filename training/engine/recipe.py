@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from inference import UserError
 from training.engine.optimizers import OPTIMIZERS, SGD, Optimizer
 from training.engine.schedules import SCHEDULES, Schedule, WarmupCosine
 from training.engine.selection import SELECTIONS, HeldOut, Selection
@@ -80,6 +81,10 @@ class Recipe:
         expect_at_least(self, 1, "epochs", "batch_size", "save_every", "classes")
         expect_at_least(self, 0, "seed")
         expect_share(self, "ema", below_one=True)
+        for name in ("mean", "std"):
+            value = getattr(self, name)
+            if len(value) != 3 or not all(isinstance(v, float | int) for v in value):
+                raise UserError(f"{name}={typed(value)}: it is three numbers, of RGB")
 
     @property
     def input_size(self) -> int | None:

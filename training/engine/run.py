@@ -157,7 +157,7 @@ def _command(world: int) -> str:
     """Return what was typed, as a shell takes it; of several hosts, without where they meet."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     module = ["-m", spec.name.removesuffix(".__main__")] if spec else [sys.argv[0]]
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world)) if world > 1 else 1
     hosts = [f"--nnodes={world // local}"] if world > local else []
     start = ["torchrun", *hosts, f"--nproc-per-node={local}"] if world > 1 else ["python"]
     return shlex.join([*start, *module, *sys.argv[1:]])

@@ -202,9 +202,10 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"cannot read {file}: {error}") from error
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"cannot read {file}: {reason}") from error
     if not isinstance(found, dict):
-        raise UserError(f"cannot read {file}: it holds no JSON object")
+        raise UserError(f"{file} is none of ours: it holds no record, but {json.dumps(found)[:40]}")
     return found
 
 
@@ -230,16 +231,19 @@ def read_metrics(table: Path) -> dict[str, list[float]]:
     if not table.is_file():
         return {}
     try:
-        with table.open(newline="", encoding="utf-8") as text:
-            rows = list(csv.DictReader(text))
-        names = list(rows[0]) if rows else []
-        found = {name: [float(row[name] or math.nan) for row in rows] for name in names}
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise UserError(f"cannot read {table}: {error}") from error
-    epochs = found.get("epoch", [])
-    if rows and (not epochs or epochs != sorted(set(epochs)) or epochs[0] < 0):
-        raise UserError(f"cannot read {table}: its epochs are not in order")
-    return found
+        text = table.read_text(encoding="utf-8-sig")
+        names, *rows = [row for row in csv.reader(text.splitlines(), strict=True) if row] or [[]]
+        if any(len(row) != len(names) for row in rows) or len(set(names)) < len(names):
+            raise ValueError("a row has another number of values than columns have names")
+        columns = {
+            name: [float(row[i] or math.nan) for row in rows] for i, name in enumerate(names)
+        }
+    except (OSError, ValueError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {table}: {reason}; mend or remove it") from error
+    if rows and columns.get("epoch") != list(range(len(rows))):
+        raise UserError(f"{table} is damaged: its epochs are not 0, 1, 2, ...; mend or remove it")
+    return columns if rows else {}
 
 
 def _problem_of(fields: Any, problems: Mapping[str, Problem], folder: Path) -> Problem:
@@ -262,6 +266,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "trained_on": (int,),
     "scores": (dict,),
     "epochs": (int,),
+    "kept": (list,),
     "minutes": (int, float),
     "finished": (str,),
     "device": (str,),
@@ -282,8 +287,11 @@ _SCORES: dict[str, tuple[type, ...]] = {
 
 
 def _check_result(result: dict[str, Any], folder: Path) -> None:
-    scores = result.get("scores", {})
+    scores = result.get("scores")
     for types, holder in ((_TYPES, result), (_SCORES, scores if isinstance(scores, dict) else {})):
         for key, kinds in types.items():
-            if key in holder and not isinstance(holder[key], kinds):
-                raise UserError(f"cannot read {folder / 'result.json'}: {key} is none of ours")
+            value = holder.get(key)
+            right = isinstance(value, kinds) and not isinstance(value, bool)
+            if key in holder and not right:
+                said = json.dumps(holder[key])[:40]
+                raise UserError(f"{folder / 'result.json'} is none of ours: {key} is {said}")

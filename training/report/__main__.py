@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference import UserError
-from inference.files import check_folder, write_whole
+from inference.files import check_folder, in_words, write_whole
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,8 +93,8 @@ def _make(options: argparse.Namespace, command: str) -> int:
         print(f"note: left out {problem}", file=sys.stderr)
     sources = Sources(found, Gallery(options.out, options.data))
     made = page.make(sources, page.Author(options.name, options.student, words), command)
-    write_whole(options.out / "index.html", made.encode())
-    print(options.out / "index.html")
+    write_whole(options.out / "index.html", in_words(made).encode())
+    print(in_words(options.out / "index.html"))
     _refresh()
     return 0
 

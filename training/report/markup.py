@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 
 class Html(str):
@@ -75,6 +77,7 @@ def figure(file: str, alt: str, caption: object, wide: bool = True) -> Html:
         alt: what it shows, for those who cannot see it.
         wide: whether it keeps a width at which its text can be read, and scrolls on a phone.
     """
+    file = quote(os.fsencode(file))  # a folder's name may hold a #, or be no UTF-8
     image = Html(f'<img src="{text(file)}" alt="{text(alt)}">')
     link = tag("a", image, href=file)
     box = tag("div", link, class_="scroll picture" if wide else "picture")

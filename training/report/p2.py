@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-from pathlib import Path
-
 from training.classification.table_text import SETTINGS
 from training.report import p1, parts, scores
 from training.report.markup import Html, code, figure, join, missing, paragraph, table, tag
 from training.report.parts import Sources
+from training.report.runs import Table
 
 PRETRAINED = (("BYOL", "p2-byol"), ("original", "p2-byol-report"))
 TABLE = (
@@ -44,7 +42,7 @@ def answers(sources: Sources) -> dict[str, Html]:
 
 
 def _tables(sources: Sources) -> Html:
-    tables = [_table(folder) for folder in sources.found.tables]
+    tables = [_table(found) for found in sources.found.tables]
     if tables:
         return join(tables)
     letters = [(letter.upper(), f"p2-{letter}") for letter in SETTINGS]
@@ -58,9 +56,8 @@ def _tables(sources: Sources) -> Html:
     return join([table(head, rows, "P2's settings"), missing(said, *TABLE)])
 
 
-def _table(folder: Path) -> Html:
-    """Shows a table that `p2-table` has written, with the differences that it found."""
-    rows = _csv(folder / "table.csv")
+def _table(found: Table) -> Html:
+    """Show a table that `p2-table` has written, with the differences that it found."""
     lines = [
         (
             row["setting"],
@@ -70,13 +67,13 @@ def _table(folder: Path) -> Html:
             _accuracy(row),
             f"{_point(row['low'])} to {_point(row['high'])}",
         )
-        for row in rows
+        for row in found.rows
     ]
     head = ("setting", "recipe", "pre-training", "fine-tuning", "accuracy on val", "95 %")
-    parts = [table(head, lines, f"P2's settings, {folder.name}")]
-    if (folder / "differences.csv").is_file():
-        parts.append(_differences(_csv(folder / "differences.csv"), folder.name))
-    return join([*parts, paragraph(_said(folder), class_="soft")])
+    parts = [table(head, lines, f"P2's settings, {found.name}")]
+    if found.differences:
+        parts.append(_differences(found.differences, found.name))
+    return join([*parts, paragraph(found.words, class_="soft")])
 
 
 def _accuracy(row: dict[str, str]) -> str:
@@ -96,18 +93,6 @@ def _differences(rows: list[dict[str, str]], name: str) -> Html:
     ]
     head = ("difference", "points", "95 %", "more than chance")
     return table(head, lines, f"Differences between P2's settings, {name}", numbers=(1,))
-
-
-def _said(folder: Path) -> str:
-    """Gives the words below the table in table.md: what is averaged, what the intervals are."""
-    file = folder / "table.md"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return " ".join(line for line in lines if line and not line.startswith("|"))
-
-
-def _csv(file: Path) -> list[dict[str, str]]:
-    with file.open(newline="", encoding="utf-8") as text:
-        return list(csv.DictReader(text))
 
 
 def _point(number: str) -> str:

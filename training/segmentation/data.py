@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 import mean_iou_evaluate
 from inference import UserError, landcover, predict
-from inference.images import list_tiles, read_pixels, reason, size_of
+from inference.files import scratch
+from inference.images import list_tiles, reason, size_of
 from inference.sharding import rank_and_world
 from inference.zoo import Record
 from training.data import cache
@@ -40,6 +40,7 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
         raise UserError(
             f"crops of {recipe.crop_side}, tiles of {side} pixels: lower tilecrop.side="
         )
+    _note_unknown(arrays[1], data / "train")
     order = np.random.default_rng(recipe.seed).permutation(len(tiles))
     share = recipe.select_epoch_by.held_out
     held = max(1, round(share * len(tiles))) if share else 0
@@ -63,6 +64,12 @@ def _pairs(folder: Path) -> tuple[list[Path], tuple[np.ndarray, np.ndarray]]:
     if height != width:
         raise UserError(f"{tiles[0]} is {width} x {height}: tiles to train on are square")
     return tiles, (cache.images(tiles, width), cache.masks(masks, width))
+
+
+def _note_unknown(masks: np.ndarray, folder: Path) -> None:
+    """Say that there is nothing to learn where no pixel of any mask has a class."""
+    if rank_and_world()[0] == 0 and all((mask >= landcover.UNKNOWN).all() for mask in masks):
+        print(f"warning: all masks of {folder} are black, which is Unknown", file=sys.stderr)
 
 
 def _note_absent(masks: np.ndarray, measured: np.ndarray, what: str) -> None:
@@ -103,8 +110,7 @@ def evaluate(record: Record, data: Path, weights: Path, precision: str, device: 
     if missing:
         raise UserError(f"no {missing[0]} in {folder}: every tile needs its mask there")
     pairs = []
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch)
+    with scratch(weights.parent) as out:
         if predict.write_masks(tiles, out, record, settings):
             raise UserError(f"not every tile in {folder} can be read (above): mend or remove it")
         for name in names:
@@ -120,6 +126,6 @@ def evaluate(record: Record, data: Path, weights: Path, precision: str, device: 
 
 def _indices(path: Path) -> np.ndarray:
     try:
-        return landcover.to_indices(read_pixels(path))
+        return cache.read_mask(path)
     except Exception as error:  # a decoder can raise anything on garbage
         raise UserError(f"cannot read {path}: {reason(error)}; mend or remove it") from error

@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 
 import mean_iou_evaluate as evaluator
 from inference import UserError, images, landcover, predict
+from inference.files import in_words
+from training.data import cache
 from training.engine.run_folder import Run
 from training.plots import confusion, curves, style, tiles
 from training.segmentation import iou
@@ -90,7 +92,7 @@ def mask_of(tile: Path) -> Path:
 
 def name_of(tile: Path) -> str:
     """Return the name that a tile goes by: `0013_sat.jpg` -> `0013`."""
-    return re.sub("_sat$", "", tile.stem, flags=re.IGNORECASE)
+    return in_words(re.sub("_sat$", "", tile.stem, flags=re.IGNORECASE))
 
 
 def read_truth(tile: Path) -> np.ndarray:
@@ -100,7 +102,7 @@ def read_truth(tile: Path) -> np.ndarray:
         UserError: it cannot be read.
     """
     try:
-        return landcover.to_indices(images.read_pixels(mask_of(tile)))
+        return cache.read_mask(mask_of(tile))
     except Exception as error:  # a decoder can raise anything on garbage
         raise UserError(f"cannot read {mask_of(tile)}: {images.reason(error)}") from error
 

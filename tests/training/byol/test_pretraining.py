@@ -112,10 +112,13 @@ def test_any_folder_of_images_will_do_and_is_not_watched_without_labels(place):
     assert log.splitlines()[-1] == "p2-byol-report: not measured; plain"
 
 
-def test_labels_in_another_encoding_are_an_error(place, tmp_path):
+def test_labels_in_another_encoding_are_not_known_and_half_a_csv_is_an_error(place, tmp_path):
     shutil.copytree(place / "p2_data", tmp_path / "p2_data")
-    (tmp_path / "p2_data" / "mini" / "train.csv").write_bytes(b"filename,label\n0.jpg,caf\xe9\n")
-    with pytest.raises(UserError, match=r"train.csv is no csv in UTF-8: mend it, or remove it"):
+    table = tmp_path / "p2_data" / "mini" / "train.csv"
+    table.write_bytes(b"filename,label\n0.jpg,caf\xe9\n1.jpg, 3\n")
+    assert set(data.read(tmp_path / "p2_data").labels.tolist()) == {-1, 3}
+    table.write_bytes(b'filename,label\n0.jpg,"4\n1.jpg,3\n')
+    with pytest.raises(UserError, match=r"line 2 of .*train.csv opens a quote"):
         data.read(tmp_path / "p2_data")
 
 

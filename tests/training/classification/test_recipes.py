@@ -173,6 +173,33 @@ def test_choosing_by_val_measures_val(data):
     assert len(train_on.indices) == 12 and len(measured.indices) == 4
 
 
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("0,a.jpg,1\n1,b.jpg,None\n", "line 3 of .*train.csv should have .* 'None'"),
+        ("0,a.jpg,1\n\n1,b.jpg\n", "line 4 of .*train.csv should have"),
+        ("0,a.jpg,2.0\n", "line 2 of .*'2.0'"),
+        ("0,a.jpg,-1\n", "line 2 of"),
+        (f"0,a.jpg,{10**20}\n", "line 2 of"),
+        ('0,"a.jpg,1\n1,b.jpg,2\n', "line 2 of .* opens a quote"),
+        ("0,a\0.jpg,1\n", "line 2 holds a NUL"),
+    ],
+)
+def test_a_row_that_is_wrong_is_named_by_its_line(tmp_path, text, message):
+    (tmp_path / "office").mkdir()
+    (tmp_path / "office" / "train.csv").write_text("id,filename,label\n" + text)
+    with pytest.raises(UserError, match=message):
+        labelled.read("p2", tmp_path, "train")
+
+
+def test_a_table_as_a_spreadsheet_saves_it(tmp_path):
+    (tmp_path / "office").mkdir()
+    text = "\ufeffid;filename;label\r\n0;a.jpg;1\r\n1;b.jpg; 2\r\n"
+    (tmp_path / "office" / "train.csv").write_bytes(text.encode("utf-16-le"))
+    paths, labels = labelled.read("p2", tmp_path, "train")
+    assert [path.name for path in paths] == ["a.jpg", "b.jpg"] and labels.tolist() == [1, 2]
+
+
 def test_an_empty_table_and_one_image_a_class_are_errors(tmp_path):
     (tmp_path / "office").mkdir()
     (tmp_path / "office" / "train.csv").write_text("id,filename,label\n")

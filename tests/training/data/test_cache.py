@@ -207,6 +207,33 @@ def batches(**options):
     return memory.Batches((numbers, numbers * 2), range(50), 8, **options)
 
 
+def test_a_mask_of_class_indices_is_named_and_not_taken_for_unknown(tmp_path):
+    indices = np.arange(16, dtype=np.uint8).reshape(4, 4) % 7
+    file = tmp_path / "0000_mask.png"
+    for pixels in (indices, np.dstack([indices] * 3), np.where(indices == 6, 255, indices)):
+        Image.fromarray(pixels.astype(np.uint8)).save(file)
+        with pytest.raises(
+            UserError, match=r"0000_mask\.png: it seems to hold class indices in pl"
+        ):
+            memory.masks([file], 4, tmp_path / "cache")
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(file)
+    assert (memory.masks([file], 4, tmp_path / "cache") == 6).all()
+
+
+@pytest.mark.parametrize("kind", ["cut png", "cut jpeg", "damaged checksum", "empty"])
+def test_training_takes_no_damaged_image_or_mask(tmp_path, draw, kind):
+    file = draw(tmp_path / ("a.jpg" if kind == "cut jpeg" else "a.png"), (64, 64))
+    content = bytearray(file.read_bytes())
+    if kind == "damaged checksum":
+        content[content.index(b"IDAT") + 20] ^= 255
+    else:
+        del content[0 if kind == "empty" else len(content) - 100 :]
+    file.write_bytes(content)
+    for read in (memory.images, memory.masks):
+        with pytest.raises(UserError, match=rf"cannot read .*{file.name}: .*; mend or remove it"):
+            read([file], 64, tmp_path / "cache")
+
+
 def test_an_epoch_is_a_permutation_that_depends_on_seed_and_epoch():
     def order(seed, epoch):
         made = batches(shuffle=True, seed=seed)

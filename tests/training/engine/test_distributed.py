@@ -117,3 +117,29 @@ def test_a_batch_that_cannot_be_divided_is_refused(tmp_path, draw):
     world = {"RANK": "0", "WORLD_SIZE": "3", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
     status, log = run(*command, cwd=tmp_path, **world)
     assert status == 2 and log == "error: batch_size=4 cannot be divided among 3 processes\n"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"SLURM_JOB_ID": "1", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "2", "SLURM_NNODES": "1"},
+        {"SLURM_JOB_ID": "1", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NTASKS": "2"},
+        {"LSB_JOBID": "1", "LSB_DJOB_RANKFILE": "x", "JSM_NAMESPACE_LOCAL_RANK": "1"},
+        {"RANK": "1", "LOCAL_RANK": "1", "GROUP_RANK": "x", "TORCHELASTIC_RUN_ID": "stale"},
+    ],
+)
+def test_one_process_of_a_batch_job_trains_alone(tmp_path, draw, job):
+    if "SLURM_JOB_ID" in job:
+        job |= {"SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NODEID": "0"}
+    if "LSB_JOBID" in job:
+        job |= {"JSM_NAMESPACE_SIZE": "2", "JSM_NAMESPACE_RANK": "1"}
+    for part, count in (("train_50", 4), ("val_50", 2)):
+        for i in range(3 * count):
+            draw(tmp_path / "p1_data" / part / f"{i % 3}_{i}.png")
+    fields = ["classes=3", "epochs=1", "batch_size=4", "precision=fp32"]
+    fields.append('arguments={"widths": [4, 8], "depths": [1]}')
+    command = ("training.classification", "p1-a", "--data", "p1_data", *fields, "--out", "run")
+    status, log = run(*command, cwd=tmp_path, **job)
+    assert status == 0, log
+    assert len(log.splitlines()) == 2
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["processes"] == 1

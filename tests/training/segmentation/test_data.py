@@ -78,8 +78,14 @@ def test_crops_larger_than_tiles_are_refused(data):
 
 
 def test_classes_that_the_measured_tiles_lack_are_named(data, capsys):
+    write(data / "train", 0, np.zeros((SIDE, SIDE), np.uint8))
     prepare(recipe("select=val"), data)
     assert "no Barren land in the measured tiles (1 validation):" in capsys.readouterr().err
     write(data / "validation", 0, np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 6)
     prepare(recipe("select=val"), data)
     assert capsys.readouterr().err == ""
+
+
+def test_masks_that_teach_nothing_are_said_to(data, capsys):
+    prepare(recipe(), data)
+    assert f"all masks of {data / 'train'} are black, which is Unknown" in capsys.readouterr().err

@@ -4,7 +4,6 @@ Its 64 training classes, of 600 images, are the course's 38,400. The split is th
 Larochelle, "Optimization as a Model for Few-Shot Learning", ICLR 2017.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from PIL import Image
 
 from inference import UserError
 from inference.images import list_images
+from inference.tables import read_columns
 from training.datasets.public import pickles
 from training.datasets.public.files import decode, for_each, write_table
 
@@ -80,11 +80,11 @@ def _listed(source: Path) -> list[tuple[str, Path | np.ndarray]]:
 
 
 def _from_table(table: Path, images: Path) -> list[tuple[str, Path]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as text:
-            rows = [(row["label"], row["filename"]) for row in csv.DictReader(text)]
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise UserError(f"{table} should have the columns filename and label: {error!r}") from None
+    rows = []
+    for number, (label, name) in read_columns(table, ("label", "filename")):
+        if not label or not name:
+            raise UserError(f"line {number} of {table} lacks a filename or a label: complete it")
+        rows.append((label, name))
     nested = rows and (images / rows[0][0] / rows[0][1]).is_file()
     found = [(name, images / name / file if nested else images / file) for name, file in rows]
     for _, path in found:

@@ -112,7 +112,7 @@ def test_wrong_and_damaged_sources(files, tmp_path, refusal):
     (source / "images" / name).unlink()
     assert f"no {source}/images/{name}, which" in refusal("mini-imagenet", source, out)
     (source / "train.csv").write_text("name,class\n1,2\n")
-    assert "should have the columns filename and label" in refusal("mini-imagenet", source, out)
+    assert "no column 'label' in" in refusal("mini-imagenet", source, out)
     cache = tmp_path / mini_imagenet.CACHE
     cache.write_bytes(pickle.dumps({"images": [1]}))
     assert "is no mini-ImageNet: KeyError(b'image_data')" in refusal("mini-imagenet", cache, out)
