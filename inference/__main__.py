@@ -48,14 +48,25 @@ def main(arguments=None) -> int:
     try:
         return options.run(options)
     except UserError as error:
-        process.say_error(" ".join(["error:", *str(error).splitlines()]))
-        return 2
+        line = str(error)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "numpy", "PIL"):
             raise
         needs = Path(__file__).resolve().parents[1] / "requirements.txt"
-        process.say_error(f"error: no {error.name} here: python3 -m pip install -r {needs}")
-        return 2
+        line = f"no {error.name} here: python3 -m pip install -r {needs}"
+    except ImportError as error:  # by numpy or Pillow; torch's is a UserError by now
+        if (error.name or "").startswith("inference"):
+            raise
+        reason = str(error).strip().splitlines()[-1:]  # of numpy's two pages, too
+        line = f"cannot load a library: {''.join(reason)}; is memory limited (ulimit -v)?"
+    except MemoryError as error:
+        line = f"not memory enough: {str(error) or 'none is left'}; try a machine with more"
+    except RuntimeError as error:
+        if "can't start new thread" not in str(error):
+            raise
+        line = "the system lets us start no thread: raise its limits (ulimit -u, ulimit -v)"
+    process.say_error(" ".join(["error:", *line.splitlines()]))
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -241,8 +252,11 @@ def _overlay(options) -> int:
 
 
 if __name__ == "__main__":
+    process.use_utf8()
     process.open_streams()
     try:
         process.leave(main())
     except KeyboardInterrupt:
         process.leave(130)
+    except SystemExit as end:  # argparse, after --help or a mistake
+        process.leave(end.code)

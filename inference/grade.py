@@ -6,11 +6,13 @@ What would happen on a grader's machine happens here first: `grade_problems` hid
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
+from inference import UserError
 from inference.grade_checks import Loss, check_script
 from inference.grade_problems import P1, P2, P3, find_problems
 from inference.grade_run import Run, make_elsewhere, network_cutter, run_script, snapshot
@@ -52,12 +54,24 @@ def grade(data_dir: Path, limit_seconds: float = 600, scripts: Path = ROOT) -> i
         print(
             f"{problem.name}: {problem.script} on {len(problem.images)} images ...", file=sys.stderr
         )
-        with tempfile.TemporaryDirectory(prefix="hw1-grade-") as folder:
-            place = Path(folder).resolve()
+        with _working_folder() as place:
             results.append(_grade_one(problem, place, limit_seconds, Path(scripts), cutter))
     print(_table(results, limit_seconds))
     print(*_footer(results, cutter), sep="\n")
     return 0 if all(result.verdict in ("strong", "simple") for result in results) else 1
+
+
+@contextlib.contextmanager
+def _working_folder() -> Iterator[Path]:
+    """Make a folder for one problem's test and answers, which is gone afterwards."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="hw1-grade-") as folder:
+            yield Path(folder).resolve()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"no room for temporary files: {reason}; set TMPDIR to a folder that has it"
+        ) from error
 
 
 def _grade_one(

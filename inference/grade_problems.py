@@ -7,6 +7,7 @@ wherever the old ones could give the labels away.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import random
 import re
@@ -169,6 +170,8 @@ def _copy(files: dict[str, Path], folder: Path) -> None:
         try:
             shutil.copyfile(str(path), str(folder / name))
         except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # no fault of the file
+                raise
             raise UserError(f"cannot copy {path}: {error.strerror}; mend or remove it") from error
 
 

@@ -16,7 +16,7 @@ from typing import Iterable
 import numpy as np
 
 from inference import UserError
-from inference.files import write_whole
+from inference.files import check_writable, write_whole
 
 CLASSES = (
     "Urban land",
@@ -188,6 +188,7 @@ def write_overlay(image_path: Path, mask_path: Path, out_path: Path | None = Non
     """
     image, mask = _read(image_path), to_indices(_read(mask_path))
     out_path = Path(out_path or Path(image_path).stem + "_overlay.png")
+    check_writable(out_path, [image_path, mask_path])
     write_whole(out_path, encode_png(overlay(image, mask)))
     print(f"wrote {out_path}", file=sys.stderr)
     return out_path

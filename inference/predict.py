@@ -58,7 +58,7 @@ def classify(folder: Path, out: Path, settings: Settings) -> int:
     """
     record = choose("p1", settings)
     paths = images.list_images(folder, _say)
-    files.check_writable(out, paths)
+    files.check_writable(out, [*paths, settings.weights or zoo.path(record)])
     found = labels(paths, record, settings)
     rows = ((path.name, label) for path, label in zip(paths, found))
     return _finish(out, ("filename", "label"), rows, found)
@@ -78,7 +78,7 @@ def classify_csv(table: Path, folder: Path, out: Path, settings: Settings) -> in
     paths = [Path(folder) / row.filename for row in listed]
     if not any(map(os.path.exists, paths)):
         raise UserError(f"none of the {len(paths)} images of {table} is in {folder}: wrong folder?")
-    files.check_writable(out, [table, *paths])
+    files.check_writable(out, [table, *paths, settings.weights or zoo.path(record)])
     found = labels(paths, record, settings)
     rows = ((*row, label) for row, label in zip(listed, found))
     return _finish(out, ("id", "filename", "label"), rows, found)

@@ -75,8 +75,10 @@ def test_a_script_uses_python_and_builtins_only(script):
         assert word not in text, f"a naive search for {word!r} finds it"
     commands = [line for line in text.splitlines() if line and not line.startswith("#")]
     for command in commands:
-        assert re.match(r'(here=|task=|\[ |exec python3 "|\. ")', command), command
-        assert "`" not in command and "$(" not in command and "|" not in command
+        start = r'(here=|task=|\[ |case \$here in |exec python3 -X utf8 "|\. ")'
+        assert re.match(start, command), command
+        assert "`" not in command and " | " not in command
+        assert command.count("$(") == command.count("$(python3 ")
 
 
 def test_they_are_executable():
