@@ -34,7 +34,7 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import UserError, device, process  # noqa: E402
+from inference import device, process  # noqa: E402
 
 
 def main(arguments=None) -> int:
@@ -47,25 +47,11 @@ def main(arguments=None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except UserError as error:
-        line = str(error)
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "numpy", "PIL"):
+    except Exception as error:
+        line = process.line_of(error)
+        if line is None:
             raise
-        needs = Path(__file__).resolve().parents[1] / "requirements.txt"
-        line = f"no {error.name} here: python3 -m pip install -r {needs}"
-    except ImportError as error:  # by numpy or Pillow; torch's is a UserError by now
-        if (error.name or "").startswith("inference"):
-            raise
-        reason = str(error).strip().splitlines()[-1:]  # of numpy's two pages, too
-        line = f"cannot load a library: {''.join(reason)}; is memory limited (ulimit -v)?"
-    except MemoryError as error:
-        line = f"not memory enough: {str(error) or 'none is left'}; try a machine with more"
-    except RuntimeError as error:
-        if "can't start new thread" not in str(error):
-            raise
-        line = "the system lets us start no thread: raise its limits (ulimit -u, ulimit -v)"
-    process.say_error(" ".join(["error:", *line.splitlines()]))
+    process.say_error(f"error: {line}")
     return 2
 
 

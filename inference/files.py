@@ -14,6 +14,8 @@ from inference import UserError
 # that is a mount point.
 _IRREPLACEABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, `ulimit -f`
+
 
 def write_whole(path: Path | str, data: bytes) -> None:
     """Writes a file beside its place and renames it into place.

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Iterator, NamedTuple
 
 from inference import UserError
+from inference.files import FULL
 from inference.grade_checks import Loss, check_script
 from inference.grade_problems import P1, P2, P3, find_problems
 from inference.grade_run import Run, make_elsewhere, network_cutter, run_script, snapshot
@@ -65,13 +66,21 @@ def grade(data_dir: Path, limit_seconds: float = 600, scripts: Path = ROOT) -> i
 def _working_folder() -> Iterator[Path]:
     """Make a folder for one problem's test and answers, which is gone afterwards."""
     try:
-        with tempfile.TemporaryDirectory(prefix="hw1-grade-") as folder:
-            yield Path(folder).resolve()
+        folder = tempfile.TemporaryDirectory(prefix="hw1-grade-")
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"no room for temporary files: {reason}; set TMPDIR to a folder that has it"
-        ) from error
+        raise _no_room(error) from error
+    with folder as path:
+        try:
+            yield Path(path).resolve()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise _no_room(error) from error
+
+
+def _no_room(error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(f"no room for temporary files: {reason}; set TMPDIR to a folder that has it")
 
 
 def _grade_one(

@@ -7,7 +7,6 @@ wherever the old ones could give the labels away.
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import random
 import re
@@ -17,6 +16,7 @@ import sys
 from pathlib import Path
 
 from inference import UserError
+from inference.files import FULL
 from inference.grade_checks import Loss, check_masks, read_labels
 from inference.images import list_images, size_of
 from inference.landcover import mask_name
@@ -170,7 +170,7 @@ def _copy(files: dict[str, Path], folder: Path) -> None:
         try:
             shutil.copyfile(str(path), str(folder / name))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # no fault of the file
+            if error.errno in FULL:  # no fault of this file's
                 raise
             raise UserError(f"cannot copy {path}: {error.strerror}; mend or remove it") from error
 

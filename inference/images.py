@@ -7,6 +7,7 @@ but for salvage.py, by which the graded path takes what a damaged file still hol
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections import deque
@@ -22,8 +23,7 @@ from PIL import Image
 from inference import UserError, landcover
 from inference.colours import to_rgb
 
-# What every Pillow reads. Where a folder holds other files too, Pillow is asked for the rest, which
-# takes it 20 ms.
+# What every Pillow reads. Only where a folder holds other files is it asked for the rest: 20 ms.
 EXTENSIONS = (
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif"),
     *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"),
@@ -152,7 +152,7 @@ def read_rgb(path: Path | str) -> Image.Image:
 def _open(path: Path | str) -> Image.Image:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for for ever
-        raise ValueError("it is not a file, but a pipe or a device")
+        raise OSError(errno.ESPIPE, "it is not a file, but a pipe or a device")
     return Image.open(path)
 
 

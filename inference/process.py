@@ -9,6 +9,9 @@ import os
 import sys
 import time
 import warnings
+from pathlib import Path
+
+from inference import UserError
 
 
 class Stream(io.TextIOWrapper):
@@ -79,6 +82,28 @@ def open_streams() -> None:
             options = {"line_buffering": number == 2 or old.line_buffering}
             setattr(sys, name, Stream(old.buffer, **options))
     warnings.filterwarnings("ignore", module="PIL")
+
+
+def line_of(error: Exception) -> str | None:
+    """Return in one line what the user can mend; None of a bug of ours."""
+    text = " ".join(str(error).splitlines())
+    if isinstance(error, UserError):
+        return text
+    if isinstance(error, ModuleNotFoundError) and error.name in ("torch", "numpy", "PIL"):
+        needs = Path(__file__).resolve().parents[1] / "requirements.txt"
+        return f"no {error.name} here: python3 -m pip install -r {needs}"
+    if isinstance(error, ImportError) and not _is_ours(error):  # torch's is a UserError by now
+        reason = str(error).strip().splitlines()[-1:]  # of numpy's two pages, too
+        return f"cannot load a library: {''.join(reason)}; is memory limited (ulimit -v)?"
+    if isinstance(error, MemoryError):
+        return f"not memory enough: {text or 'none is left'}; try a machine with more"
+    if "can't start new thread" in text:
+        return "the system lets us start no thread: raise its limits (ulimit -u, ulimit -v)"
+    return None
+
+
+def _is_ours(error: ImportError) -> bool:
+    return isinstance(error, ModuleNotFoundError) or (error.name or "").startswith("inference")
 
 
 def say_error(line: str) -> None:

@@ -130,6 +130,29 @@ def test_from_the_repositorys_root(pristine, small_images, tmp_path):
     assert len(answers(tmp_path / "out.csv")) == 38
 
 
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("linked", ["", "absolute", "relative", "twice"])
+def test_by_a_plain_shell_and_by_a_link(pristine, here, shell, linked):
+    script = pristine.root / "hw1_1.sh"
+    if linked:
+        target = os.path.relpath(script, here) if linked == "relative" else script
+        (here / "link.sh").symlink_to(target)
+        script = here / "link.sh"
+    if linked == "twice":
+        (here / "again.sh").symlink_to("link.sh")
+        script = "again.sh"  # without a slash
+    run = pristine.shell('exec "$@"', shell, script, "p1 images", "out.csv", cwd=here)
+    in_silence(run)
+    assert len(answers(here / "out.csv")) == 38
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_by_a_plain_shell_and_a_link(pristine, here, script):
+    (here / "link.sh").symlink_to(pristine.root / script.name)
+    run = pristine.shell("exec sh link.sh --help", cwd=here)
+    assert run.returncode == 0 and run.stdout.startswith("usage: "), run.stderr
+
+
 def test_nothing_is_touched_but_the_output(pristine, small_images, tmp_path):
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(WITNESS)
