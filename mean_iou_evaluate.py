@@ -56,11 +56,12 @@ def find_masks(folder: Path) -> dict[str, str]:
     """Return the masks of a folder by file name, such as {"0013": "0013_mask.png"}.
 
     Hidden files, folders and other files are passed over; so are the satellite images
-    (`0013_sat.jpg`) that the course keeps beside masks.
+    (`0013_sat.jpg`) that the course keeps beside masks. A link to nowhere is an unreadable mask.
     """
     try:
         with os.scandir(folder) as entries:
-            names = sorted(e.name for e in entries if e.name[0] != "." and e.is_file())
+            files = [e for e in entries if e.is_symlink() or e.is_file()]
+            names = sorted(e.name for e in files if e.name[0] != "." and not os.path.isdir(e.path))
     except OSError as error:
         reason = error.strerror or error
         raise MaskError(f"cannot list {folder}: {reason}; give a folder of masks") from error
@@ -314,11 +315,13 @@ def keep_freed_memory() -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Score land-cover masks by IoU, over a folder.")
     parser.add_argument("-g", "--labels", type=Path, required=True, help="folder of true masks")
     parser.add_argument("-p", "--pred", type=Path, required=True, help="folder of predicted masks")
     options = parser.parse_args(arguments)
     try:
+        if sys.stdout is None:  # print would write nowhere, and all would seem well
+            raise MaskError("standard output is closed, where the scores go; send it elsewhere")
         report(count_folders(options.labels, options.pred))
     except MaskError as error:
         _say(f"error: {error}")

@@ -6,7 +6,8 @@ The map of the package:
     predict.py     the three prediction loops: read ahead -> forward -> write behind
     batches.py     that forward pass, in batches; windows.py: of images too large for that
     model.py       the same for Python: `inference.load("p1-a").predict(paths)`
-    images.py      find and read images, resize exactly as in training
+    images.py      find and read images, resize exactly as in training; colours.py: 8-bit RGB of any
+                   pixels; salvage.py: what a damaged file still holds
     tables.py      the csv files that graders hand in and expect back
     masks.py       masks written by threads; files.py: files that are there whole or not at all
     landcover.py   the seven land-cover classes, their colours; overlay.py: a mask over its image

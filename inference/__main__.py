@@ -34,7 +34,7 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import UserError, device, process  # noqa: E402
+from inference import device, process  # noqa: E402
 
 
 def main(arguments=None) -> int:
@@ -47,15 +47,12 @@ def main(arguments=None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except UserError as error:
-        process.say_error(" ".join(["error:", *str(error).splitlines()]))
-        return 2
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "numpy", "PIL"):
+    except Exception as error:
+        line = process.line_of(error)
+        if line is None:
             raise
-        needs = Path(__file__).resolve().parents[1] / "requirements.txt"
-        process.say_error(f"error: no {error.name} here: python3 -m pip install -r {needs}")
-        return 2
+    process.say_error(f"error: {line}")
+    return 2
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -241,8 +238,11 @@ def _overlay(options) -> int:
 
 
 if __name__ == "__main__":
+    process.use_utf8()
     process.open_streams()
     try:
         process.leave(main())
     except KeyboardInterrupt:
         process.leave(130)
+    except SystemExit as end:  # argparse, after --help or a mistake
+        process.leave(end.code)

@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from inference import UserError
+
 
 def import_torch(freeze: bool = False) -> None:
     """Imports torch faster than a plain `import` while threads read images.
@@ -19,6 +21,9 @@ def import_torch(freeze: bool = False) -> None:
     Args:
         freeze: let the collector never look at what is there by then. For a command, whose process
             is its own: a library's caller would keep its own garbage for ever.
+
+    Raises:
+        UserError: its libraries cannot be loaded: memory is limited, or the installation broken.
     """
     if "torch" in sys.modules:
         return
@@ -27,6 +32,13 @@ def import_torch(freeze: bool = False) -> None:
     try:
         _load_libraries()
         import torch  # noqa: F401
+    except ModuleNotFoundError:
+        raise
+    except (ImportError, OSError) as error:
+        raise UserError(
+            f"cannot load torch: {' '.join(str(error).split())}; is memory limited (ulimit -v), or "
+            "the installation damaged?"
+        ) from error
     finally:
         if freeze:
             gc.freeze()

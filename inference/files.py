@@ -7,13 +7,15 @@ import os
 import stat
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from inference import UserError
 
 # What says that a file may be written, but not be replaced: a folder that is read-only, a file
 # that is a mount point.
 _IRREPLACEABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY)
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, `ulimit -f`
 
 
 def in_words(path: Path | str) -> str:
@@ -83,22 +85,62 @@ def _replace(target: Path, data: bytes) -> None:
         _remove(temporary)
 
 
-def check_writable(path: Path | str) -> None:
-    """Finds out that an output file could not be written before hours are spent on it.
+def check_writable(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
+    """Find out that an output file could not be written before hours are spent on it.
+
+    Args:
+        inputs: files that are read, of which the output must be none.
 
     Raises:
-        UserError: `path` is a folder, or its folder cannot be made or written to.
+        UserError: `path` is a folder, or its folder cannot be made or written to, or it is one of
+            the inputs, by whatever name.
     """
     target = Path(os.path.realpath(path))
     if os.path.isdir(target):  # Path.is_dir raises where a folder above may not be entered
         raise UserError(f"{path} is a folder: give the name of the file to write")
     if _is_stream(path):
         return
+    same = overwritten([path], inputs)
+    if same:
+        raise UserError(f"writing {path} would overwrite the input {same[1]}: choose another place")
     try:
+        if not fits(target):
+            raise _unwritable(path, OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG)))
         check_folder(target.parent)
     except UserError:
         if not _is_writable_file(target):
             raise
+
+
+def overwritten(outputs: Iterable[Path | str], inputs: Iterable[Path | str]) -> tuple | None:
+    """Return the first output that is an input too, and which; None where there is none.
+
+    Hard and symbolic links count as what they lead to. Where no output exists, which is the rule,
+    no input is looked at.
+    """
+    there = {_identity(path): path for path in outputs if os.path.isfile(path)}
+    for path in inputs if there else ():
+        output = there.get(_identity(path))
+        if output is not None:
+            return output, path
+    return None
+
+
+def _identity(path: Path | str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # no such file; a NUL in its name
+        return None
+    return status.st_dev, status.st_ino
+
+
+def fits(path: Path | str) -> bool:
+    """Return whether a file's name is short enough for the file system."""
+    try:
+        os.lstat(path)
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
 
 
 def check_folder(folder: Path | str) -> None:

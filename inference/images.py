@@ -1,25 +1,36 @@
 """Finding and reading images; odd modes and broken files. Imports no torch: reading starts first.
 
 Every image becomes 8-bit RGB, whatever it was: greyscale is repeated, a palette is looked up,
-transparency is dropped, CMYK is converted, of 16 bits the upper eight are kept.
+transparency is dropped, CMYK is converted, of 16 bits the upper eight are kept. Reading is strict,
+but for salvage.py, by which the graded path takes what a damaged file still holds.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 from PIL import Image
 
 from inference import UserError, landcover
+from inference.colours import to_rgb
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+# What every Pillow reads. Only where a folder holds other files is it asked for the rest: 20 ms.
+EXTENSIONS = (
+    *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".gif"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm"),
+)
+# It knows these by name, but reads them by other programs' help, if at all.
+_FOREIGN = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
+_SYSTEMS_OWN = ("thumbs.db", "desktop.ini")  # by Windows, in any folder of pictures
 
 # Pillow takes pictures from 9,500 x 9,500 for attacks: it warns, and refuses those of twice as many
 # pixels. A satellite scene of 20,000 x 20,000 is none; a damaged header may well ask for more. So
@@ -32,39 +43,80 @@ Image.MAX_IMAGE_PIXELS = 2**29
 LARGEST = 2500 * 2500
 
 
-def list_images(folder: Path | str) -> list[Path]:
-    """Lists the images of a folder, sorted by name.
+def list_images(folder: Path | str, note: Callable[[str], None] | None = None) -> list[Path]:
+    """Return the images of a folder, sorted by name.
 
-    An image is a file with one of `EXTENSIONS`, in either case; hidden files, sub-folders and
-    everything else are ignored. A link that leads nowhere is an image that cannot be read.
+    An image is a file with an extension that this Pillow reads, in either case; hidden files,
+    sub-folders, pipes and everything else are left out. A link that leads nowhere, or to itself,
+    is an image that cannot be read.
+
+    Args:
+        note: is given a line on what was left out, if anything was.
 
     Raises:
         UserError: there is no such folder, or no image in it.
     """
-    folder = Path(folder)
+    names = _names(folder)
+    found = _images(names)
+    if not found:
+        others = f", but {_first(names)}" if names else ""
+        wanted = "it should hold files like 0000.png or 0000.jpg"
+        raise UserError(f"no image in {folder}{others}: {wanted}")
+    if note:
+        _note_rest(folder, names, found, "no images that can be read here", note)
+    return [Path(folder) / name for name in found]
+
+
+def _names(folder: Path | str) -> list[str]:
     try:
-        entries = list(os.scandir(folder))
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries if _may_be_image(entry))
     except OSError as error:
         raise UserError(
             f"cannot read the folder {folder}: {error.strerror}; give the folder of the images"
         ) from error
-    names = [
-        entry.name
-        for entry in entries
-        if entry.name.lower().endswith(EXTENSIONS)
-        and not entry.name.startswith(".")
-        and not entry.is_dir()
-    ]
-    if not names:
-        raise UserError(f"no image in {folder}: it should hold files like 0000.png or 0000.jpg")
-    return [folder / name for name in sorted(names)]
 
 
-def list_tiles(folder: Path | str) -> list[Path]:
-    """Lists the satellite images of a folder, sorted by name; masks beside them are ignored.
+def _may_be_image(entry: os.DirEntry) -> bool:
+    if entry.name.startswith(".") or entry.name.lower() in _SYSTEMS_OWN:
+        return False
+    # A regular file without another look at the disk; os.path.isdir bears a link to itself.
+    linked = entry.is_symlink() and not os.path.isdir(entry.path)
+    return linked or entry.is_file(follow_symlinks=False)
+
+
+def _images(names: Iterable[str]) -> list[str]:
+    found = {name for name in names if name.lower().endswith(EXTENSIONS)}
+    others = [name for name in names if name not in found]
+    if others:
+        more = {
+            extension
+            for extension, kind in Image.registered_extensions().items()
+            if kind in Image.OPEN and kind not in _FOREIGN
+        }
+        found.update(name for name in others if os.path.splitext(name.lower())[1] in more)
+    return [name for name in names if name in found]
+
+
+def _note_rest(folder, names: Iterable[str], taken: Iterable[str], why: str, note) -> None:
+    taken = set(taken)
+    rest = [name for name in names if name not in taken]
+    if rest:
+        note(f"note: left out of {folder}: {_first(rest)}, {why}")
+
+
+def _first(names: Sequence[str]) -> str:
+    return f"{len(names)} files, {names[0]} first" if len(names) > 1 else f"1 file, {names[0]}"
+
+
+def list_tiles(folder: Path | str, note: Callable[[str], None] | None = None) -> list[Path]:
+    """Return the satellite images of a folder, sorted by name; masks beside them are ignored.
 
     When any file is called `*_sat.*`, only those are images. Otherwise all are but `*_mask.*`,
     and of two files of one stem, which would share one mask, a JPEG is the image.
+
+    Args:
+        note: is given a line on what was left out, if that was more than masks.
 
     Raises:
         UserError: there is no such folder, or no satellite image in it.
@@ -77,49 +129,59 @@ def list_tiles(folder: Path | str) -> list[Path]:
     by_mask = {}
     for path in sorted(tiles, key=lambda path: not path.suffix.lower().startswith(".jp")):
         by_mask.setdefault(landcover.mask_name(path.name), path)
+    if note:
+        masks = {landcover.mask_name(path.name) for path in tiles}
+        names = [name for name in _names(folder) if name not in masks]
+        names = [name for name in names if not Path(name).stem.lower().endswith("_mask")]
+        why = "no *_sat.* images" if satellite else "no images that can be read here"
+        _note_rest(folder, names, [path.name for path in tiles], why, note)
     return sorted(by_mask.values(), key=lambda path: path.name)
 
 
 def read_rgb(path: Path | str) -> Image.Image:
-    """Reads an image file as 8-bit RGB.
+    """Return an image file as 8-bit RGB.
 
     Raises:
         Exception: whatever the decoder raises on a broken file (OSError, SyntaxError, ...).
     """
-    with Image.open(path) as image:
+    with _open(path) as image:
         image.load()
-        if image.mode == "RGB":
-            return image
-        if image.mode[0] == "F":
-            raise ValueError("its pixels are floating-point numbers, of a range that nobody knows")
-        if image.mode[0] == "I":  # 16 bits in Pillow's modes I;16, I;16B or I
-            values = np.clip(np.asarray(image).astype(np.int64) >> 8, 0, 255)
-            return Image.fromarray(values.astype(np.uint8)).convert("RGB")
-        if "transparency" in image.info:  # its colours, not Pillow's guess of a background
-            image = image.convert("RGBA")
-        return image.convert("RGB")
+        return to_rgb(image)
+
+
+def _open(path: Path | str) -> Image.Image:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for for ever
+        raise OSError(errno.ESPIPE, "it is not a file, but a pipe or a device")
+    return Image.open(path)
 
 
 def read_pixels(path: Path | str, size: int | None = None) -> np.ndarray:
-    """Reads an image as uint8 (H, W, 3); with `size`, resized to a square of that side.
+    """Return an image as uint8 (H, W, 3); with `size`, resized to a square of that side.
 
     Bilinear with Pillow's antialiasing and without regard to the aspect: pixel for pixel what
     torchvision's `Resize((size, size))` makes of a Pillow image.
     """
-    image = read_rgb(path)
+    return resized(read_rgb(path), size)
+
+
+def resized(image: Image.Image, size: int | None) -> np.ndarray:
+    """Return the pixels of an RGB image, uint8 (H, W, 3), as `read_pixels` says."""
     if size is not None and image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(image)
 
 
-def read_or_defer(path: Path | str) -> np.ndarray | Callable[[], np.ndarray]:
-    """Reads an image, uint8 (H, W, 3); of one above `LARGEST` gives what will read it.
+def read_or_defer(path: Path | str, read: Callable = read_pixels):
+    """Return what `read` makes of a file; of an image above `LARGEST` what will read it.
 
     Sixteen large scenes, read ahead of their use, would fill gigabytes; and reading one takes a
     hundredth of the time that segmenting it does.
     """
     height, width = size_of(path) or (0, 0)
-    return partial(read_pixels, path) if height * width > LARGEST else read_pixels(path)
+    if height * width > LARGEST:
+        return partial(read, path)
+    return read(path)
 
 
 def read_ahead(
@@ -183,7 +245,7 @@ def reason(error: Exception) -> str:
 def size_of(path: Path | str) -> tuple[int, int] | None:
     """Reads height and width from an image's header, or gives None where that is broken too."""
     try:
-        with Image.open(path) as image:
+        with _open(path) as image:
             return image.height, image.width
     except Exception:
         return None

@@ -12,7 +12,7 @@ from typing import Callable, Iterator, Sequence
 import numpy as np
 
 from inference import UserError, landcover
-from inference.files import write_whole
+from inference.files import overwritten, write_whole
 
 MOST = 2**26  # pixels of the masks that wait to be written
 
@@ -60,13 +60,23 @@ def write_behind() -> Iterator[Callable[[Path, np.ndarray], None]]:
 
 
 def protect(paths: Sequence[Path], out: Path) -> None:
-    """Refuses to overwrite files of the input folder: truth masks lie beside the images there.
+    """Refuse to overwrite files of the input folder: truth masks lie beside the images there.
 
     Raises:
-        UserError: `out` is the images' folder and holds a file that a mask would replace.
+        UserError: `out` is the images' folder and holds a file that a mask would replace, or a
+            mask there leads to one of the images.
     """
-    if os.path.exists(out) and out.resolve() == paths[0].parent.resolve():
-        for path in paths:
-            mask = out / landcover.mask_name(path.name)
-            if mask.exists():
-                raise UserError(f"{mask} is there already, beside its image: choose another folder")
+    if not os.path.exists(out):
+        return
+    names = [landcover.mask_name(path.name) for path in paths]
+    if os.path.samefile(out, paths[0].parent):
+        for name in names:
+            if os.path.lexists(out / name):
+                raise UserError(
+                    f"{out / name} is there already, beside its image: choose another folder"
+                )
+    same = overwritten([out / name for name in names], paths)
+    if same:
+        raise UserError(
+            f"writing {same[0]} would overwrite the input {same[1]}: choose another folder"
+        )

@@ -44,7 +44,7 @@ class Model:
         self.network = self._runner.network
 
     def predict(self, paths: Iterable[Path | str]) -> list[int] | list[np.ndarray]:
-        """Reads images and predicts them, in their order.
+        """Read images and predict them, in their order; of a damaged one what can be decoded.
 
         Returns:
             Classes; of a segmentation network masks, uint8 (H, W), class indices 0-6.
@@ -55,7 +55,7 @@ class Model:
         if isinstance(paths, (str, Path)):  # a word's letters would be looked for as files
             raise UserError(f"predict takes a list of images: give [{str(paths)!r}]")
         paths = [Path(path) for path in paths]
-        pixels = predict.read(paths, self.record)
+        pixels = predict.read(paths, self.record, damaged=True)
         found = []
         for path, classes in predict.forward(zip(paths, pixels), self._runner, self.record):
             if isinstance(classes, Exception):

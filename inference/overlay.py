@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from inference import UserError
-from inference.files import write_whole
+from inference.files import check_writable, write_whole
 from inference.images import read_rgb
 from inference.landcover import NO_CLASS, encode_png, to_colours, to_indices
 
@@ -74,6 +74,7 @@ def write_overlay(image_path: Path, mask_path: Path, out_path: Path | None = Non
     """
     image, mask = _read(image_path), to_indices(_read(mask_path))
     out_path = Path(out_path or Path(image_path).stem + "_overlay.png")
+    check_writable(out_path, [image_path, mask_path])
     write_whole(out_path, encode_png(overlay(image, mask)))
     print(f"wrote {out_path}", file=sys.stderr)
     return out_path

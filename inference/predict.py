@@ -22,6 +22,7 @@ from inference import (
     images,
     landcover,
     masks,
+    salvage,
     sharding,
     tables,
     zoo,
@@ -56,8 +57,8 @@ def classify(folder: Path, out: Path, settings: Settings) -> int:
         UserError: no image, no checkpoint, an output that cannot be written.
     """
     record = choose("p1", settings)
-    paths = images.list_images(folder)
-    files.check_writable(out)
+    paths = images.list_images(folder, _say)
+    files.check_writable(out, [*paths, settings.weights or zoo.path(record)])
     found = labels(paths, record, settings)
     rows = ((path.name, label) for path, label in zip(paths, found))
     return _finish(out, ("filename", "label"), rows, found)
@@ -80,7 +81,7 @@ def classify_csv(table: Path, folder: Path, out: Path, settings: Settings) -> in
             f"none of the {len(paths)} images of {table} is in {folder} (the first is "
             f"{listed[0].filename!r}): wrong folder?"
         )
-    files.check_writable(out)
+    files.check_writable(out, [table, *paths, settings.weights or zoo.path(record)])
     found = labels(paths, record, settings)
     rows = ((*row, label) for row, label in zip(listed, found))
     return _finish(out, ("id", "filename", "label"), rows, found)
@@ -96,7 +97,7 @@ def segment(folder: Path, out: Path, settings: Settings) -> int:
         UserError: as `classify`; masks that would overwrite files of the input folder.
     """
     record = choose("p3", settings)
-    paths = images.list_tiles(folder)
+    paths = images.list_tiles(folder, _say)
     masks.protect(paths, out)
     files.check_folder(out)
     return write_masks(paths, out, record, settings)
@@ -130,9 +131,14 @@ def labels(paths: Sequence[Path], record: zoo.Record, settings: Settings) -> lis
 
 
 def write_masks(paths: Sequence[Path], out: Path, record: zoo.Record, settings: Settings) -> int:
-    """Segments images and writes their masks; gives how many could not be read and have none."""
-    mine, pixels, runner = _begin(paths, record, settings)
-    missing = 0
+    """Segment images and write their masks; return how many have none and were not filled in."""
+    named = [path for path in paths if files.fits(out / landcover.mask_name(path.name))]
+    for path in sorted(set(paths).difference(named)):
+        _say(f"warning: the mask of {path} would have too long a name: it gets none")
+    missing = len(paths) - len(named) if not settings.fill else 0
+    if not named:
+        raise UserError(f"no mask of {paths[0].parent} can be written: all names are too long")
+    mine, pixels, runner = _begin(named, record, settings)
     with masks.write_behind() as write:
         for path, mask in forward(zip(mine, pixels), runner, record):
             if isinstance(mask, Exception):
@@ -151,22 +157,34 @@ def _begin(
     """Begins to read this process's share of the images, and loads the network meanwhile."""
     rank, world = sharding.rank_and_world()
     mine = paths[rank::world]
-    pixels = _progress(read(mine, record), len(mine))
+    pixels = _progress(read(mine, record, damaged=True), len(mine))
     fast_import.import_torch(freeze=True)
     return mine, pixels, load_runner(record, settings)
 
 
-def read(paths: Sequence[Path], record: zoo.Record) -> Iterator[np.ndarray | Exception]:
-    """Begins to read images as a record's network takes them: uint8 (H, W, 3) each, in order.
+def read(paths: Sequence[Path], record: zoo.Record, damaged: bool = False) -> Iterator:
+    """Begin to read images as a record's network takes them: uint8 (H, W, 3) each, in order.
 
-    Those that are segmented in windows are read by `forward`, when their turn comes.
+    An exception takes the place of what cannot be read. Those that are segmented in windows are
+    read by `forward`, when their turn comes.
+
+    Args:
+        damaged: take what a damaged file still holds, with a warning on stderr.
     """
+    how = salvage.read if damaged else images.read_pixels
     if record.size is None:
-        return images.read_ahead(paths, images.read_or_defer, ahead=16)
-    # Some 50 MB at most; reading them all takes about as long as importing torch, meanwhile.
-    ahead = 50_000_000 // (3 * record.size**2)
-    resized = partial(images.read_pixels, size=record.size)
-    return images.read_ahead(paths, resized, ahead, chunk=16)
+        found = images.read_ahead(paths, partial(images.read_or_defer, read=how), ahead=16)
+    else:
+        # Some 50 MB at most; reading them all takes about as long as importing torch, meanwhile.
+        ahead = 50_000_000 // (3 * record.size**2)
+        found = images.read_ahead(paths, partial(how, size=record.size), ahead, chunk=16)
+    return map(_announced, paths, found)
+
+
+def _announced(path: Path, found):
+    if callable(found):
+        return lambda: salvage.announced(path, found())
+    return salvage.announced(path, found)
 
 
 def load_runner(record: zoo.Record, settings: Settings) -> Runner:
@@ -195,12 +213,16 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
 
 
 def _note_provenance(record: zoo.Record) -> None:
-    if record.trained_on == "sample data" and sharding.rank_and_world()[0] == 0:
-        print(
+    if record.trained_on == "sample data":
+        _say(
             f"note: {record.name} was trained on this repository's generated sample data, not on "
-            "the course's; see README.md for how to train and publish your own",
-            file=sys.stderr,
+            "the course's; see README.md for how to train and publish your own"
         )
+
+
+def _say(line: str) -> None:
+    if sharding.rank_and_world()[0] == 0:  # once, however many processes there are
+        print(line, file=sys.stderr)
 
 
 def _warn(path: Path, error: Exception, answer: str) -> None:

@@ -105,6 +105,7 @@ class Runner:
 
         Raises:
             OutOfMemory: there is not memory enough for one image.
+            UserError: the logits are not finite.
         """
         results, start = [], 0
         most = max(1, LARGEST // (images.shape[1] * images.shape[2]))
@@ -139,9 +140,25 @@ class Runner:
         return OutOfMemory(f"not memory enough on {self.device} for {what}: try {other}")
 
     def _classes(self, images: np.ndarray) -> torch.Tensor:
-        logits = self.logits(images)
+        logits = self.finite_logits(images)
         classes = logits.argmax(1)
         return classes.to(torch.uint8) if classes.dim() == 3 else classes
+
+    def finite_logits(self, images: np.ndarray) -> torch.Tensor:
+        """Return what `logits` does; of NaN the greatest would be class 0, whatever the image.
+
+        Raises:
+            UserError: there is a NaN or an infinity among them.
+        """
+        logits = self.logits(images)
+        # One pass, and a hundredth of the network's time; a sum that overflows is looked at again.
+        if not torch.isfinite(logits.sum(dtype=torch.float32)) and not logits.isfinite().all():
+            precision = next(name for name, dtype in DTYPES.items() if dtype == self.dtype)
+            hint = "use --precision fp32"
+            if precision == "fp32":
+                hint = "choose another --model, or other --weights"
+            raise UserError(f"the network's logits are NaN or infinite in {precision}: {hint}")
+        return logits
 
     def logits(self, images: np.ndarray) -> torch.Tensor:
         """Gives the logits of one batch, on the device: (N, classes) or (N, classes, H, W).

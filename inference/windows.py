@@ -79,7 +79,7 @@ def bands(image: np.ndarray, runner: Runner) -> Iterator[np.ndarray]:
     for span, following in zip(down, [*down[1:], None]):
         for left in across:
             pixels = np.stack([image[span.start : span.stop, left.start : left.stop]])
-            logits = runner.logits(pixels)[0]  # (classes, h, w)
+            logits = runner.finite_logits(pixels)[0]  # (classes, h, w)
             if sums is None:
                 sums = logits.new_zeros((len(logits), span.stop, width), dtype=torch.float32)
             weights = torch.from_numpy(np.outer(span.weights, left.weights)).to(logits.device)

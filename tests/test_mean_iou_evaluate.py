@@ -184,3 +184,27 @@ def test_a_warning_that_cannot_be_written_keeps_no_score_back(folders):
     with open("/dev/full", "w") as full:
         unheard = subprocess.run(command, stdout=subprocess.PIPE, stderr=full)
     assert (unheard.returncode, unheard.stdout) == (0, heard.stdout)
+
+
+def test_a_closed_stdout_is_no_success(folders):
+    line = 'exec "$@" >&-'
+    command = ["bash", "-c", line, "-", sys.executable, SCRIPT, "-g", folders[0], "-p", folders[1]]
+    done = subprocess.run(command, capture_output=True)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"error: standard output is closed")
+
+
+def test_without_docstrings(folders):
+    command = [sys.executable, "-OO", SCRIPT, "-g", folders[0], "-p", folders[1]]
+    done = subprocess.run(command, capture_output=True)
+    assert (done.returncode, done.stdout.decode(), done.stderr) == (0, PERFECT, b"")
+
+
+@pytest.mark.parametrize("to", ["0001_mask.png", "nowhere.png"])
+def test_a_link_that_leads_nowhere_is_named(folders, to):
+    (folders[1] / "0001_mask.png").unlink()
+    (folders[1] / "0001_mask.png").symlink_to(to)
+    command = [sys.executable, SCRIPT, "-g", folders[0], "-p", folders[1]]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: cannot read {folders[1] / '0001_mask.png'}: ")

@@ -75,8 +75,10 @@ def test_a_script_uses_python_and_builtins_only(script):
         assert word not in text, f"a naive search for {word!r} finds it"
     commands = [line for line in text.splitlines() if line and not line.startswith("#")]
     for command in commands:
-        assert re.match(r'(here=|task=|\[ |exec python3 "|\. ")', command), command
-        assert "`" not in command and "$(" not in command and "|" not in command
+        start = r'(here=|task=|\[ |case \$here in |exec python3 -X utf8 "|\. ")'
+        assert re.match(start, command), command
+        assert "`" not in command and " | " not in command
+        assert command.count("$(") == command.count("$(python3 ")
 
 
 def test_they_are_executable():
@@ -126,6 +128,29 @@ def test_from_the_repositorys_root(pristine, small_images, tmp_path):
     run = pristine.shell(line, small_images, tmp_path / "out.csv", cwd=pristine.root)
     in_silence(run)
     assert len(answers(tmp_path / "out.csv")) == 38
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("linked", ["", "absolute", "relative", "twice"])
+def test_by_a_plain_shell_and_by_a_link(pristine, here, shell, linked):
+    script = pristine.root / "hw1_1.sh"
+    if linked:
+        target = os.path.relpath(script, here) if linked == "relative" else script
+        (here / "link.sh").symlink_to(target)
+        script = here / "link.sh"
+    if linked == "twice":
+        (here / "again.sh").symlink_to("link.sh")
+        script = "again.sh"  # without a slash
+    run = pristine.shell('exec "$@"', shell, script, "p1 images", "out.csv", cwd=here)
+    in_silence(run)
+    assert len(answers(here / "out.csv")) == 38
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_every_script_by_a_plain_shell_and_a_link(pristine, here, script):
+    (here / "link.sh").symlink_to(pristine.root / script.name)
+    run = pristine.shell("exec sh link.sh --help", cwd=here)
+    assert run.returncode == 0 and run.stdout.startswith("usage: "), run.stderr
 
 
 def test_nothing_is_touched_but_the_output(pristine, small_images, tmp_path):

@@ -6,11 +6,13 @@ What would happen on a grader's machine happens here first: `problems` hides the
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
-from inference.files import scratch
+from inference import UserError
+from inference.files import FULL, scratch
 from inference.grade.checks import Violation, check_script
 from inference.grade.problems import P1, P2, P3, find_problems
 from inference.grade.run import Run, make_elsewhere, network_cutter, run_script, snapshot
@@ -52,11 +54,25 @@ def grade(data_dir: Path, limit_seconds: float = 600, scripts: Path = ROOT) -> i
         print(
             f"{problem.name}: {problem.script} on {len(problem.images)} images ...", file=sys.stderr
         )
-        with scratch() as place:
+        with _working_folder() as place:
             results.append(_grade_one(problem, place, limit_seconds, Path(scripts), cutter))
     print(_table(results, limit_seconds))
     print(*_footer(results, cutter), sep="\n")
     return 0 if all(result.verdict in ("strong", "simple") for result in results) else 1
+
+
+@contextlib.contextmanager
+def _working_folder() -> Iterator[Path]:
+    """Make a folder for one problem's test and answers, which is gone afterwards."""
+    with scratch() as folder:
+        try:
+            yield folder
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise UserError(
+                f"no room for temporary files: {error.strerror}; set TMPDIR to a folder that has it"
+            ) from error
 
 
 def _grade_one(

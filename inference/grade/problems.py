@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Sequence
 
 from inference import UserError
+from inference.files import FULL
 from inference.grade.checks import Violation, check_masks, read_labels
 from inference.images import list_images, size_of
 from inference.landcover import mask_name
@@ -172,6 +173,8 @@ def _copy(files: dict[str, Path], folder: Path) -> None:
         try:
             shutil.copyfile(str(path), str(folder / name))
         except OSError as error:
+            if error.errno in FULL:  # no fault of this file's
+                raise
             raise UserError(f"cannot copy {path}: {error.strerror}; mend or remove it") from error
 
 

@@ -117,10 +117,10 @@ def load(record: Record, weights: Path | str | None = None):
             record's file, whose bytes and sha256 must be right.
 
     Raises:
-        UserError: the file is missing, damaged, no checkpoint, or another network's.
+        UserError: the file is missing, damaged, no checkpoint, another network's, or not finite.
     """
     from inference.networks import load_into
-    from inference.zoo.checkpoint import state_dict
+    from inference.zoo.checkpoint import expect_finite, state_dict
 
     file = path(record) if weights is None else Path(weights)
     if weights is None and not file.is_file():
@@ -133,9 +133,11 @@ def load(record: Record, weights: Path | str | None = None):
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {file}: {error.strerror or error}") from None
     try:
-        return load_into(record.network, record.classes, record.arguments, tensors)
+        network = load_into(record.network, record.classes, record.arguments, tensors)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
+    expect_finite(network.state_dict(), file)  # as fp32, in which a double may be too large
+    return network
 
 
 def add(record: Record, default: bool = False, file: Path | None = None) -> None:

@@ -44,6 +44,33 @@ def state_dict(stream: BinaryIO, file: Path) -> dict:
     return found
 
 
+def expect_finite(tensors: dict, file: Path) -> None:
+    """Raise a UserError where a weight is NaN or infinite: such a network answers class 0.
+
+    Args:
+        tensors: by name.
+        file: where they are from, for the message.
+    """
+    wrong = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
+    if wrong:
+        listed = wrong[0] + (f" and {len(wrong) - 1} others" if len(wrong) > 1 else "")
+        raise UserError(
+            f"{file} holds weights that are NaN or infinite ({listed}): its training diverged; "
+            "take an earlier epoch, or train with a lower lr"
+        )
+
+
+def _is_finite(tensor) -> bool:
+    import torch
+
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    # A sum is not finite where any part is not, and reads 25 million weights in 10 ms. That of
+    # large numbers may overflow; what then is true is looked up number by number.
+    total = tensor.sum(dtype=torch.float32)
+    return bool(torch.isfinite(total)) or bool(torch.isfinite(tensor).all())
+
+
 def _reason(stream: BinaryIO, error: Exception) -> str:
     stream.seek(0)
     head = stream.read(512)

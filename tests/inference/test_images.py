@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference import UserError, images
+from inference import UserError, images, salvage
 
 VALUES = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
@@ -62,18 +62,25 @@ def test_cmyk_is_converted(tmp_path):
     assert np.abs(rgb(path).astype(int) - (200, 30, 40)).max() < 5
 
 
-@pytest.mark.parametrize("suffix, mode", [("png", "I;16"), ("tif", "I;16"), ("tif", "I")])
-def test_of_16_bits_the_upper_eight_are_kept(tmp_path, suffix, mode):
-    values = VALUES.astype(np.uint16) * 256 + 255  # as mode I Pillow 9 opened 16-bit PNGs
-    array = values if mode == "I;16" else values.astype(np.int32)
-    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(array))
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm"])
+def test_of_16_bits_the_upper_eight_are_kept(tmp_path, suffix):
+    values = VALUES.astype(np.uint16) * 256 + 255
+    path = saved(tmp_path / f"a.{suffix}", Image.fromarray(values))
     assert np.array_equal(rgb(path), grey(VALUES))
 
 
-def test_floating_point_pixels_are_refused_and_not_taken_for_black(tmp_path):
-    path = saved(tmp_path / "a.tif", Image.fromarray(VALUES.astype(np.float32)))
-    with pytest.raises(ValueError, match="floating-point numbers"):
-        images.read_pixels(path)
+@pytest.mark.parametrize(
+    "dtype, what",
+    [
+        (np.float32, "floating-point numbers"),
+        (np.int32, "whole numbers"),  # a viewer's guess at their range would be black or white
+    ],
+)
+def test_pixels_of_an_unknown_range_are_refused_and_not_taken_for_black(tmp_path, dtype, what):
+    path = saved(tmp_path / "a.tif", Image.fromarray(VALUES.astype(dtype)))
+    for read in (images.read_pixels, salvage.read):
+        with pytest.raises(ValueError, match=what):
+            read(path)
 
 
 def test_one_bit_is_black_and_white(tmp_path):

@@ -191,3 +191,25 @@ def test_bf16_casts_the_network_and_its_input_but_not_its_last_layer():
     fast.network.trunk.register_forward_pre_hook(lambda _, images: seen.append(images[0].dtype))
     assert fast.logits(IMAGES).dtype == torch.float32 and seen == [torch.bfloat16]
     assert fast(IMAGES).shape == (13,)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("precision, hint", [("fp32", "other --weights"), ("bf16", "fp32")])
+def test_logits_that_are_not_finite_are_no_answer(value, precision, hint):
+    class Overflowing(torch.nn.Module):
+        def forward(self, images):
+            logits = images[:, :, 0, 0].clone()
+            logits[1:2, 1] = value
+            return logits
+
+    diverged = runner(Overflowing(), 4, precision=precision)
+    with pytest.raises(UserError, match=f"logits are NaN or infinite in {precision}: .*{hint}"):
+        diverged(IMAGES)
+
+
+def test_large_logits_are_finite():
+    class Large(torch.nn.Module):
+        def forward(self, images):
+            return images[:, :, 0, 0] * 1e36  # whose sum is too large for fp32
+
+    assert runner(Large())(IMAGES).tolist() == IMAGES[:, 0, 0].argmax(1).tolist()

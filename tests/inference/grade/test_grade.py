@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inference import landcover
+from inference import UserError, landcover
 from inference.grade import grade
 from tests.processes import has_ended
 
@@ -234,3 +234,21 @@ def test_interrupt_leaves_nothing_behind(data, scripts, tmp_path):
     assert process.wait(20) != 0
     assert not any((tmp_path / "tmp").iterdir())
     assert has_ended(int((tmp_path / "pid").read_text()))
+
+
+def test_no_room_for_temporary_files_is_one_line(data, scripts, monkeypatch):
+    def full(*_, **__):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("inference.grade.tempfile.TemporaryDirectory", full)
+    with pytest.raises(UserError, match=r"^no room for .*: No usable temporary .*set TMPDIR"):
+        grade(data, 60, scripts)
+
+
+def test_a_full_folder_of_temporary_files_is_one_line(data, scripts, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("inference.grade_problems.shutil.copyfile", full)
+    with pytest.raises(UserError, match=r"^no room for temporary files: No space left"):
+        grade(data, 60, scripts)

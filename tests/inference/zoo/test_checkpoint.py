@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference import UserError
+from inference import UserError, zoo
 from inference.zoo import checkpoint
 
 
@@ -63,3 +63,32 @@ def test_an_older_torch_is_not_handed_weights_only(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "load", load_of_1_12)
     with file.open("rb") as stream:
         assert torch.equal(checkpoint.state_dict(stream, file)["a"], state["a"])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_weights_that_are_not_finite_are_refused(small_zoo, tmp_path, value, dtype):
+    record = small_zoo["p1"]
+    state = torch.load(zoo.path(record), weights_only=True)
+    state = {key: v.to(dtype) if v.is_floating_point() else v for key, v in state.items()}
+    torch.save(state, tmp_path / "whole.pth")
+    assert zoo.load(record, tmp_path / "whole.pth")
+    state["fc.weight"][3, 1] = value
+    torch.save(state, tmp_path / "own.pth")
+    with pytest.raises(UserError, match=r"own\.pth holds weights that are NaN .* \(fc\.weight\)"):
+        zoo.load(record, tmp_path / "own.pth")
+
+
+def test_a_double_too_large_for_fp32_is_infinite(small_zoo, tmp_path):
+    state = torch.load(zoo.path(small_zoo["p1"]), weights_only=True)
+    state["fc.bias"] = state["fc.bias"].double() + 1e300
+    torch.save(state, tmp_path / "own.pth")
+    with pytest.raises(UserError, match="NaN or infinite"):
+        zoo.load(small_zoo["p1"], tmp_path / "own.pth")
+
+
+def test_large_weights_are_finite(small_zoo, tmp_path):
+    state = torch.load(zoo.path(small_zoo["p1"]), weights_only=True)
+    state["fc.bias"][:] = 3e38
+    torch.save(state, tmp_path / "own.pth")
+    assert zoo.load(small_zoo["p1"], tmp_path / "own.pth").fc.bias[0] > 2e38
