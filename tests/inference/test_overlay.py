@@ -98,7 +98,7 @@ def test_write_overlay_that_fails_keeps_the_old_file(tmp_path):
         write_overlay(tmp_path / "image.png", tmp_path / "absent.png", out)
     assert out.read_bytes() == b"old"
     (tmp_path / "folder.png").mkdir()
-    with pytest.raises(UserError, match=r"cannot write .*folder\.png"):
+    with pytest.raises(UserError, match=r"folder\.png is a folder"):
         write_overlay(tmp_path / "image.png", tmp_path / "image.png", tmp_path / "folder.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "folder.png",

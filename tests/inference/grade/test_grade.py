@@ -240,8 +240,8 @@ def test_no_room_for_temporary_files_is_one_line(data, scripts, monkeypatch):
     def full(*_, **__):
         raise FileNotFoundError(2, "No usable temporary directory found")
 
-    monkeypatch.setattr("inference.grade.tempfile.TemporaryDirectory", full)
-    with pytest.raises(UserError, match=r"^no room for .*: No usable temporary .*set TMPDIR"):
+    monkeypatch.setattr("tempfile.TemporaryDirectory", full)
+    with pytest.raises(UserError, match=r"^no place for temporary files: No usable temporary .*set TMPDIR"):
         grade(data, 60, scripts)
 
 
@@ -249,6 +249,6 @@ def test_a_full_folder_of_temporary_files_is_one_line(data, scripts, monkeypatch
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("inference.grade_problems.shutil.copyfile", full)
+    monkeypatch.setattr("inference.grade.problems.shutil.copyfile", full)
     with pytest.raises(UserError, match=r"^no room for temporary files: No space left"):
         grade(data, 60, scripts)
