@@ -8,6 +8,7 @@ from typing import Any
 from inference import UserError
 from training.byol import data as byol_data
 from training.byol.module import Byol
+from training.byol.recipes import CLAIMS as BYOL_CLAIMS
 from training.byol.recipes import RECIPES as BYOL
 from training.classification import p1, p2
 from training.classification.module import Classification
@@ -15,6 +16,7 @@ from training.engine.problem import Problem
 from training.engine.recipe import Recipe
 from training.segmentation import data as tiles
 from training.segmentation.module import Segmentation
+from training.segmentation.recipes import CLAIMS as SEGMENTATION_CLAIMS
 from training.segmentation.recipes import RECIPES as SEGMENTATION
 
 
@@ -48,6 +50,7 @@ PROBLEMS = {
         evaluate=p1.evaluate,
         figures=partial(_classifier_figures, p1.read),
         baselines=(0.75, 0.86),
+        claims=p1.CLAIMS,
     ),
     "p2": Problem(
         name="p2",
@@ -60,6 +63,7 @@ PROBLEMS = {
         evaluate=p2.evaluate,
         figures=partial(_classifier_figures, p2.read),
         baselines=(0.36, 0.40),
+        claims=p2.CLAIMS,
     ),
     # Before p2: backbones to start from, by the labels of `mini` or without any
     "mini": Problem(
@@ -70,6 +74,7 @@ PROBLEMS = {
         module=Classification,
         batches=p2.mini_batches,
         files=p2.mini_files,
+        claims=p2.SUPERVISED_CLAIMS,
     ),
     "byol": Problem(
         name="byol",
@@ -80,6 +85,7 @@ PROBLEMS = {
         batches=byol_data.batches,
         files=byol_data.files,
         figures=_byol_figures,
+        claims=BYOL_CLAIMS,
     ),
     "p3": Problem(
         name="p3",
@@ -92,6 +98,7 @@ PROBLEMS = {
         evaluate=tiles.evaluate,
         figures=_segmenter_figures,
         baselines=(0.69, 0.73),
+        claims=SEGMENTATION_CLAIMS,
     ),
 }
 RECIPES: dict[str, Recipe] = {

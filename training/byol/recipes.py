@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from inference import UserError
 from training.byol.targets import TARGETS, Momentum, Online
 from training.byol.views import VIEWS, ByolPytorchViews, ByolViews, Views
+from training.engine.claim import Claim
 from training.engine.optimizers import AdamW
 from training.engine.recipe import Recipe
 from training.engine.schedules import CosineCycle, WarmupCosine
@@ -106,4 +107,15 @@ RECIPES = {
         projector="simsiam",
         target=Online(),
     ),
+}
+CLAIMS = {
+    "p2-byol": [
+        Claim(
+            0.523,
+            "Caltech-101: 5,479 images of 64 classes",
+            "one H100",
+            5.1,
+            changes="epochs=80 lr=0.001 tau=0.99 warmup=0.1 cache_size=160 compile=true",
+        ),
+    ],
 }

@@ -28,6 +28,7 @@ from training.classification import data as classifier_data
 from training.classification.losses import CrossEntropy
 from training.classification.recipe import ClassificationRecipe
 from training.data.labels import Labelled, from_names
+from training.engine.claim import Claim
 from training.engine.optimizers import SGD, AdamW
 from training.engine.schedules import CosineCycle, Step, WarmupCosine
 from training.engine.selection import HeldOut, LastEpoch
@@ -110,6 +111,32 @@ RECIPES = {
         size=100,
         augment=(Flip(), Rotate(30.0), Grayscale(0.2), GaussianBlur(3)),
     ),
+}
+
+CIFAR10 = "CIFAR-10: 10 classes, 4,500 + 500 images"
+CLAIMS = {
+    "p1-a": [
+        Claim(
+            0.858,
+            CIFAR10,
+            "one H100 that eight runs shared",
+            1.9,
+            sd=0.013,
+            n=3,
+            changes="classes=10",
+        ),
+    ],
+    "p1-a-report": [
+        Claim(
+            0.685,
+            CIFAR10,
+            "one core of an AMD EPYC (Zen 5)",
+            90,
+            sd=0.018,
+            n=3,
+            changes='classes=10 arguments={"divide":4}',
+        ),
+    ],
 }
 
 

@@ -9,35 +9,35 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from training.engine.problem import Problem
 
-HEAD = ("recipe", "what it trains", "score on val", "data", "minutes", "hardware")
+HEAD = ("recipe", "network", "score on val", "data", "minutes", "hardware")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """Scores of runs of a recipe on one set of data; each is backed by a run's result.json.
+    """What runs of a recipe reached on one set of data, in seeds that differ in nothing else.
 
     Attributes:
-        scores: one a seed, in [0, 1].
+        score: on the validation set, in [0, 1]; the mean over the seeds.
         data: what was trained and scored on, in words.
-        minutes: of the training of one run, the median.
         hardware: in words.
+        minutes: of one run's training; None where it was not noted.
+        sd: the standard deviation over the seeds; None of one run.
+        n: the number of runs.
         changes: what was changed in the recipe, as the command line takes it.
     """
 
-    scores: tuple[float, ...]
+    score: float
     data: str
-    minutes: float
     hardware: str
+    minutes: float | None = None
+    sd: float | None = None
+    n: int = 1
     changes: str = ""
 
-    def score(self) -> str:
-        """Return the mean, of several seeds with their standard deviation: `.852 ± .006 (n=3)`."""
-        count = len(self.scores)
-        mean = sum(self.scores) / count
-        if count == 1:
-            return f"{_point(mean)} (n=1)"
-        sd = (sum((score - mean) ** 2 for score in self.scores) / (count - 1)) ** 0.5
-        return f"{_point(mean)} ± {_point(sd)} (n={count})"
+    def describe(self) -> str:
+        """Return the score with its spread: `.852 ± .006 (n=3)`."""
+        spread = "" if self.sd is None else f" ± {_point(self.sd)}"
+        return f"{_point(self.score)}{spread} (n={self.n})"
 
 
 def _point(value: float) -> str:
@@ -49,22 +49,17 @@ def markdown(problems: Mapping[str, Problem]) -> str:
     lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     for problem in problems.values():
         for name, recipe in problem.recipes.items():
-            claims = problem.claims.get(name, ())
-            what = recipe.network
-            for claim in claims or (None,):
-                lines.append(_row(name, what, problem.metric, claim))
+            for claim in problem.claims.get(name, ()) or (None,):
+                lines.append(_row(name, recipe.network, problem.metric, claim))
     return "\n".join(lines) + "\n"
 
 
-def _row(name: str, what: str, metric: str, claim: Claim | None) -> str:
-    cells = [f"`{name}`", what]
+def _row(name: str, network: str, metric: str, claim: Claim | None) -> str:
+    cells = [f"`{name}`", network]
     if claim is None:
-        return f"| {' | '.join([*cells, 'not measured', '–', '–', '–'])} |"
-    changes = f", `{claim.changes}`" if claim.changes else ""
-    cells += [
-        f"{metric} {claim.score()}",
-        claim.data + changes,
-        f"{claim.minutes:.0f}",
-        claim.hardware,
-    ]
+        cells += ["not measured", "", "", ""]
+    else:
+        changes = f" (`{claim.changes}`)" if claim.changes else ""
+        minutes = "" if claim.minutes is None else f"{claim.minutes:.1f}"
+        cells += [f"{metric} {claim.describe()}", claim.data + changes, minutes, claim.hardware]
     return f"| {' | '.join(cells)} |"

@@ -26,6 +26,7 @@ from training.augment.augmentations import (
     Dihedral,
     TileCrop,
 )
+from training.engine.claim import Claim
 from training.engine.optimizers import SGD, AdamW
 from training.engine.recipe import Recipe
 from training.engine.schedules import Step, WarmupCosine
@@ -157,4 +158,17 @@ RECIPES = {
         schedule=WarmupCosine(0.05),
         augment=(TileCrop(256, (0.7, 1.4)), Dihedral(), ColorJitter(0.25)),
     ),
+}
+CLAIMS = {
+    "p3-lite": [
+        Claim(
+            0.542,
+            "DeepGlobe: 8 + 4 tiles of two scenes, five classes in val",
+            "two cores of an AMD EPYC (Zen 5)",
+            1.2,
+            sd=0.012,
+            n=3,
+            changes="epochs=200 select_epoch_by=LastEpoch() save_every=50",
+        ),
+    ],
 }
