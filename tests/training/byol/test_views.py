@@ -82,3 +82,22 @@ def test_the_reports_views_are_byol_pytorchs():
 def test_a_chance_is_a_share(change):
     with pytest.raises(UserError, match=rf"byolviews\.{change}=1\.5: it is a share"):
         ByolViews(**{change: 1.5})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("area=[0.5]", r"byolviews\.area=\[0\.5\]: it is 2 shares, each from 0 to 1"),
+        ("area=[0.9,0.1]", r"area=\[0\.9,0\.1\]: it is two shares, the smaller first"),
+        ("area=[0,1]", r"area=\[0,1\]: it is two shares"),
+        ('area=["a",1]', "it holds numbers"),
+        ("blur=[2,2]", r"byolviews\.blur=\[2,2\]: it is 2 shares"),
+        ("solarise=[-1,0]", r"byolviews\.solarise=\[-1,0\]: it is 2 shares"),
+        ("jitter=[0.4]", r"jitter=\[0\.4\]: it is four numbers from 0 up"),
+        ("jitter=[-1,0,0,0]", "it is four numbers from 0 up"),
+        ("jitter=[0,0,0,0.7]", "the hue's at most 0.5"),
+    ],
+)
+def test_pairs_and_reaches_are_in_their_ranges(change, says):
+    with pytest.raises(UserError, match=says):
+        RECIPES["p2-byol"].with_changes([change])

@@ -76,6 +76,12 @@ def test_crops_larger_than_tiles_are_refused(data):
         batches(recipe("tilecrop.side=128"), data)
 
 
+def test_what_reaches_beyond_a_crop_is_refused(data):
+    with pytest.raises(UserError, match=r"gaussianblur\.kernel=65: below twice size=32"):
+        batches(recipe("augment=TileCrop(32),GaussianBlur(65)"), data)
+    batches(recipe("augment=GaussianBlur(65)"), data)
+
+
 def test_classes_that_the_measured_tiles_lack_are_named(data, capsys):
     write(data / "train", 0, np.zeros((SIDE, SIDE), np.uint8))
     batches(recipe("select_epoch_by=BestOnVal()"), data)
