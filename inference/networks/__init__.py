@@ -14,9 +14,15 @@ from torch import Tensor, nn
 
 from inference import UserError
 from inference.networks.convnet import ConvNet, ReportNet
+from inference.networks.efficientnet_lite import (
+    efficientnet_lite0,
+    efficientnet_lite1,
+    efficientnet_lite2,
+)
 from inference.networks.resnet import Bottleneck, resnet50, resnext101_64x4d
 from inference.networks.segmentation import (
     deeplabv3_resnet50,
+    lraspp_efficientnet_lite0,
     lraspp_mobilenet_v3_large,
     vgg16_fcn32,
 )
@@ -26,9 +32,13 @@ NETWORKS = {
     "report_cnn": ReportNet,
     "resnet50": resnet50,
     "resnext101_64x4d": resnext101_64x4d,
+    "efficientnet_lite0": efficientnet_lite0,
+    "efficientnet_lite1": efficientnet_lite1,
+    "efficientnet_lite2": efficientnet_lite2,
     "vgg16_fcn32": vgg16_fcn32,
     "deeplabv3_resnet50": deeplabv3_resnet50,
     "lraspp_mobilenet_v3_large": lraspp_mobilenet_v3_large,
+    "lraspp_efficientnet_lite0": lraspp_efficientnet_lite0,
 }
 
 
