@@ -18,7 +18,9 @@ from torch import nn
 from inference import UserError
 from training.lars import Lars
 
-STAGES = 4  # layer1 ... layer4 of a ResNet
+# Stages by name: layer1 ... layer4 of a ResNet, blocks.0 ... blocks.6 of an EfficientNet
+STAGE = re.compile(r"(?:^|\.)layer([1-4])\.|^(?:backbone\.)?blocks\.([0-6])\.")
+RESNET, EFFICIENTNET = 4, 7  # how many there are
 
 
 def factor(recipe, step: int, steps: int) -> float:
@@ -68,15 +70,17 @@ def optimizer(recipe, network: nn.Module) -> torch.optim.Optimizer:
 
 def _groups(recipe, network: nn.Module) -> dict[tuple, dict]:
     names = [name for name, _ in network.named_parameters()]
-    if recipe.layer_decay != 1 and not any(re.search(r"\blayer\d\.", name) for name in names):
+    stages = max((_stage(name)[1] for name in names), default=0)
+    if recipe.layer_decay != 1 and not stages:
         raise UserError(
-            f"layer_decay is for ResNets; {recipe.network} has no stages: leave it at 1"
+            "layer_decay is for ResNets and EfficientNets; "
+            f"{recipe.network} has no stages: leave it at 1"
         )
     groups: dict[tuple, dict] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
-        rate = recipe.lr * share(name, recipe.head_lr, recipe.stage_factor())
+        rate = recipe.lr * share(name, recipe.head_lr, recipe.stage_factor(), stages)
         # Norms and biases are no weights that a product could do without.
         decays = recipe.decay_all or parameter.dim() > 1
         decay = recipe.weight_decay if decays else 0.0
@@ -85,16 +89,27 @@ def _groups(recipe, network: nn.Module) -> dict[tuple, dict]:
     return groups
 
 
-def share(name: str, head: float, decay: float) -> float:
-    """Gives a parameter's share of the rate.
+def share(name: str, head: float, decay: float, stages: int = RESNET) -> float:
+    """Return a parameter's share of the rate.
 
-    The classifier has `head`; the stages of a ResNet have `decay`, `decay`^2, ... from the last
-    to the first, and what comes before the stages one power more.
+    The classifier has `head`; the stages have `decay`, `decay`^2, ... from the last to the first,
+    and what comes before them one power more. EfficientNet's last convolution, which comes after
+    its stages, has `decay` too.
 
     Args:
         name: the parameter's, as in the state dict.
+        stages: of the network: `RESNET` or `EFFICIENTNET`.
     """
     if re.match(r"(fc|classifier|aux_classifier|decoder)\.", name):
         return head
-    stage = re.search(r"\blayer(\d)\.", name)
-    return decay ** (STAGES + 1 - (int(stage[1]) if stage else 0))
+    if stages == EFFICIENTNET and re.match(r"(backbone\.)?(conv_head|bn2)\.", name):
+        return decay
+    return decay ** (stages + 1 - _stage(name)[0])
+
+
+def _stage(name: str) -> tuple[int, int]:
+    """Return which stage a parameter is of, from 1, and of how many; zeros before them."""
+    found = STAGE.search(name)
+    if not found:
+        return 0, 0
+    return (int(found[1]), RESNET) if found[1] else (int(found[2]) + 1, EFFICIENTNET)

@@ -31,21 +31,26 @@ def norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=0.001, momentum=0.01)
 
 
-class SameConv2d(nn.Conv2d):
-    """A convolution without bias, of stride 2, padded as TensorFlow's SAME.
+def pad_same(x: Tensor, kernel: int) -> Tensor:
+    """Pad (N, C, H, W) for a stride of 2 as TensorFlow's SAME.
 
-    Of an odd side it pads as usual. Of an even side it pads one pixel less before the first than
-    behind the last, which PyTorch's convolutions cannot do.
+    Of an odd side as usual; of an even one by one pixel less before the first than behind the
+    last, which PyTorch's convolutions cannot do.
     """
+    height, width = x.shape[2:]
+    half = kernel // 2
+    return pad(x, (half - 1 + width % 2, half, half - 1 + height % 2, half))
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution without bias, of stride 2, with TensorFlow's SAME padding."""
 
     def __init__(self, channels: int, out: int, kernel: int, groups: int = 1) -> None:
         super().__init__(channels, out, kernel, stride=2, groups=groups, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) -> (N, out, H/2, W/2), odd sides rounded up."""
-        height, width = x.shape[2:]
-        half = self.kernel_size[0] // 2
-        x = pad(x, (half - 1 + width % 2, half, half - 1 + height % 2, half))
+        x = pad_same(x, self.kernel_size[0])
         return conv2d(x, self.weight, None, self.stride, 0, 1, self.groups)
 
 

@@ -98,6 +98,24 @@ def test_the_head_is_faster_and_early_stages_are_slower(name, rate):
     assert schedule.share(name, head=10, decay=0.5) == rate
 
 
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("classifier.weight", 10),
+        ("classifier.cbr.0.weight", 10),
+        ("conv_head.weight", 0.5),
+        ("backbone.bn2.bias", 0.5),
+        ("blocks.6.0.bn2.weight", 0.5),
+        ("backbone.blocks.5.3.conv_dw.weight", 0.25),
+        ("blocks.0.0.bn1.weight", 2**-7),
+        ("conv_stem.weight", 2**-8),
+        ("backbone.bn1.weight", 2**-8),
+    ],
+)
+def test_an_efficientnet_has_seven_stages(name, rate):
+    assert schedule.share(name, head=10, decay=0.5, stages=schedule.EFFICIENTNET) == rate
+
+
 def groups(network, **changes):
     """Gives each parameter's rate and weight decay by name."""
     optimizer = schedule.optimizer(recipe(weight_decay=0.05, **changes), network)
@@ -125,7 +143,9 @@ def test_every_parameter_is_trained_but_a_frozen_one():
 
 
 def test_stages_are_asked_of_a_network_that_has_some():
-    with pytest.raises(UserError, match="layer_decay is for ResNets; convnet has no stages"):
+    with pytest.raises(
+        UserError, match="layer_decay is for ResNets and EfficientNets; convnet has no stages"
+    ):
         groups(build("convnet", 2, widths=[4, 8], depths=[0]), layer_decay=0.9)
 
 
@@ -136,6 +156,18 @@ def test_the_stages_of_a_network_that_starts_at_random_have_the_whole_rate():
         for start in ("none", "imagenet")
     }
     assert rates == {"none": pytest.approx(0.1), "imagenet": pytest.approx(0.1 * 0.5**4)}
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix"), [("efficientnet_lite0", ""), ("lraspp_efficientnet_lite0", "backbone.")]
+)
+def test_the_stages_of_an_efficientnet_have_falling_rates(name, prefix):
+    found = groups(build(name, 2), layer_decay=0.5, pretrained="imagenet", head_lr=3.0)
+    rates = [found[f"{prefix}blocks.{i}.0.conv_dw.weight"][0] for i in range(7)]
+    assert rates == pytest.approx([0.1 * 0.5**power for power in range(7, 0, -1)])
+    assert found[f"{prefix}conv_stem.weight"][0] == pytest.approx(0.1 * 0.5**8)
+    assert found[f"{prefix}conv_head.weight"][0] == pytest.approx(0.1 * 0.5)
+    assert max(rate for rate, _ in found.values()) == pytest.approx(0.3)
 
 
 def test_adams_weight_decay_is_part_of_its_gradient():
