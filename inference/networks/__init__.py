@@ -4,13 +4,12 @@ Classifiers map images (N, 3, H, W) to logits (N, classes); `features(images)` g
 input of their last linear layer. Segmentation networks return {"out": logits (N, classes, H, W)}.
 
 A network's class says where its head is, `HEAD` (prefixes of keys of the state dict), and, if it
-has stages whose rates may differ, how a key tells its stage: `STAGES`, a pattern with one group.
+has stages whose rates may differ, which one a key belongs to: `stage_of(key)`, from 1.
 """
 
 from __future__ import annotations
 
 import inspect
-import re
 from typing import Any, Mapping, Optional, Tuple
 
 import torch
@@ -18,9 +17,15 @@ from torch import Tensor, nn
 
 from inference import UserError
 from inference.networks.convnet import ConvNet, ReportNet
+from inference.networks.efficientnet_lite import (
+    efficientnet_lite0,
+    efficientnet_lite1,
+    efficientnet_lite2,
+)
 from inference.networks.resnet import Bottleneck, resnet50, resnext101_64x4d
 from inference.networks.segmentation import (
     deeplabv3_resnet50,
+    lraspp_efficientnet_lite0,
     lraspp_mobilenet_v3_large,
     vgg16_fcn32,
 )
@@ -30,9 +35,13 @@ NETWORKS = {
     "report_cnn": ReportNet,
     "resnet50": resnet50,
     "resnext101_64x4d": resnext101_64x4d,
+    "efficientnet_lite0": efficientnet_lite0,
+    "efficientnet_lite1": efficientnet_lite1,
+    "efficientnet_lite2": efficientnet_lite2,
     "vgg16_fcn32": vgg16_fcn32,
     "deeplabv3_resnet50": deeplabv3_resnet50,
     "lraspp_mobilenet_v3_large": lraspp_mobilenet_v3_large,
+    "lraspp_efficientnet_lite0": lraspp_efficientnet_lite0,
 }
 
 
@@ -71,9 +80,8 @@ def head_prefixes(network: nn.Module) -> Tuple[str, ...]:
 
 def stage_of(network: nn.Module, key: str) -> Optional[int]:
     """Return the stage of a key of the state dict, from 1; None where it is in none."""
-    pattern = getattr(network, "STAGES", None)
-    match = re.search(pattern, key) if pattern else None
-    return int(match[1]) if match else None
+    known = getattr(network, "stage_of", None)
+    return known(key) if known else None
 
 
 def load_into(

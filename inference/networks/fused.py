@@ -13,9 +13,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inference.networks import efficientnet_lite as lite
 from inference.networks.resnet import Bottleneck, Trunk
 
 ACTIVATIONS = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
+SCALARS = {"hardtanh": [0.0, 6.0]}  # of an activation that has some: ReLU6
 
 
 def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -41,6 +43,10 @@ def _fuse_below(module: nn.Module, dtype: torch.dtype) -> None:
     if isinstance(module, Trunk) and isinstance(module.conv1, nn.Conv2d):  # not fused before
         module.conv1 = FusedConv(module.conv1, module.bn1, "relu", dtype)
         module.bn1 = module.relu = nn.Identity()
+    if isinstance(module, lite.Trunk) and isinstance(module.conv_head, nn.Conv2d):
+        module.conv_stem = FusedConv(module.conv_stem, module.bn1, "hardtanh", dtype)
+        module.conv_head = FusedConv(module.conv_head, module.bn2, "hardtanh", dtype)
+        module.bn1 = module.bn2 = module.act = nn.Identity()
     for child in module.children():
         _fuse_below(child, dtype)
 
@@ -70,12 +76,17 @@ def is_available(dtype: torch.dtype) -> bool:
     nn.init.constant_(conv.weight, 1 / 16)
     norm = nn.BatchNorm2d(16).eval()
     with torch.no_grad():
-        expected = torch.relu(images + conv(images.float()))
+        plain = conv(images.float())
+        expected = torch.relu(images + plain), plain.clamp(0, 6)
         try:
-            found = FusedConv(conv, norm, "relu", dtype)(images, images.clone())
+            found = (
+                FusedConv(conv, norm, "relu", dtype)(images, images.clone()),
+                FusedConv(conv, norm, "hardtanh", dtype)(images),
+            )
         except (AttributeError, RuntimeError, TypeError):
             return False
-        return torch.allclose(found.float(), expected, rtol=0.01, atol=0.01)
+        pairs = zip(found, expected)
+        return all(torch.allclose(a.float(), b, rtol=0.01, atol=0.01) for a, b in pairs)
 
 
 class FusedConv(nn.Module):
@@ -84,7 +95,8 @@ class FusedConv(nn.Module):
     Args:
         conv: Without gradients to come.
         norm: The BN that follows it, in eval mode.
-        activation: A value of `ACTIVATIONS`, or "none".
+        activation: A value of `ACTIVATIONS`, "hardtanh", which is ReLU6, or "none"; of a shortcut
+            only "relu" or "none".
         dtype: Of the weights and the images.
     """
 
@@ -92,7 +104,8 @@ class FusedConv(nn.Module):
         self, conv: nn.Conv2d, norm: nn.BatchNorm2d, activation: str, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        self.activation = activation
+        self.activation, self.scalars = activation, SCALARS.get(activation, [])
+        self.pads = isinstance(conv, lite.SameConv2d)
         self.settings = (conv.padding, conv.stride, conv.dilation, conv.groups)
         with torch.no_grad():
             scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
@@ -108,6 +121,8 @@ class FusedConv(nn.Module):
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, out, H/stride, W/stride), the shape of the shortcut."""
         ops = torch.ops.mkldnn
+        if self.pads:
+            x = lite.pad_same(x, self.weight.shape[-1])
         if x.shape != self.packed_for:  # which order is fastest hangs on the shape
             self.packed = ops._reorder_convolution_weight(
                 self.weight, *self.settings, list(x.shape)
@@ -115,11 +130,11 @@ class FusedConv(nn.Module):
             self.packed_for = x.shape
         if shortcut is None:
             return ops._convolution_pointwise(
-                x, self.packed, self.bias, *self.settings, self.activation, [], ""
+                x, self.packed, self.bias, *self.settings, self.activation, self.scalars, ""
             )
         return ops._convolution_pointwise_.binary(
             shortcut, x, self.packed, self.rounded_bias, *self.settings,
-            "add", 1.0, self.activation, [], None,
+            "add", 1.0, None if self.activation == "none" else self.activation, [], None,
         )  # fmt: skip
 
 
@@ -141,11 +156,47 @@ class FusedBottleneck(nn.Module):
         return self.conv3(self.conv2(self.conv1(x)), shortcut)
 
 
+class FusedDepthwiseSeparable(nn.Module):
+    """A `DepthwiseSeparable` of two passes over memory."""
+
+    def __init__(self, block: lite.DepthwiseSeparable, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.conv_dw = FusedConv(block.conv_dw, block.bn1, "hardtanh", dtype)
+        self.conv_pw = FusedConv(block.conv_pw, block.bn2, "none", dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W) -> (N, out, H, W)."""
+        return self.conv_pw(self.conv_dw(x))
+
+
+class FusedInvertedResidual(nn.Module):
+    """An `InvertedResidual` of three passes over memory, or four where SAME pads."""
+
+    def __init__(self, block: lite.InvertedResidual, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.adds = block.adds
+        self.conv_pw = FusedConv(block.conv_pw, block.bn1, "hardtanh", dtype)
+        self.conv_dw = FusedConv(block.conv_dw, block.bn2, "hardtanh", dtype)
+        self.conv_pwl = FusedConv(block.conv_pwl, block.bn3, "none", dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, H, W), overwritten if it is added -> (N, out, H/stride, W/stride)."""
+        shortcut = x if self.adds else None
+        return self.conv_pwl(self.conv_dw(self.conv_pw(x)), shortcut)
+
+
+BLOCKS = {
+    Bottleneck: FusedBottleneck,
+    lite.DepthwiseSeparable: FusedDepthwiseSeparable,
+    lite.InvertedResidual: FusedInvertedResidual,
+}
+
+
 def _fuse_sequence(layers: nn.Sequential, dtype: torch.dtype) -> None:
     """Fuse what follows each other; an `nn.Identity` keeps the place of each layer that is gone."""
     for i, layer in enumerate(layers):
-        if isinstance(layer, Bottleneck):
-            layers[i] = FusedBottleneck(layer, dtype)
+        if type(layer) in BLOCKS:
+            layers[i] = BLOCKS[type(layer)](layer, dtype)
         if not isinstance(layer, nn.Conv2d):
             continue
         pools = isinstance(_at(layers, i + 1), nn.MaxPool2d)

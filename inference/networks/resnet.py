@@ -8,7 +8,8 @@ Sources: Deep Residual Learning (arXiv 1512.03385), Aggregated Residual Transfor
 
 from __future__ import annotations
 
-from typing import Sequence
+import re
+from typing import Optional, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,12 @@ from torch import Tensor, nn
 PLANES = (64, 128, 256, 512)  # of the four stages; a block's output is four times as wide
 EXPANSION = 4
 POOLED = PLANES[-1] * EXPANSION  # 2048 channels after the last stage
+
+
+def stage_of(key: str) -> Optional[int]:
+    """Return the stage that a key belongs to, 1 to 4; None before them and in the head."""
+    match = re.search(r"\blayer(\d)\.", key)
+    return int(match[1]) if match else None
 
 
 class Bottleneck(nn.Module):
@@ -120,7 +127,7 @@ class ResNet(Trunk):
     """
 
     HEAD = ("fc.", "classifier.")
-    STAGES = r"\blayer(\d)\."
+    stage_of = staticmethod(stage_of)
 
     def __init__(
         self,

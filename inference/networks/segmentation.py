@@ -1,7 +1,7 @@
-"""FCN32s on VGG16, DeepLabV3 on ResNet50, LRASPP on MobileNetV3-Large.
+"""FCN32s on VGG16, DeepLabV3 on ResNet50, LRASPP on MobileNetV3-Large and EfficientNet-Lite0.
 
 Each returns {"out": logits (N, classes, H, W)} at the size of its input, for any H, W >= 32.
-The last two have torchvision's keys, shapes and outputs, bit for bit.
+DeepLabV3 and LRASPP on MobileNetV3 have torchvision's keys, shapes and outputs, bit for bit.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, pad
 
+from inference.networks import efficientnet_lite, resnet
 from inference.networks.mobilenet import EIGHTH, EIGHTH_CHANNELS, LAST, mobilenet_v3_large
 from inference.networks.resnet import POOLED, Trunk
 
@@ -156,7 +157,7 @@ class DeepLabV3(nn.Module):
     """
 
     HEAD = ("classifier.", "aux_classifier.")
-    STAGES = r"\blayer(\d)\."
+    stage_of = staticmethod(resnet.stage_of)
 
     def __init__(self, classes: int, aux: bool = False) -> None:
         super().__init__()
@@ -214,6 +215,24 @@ class LRASPP(nn.Module):
         return {"out": resize(self.classifier(fine, coarse), like=images)}
 
 
+class LRASPPEfficientNet(nn.Module):
+    """EfficientNet-Lite0 at 1/16 and LRASPP (section 6.4 of arXiv 1905.02244)."""
+
+    HEAD = ("classifier.",)
+    stage_of = staticmethod(efficientnet_lite.stage_of)
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.backbone = efficientnet_lite.Trunk(scale=0, output_stride=16)
+        fine = efficientnet_lite.STAGES[efficientnet_lite.EIGHTH][-1]
+        self.classifier = LRASPPHead(fine, efficientnet_lite.FEATURES, classes)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """(N, 3, H, W) -> {"out": logits (N, classes, H, W)}."""
+        fine, coarse = self.backbone.fine_and_coarse(images)  # (N, 40 and 1280, H/8 and H/16, .)
+        return {"out": resize(self.classifier(fine, coarse), like=images)}
+
+
 def vgg16_fcn32(classes: int, width: int = 4096, transposed: bool = False) -> FCN32:
     """134.3 M parameters, 222 GFLOP for an image of 512 x 512; transposed 18.7 M and 171."""
     return FCN32(classes, width, transposed)
@@ -227,3 +246,8 @@ def deeplabv3_resnet50(classes: int, aux: bool = False) -> DeepLabV3:
 def lraspp_mobilenet_v3_large(classes: int) -> LRASPP:
     """3.2 M parameters; 4 GFLOP for an image of 512 x 512."""
     return LRASPP(classes)
+
+
+def lraspp_efficientnet_lite0(classes: int) -> LRASPPEfficientNet:
+    """3.7 M parameters; 8 GFLOP for an image of 512 x 512."""
+    return LRASPPEfficientNet(classes)

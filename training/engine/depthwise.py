@@ -1,14 +1,18 @@
 """Depthwise convolutions whose gradients a CPU computes fast.
 
 oneDNN is fast at the forward pass of a depthwise convolution and at the gradients of a 3x3 one of
-stride 1, and slow at the others: of LRASPP-MobileNetV3 in bf16 these few gradients take half of a
-training step. Here each is put in terms of what is fast:
+stride 1, and slow at others: in bf16 a strided convolution's gradient of its input takes thirty
+times as long as its forward pass, that of a 5x5's weights twenty to a hundred times. Of
+LRASPP-MobileNetV3 these few gradients take half of a training step, of EfficientNet-Lite0 four
+fifths. Here each is put in terms of what is fast:
 
     of the input      a convolution of the gradient, zeros between its values for a stride, with
                       the turned kernel (Dumoulin and Visin, arXiv 1603.07285)
-    of 5x5 weights    four overlapping 3x3 corners
+    of 5x5 weights    two overlapping 5x3 halves
     of dilated ones   those of an ordinary convolution between the pixels of one phase, the phases
                       side by side in the batch
+
+Strided convolutions in fp32 are left to oneDNN, which is fast at them.
 """
 
 from __future__ import annotations
@@ -17,17 +21,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from inference.networks.efficientnet_lite import SameConv2d
+
 CHANNELS_LAST = torch.channels_last
 
 
 def speed_up(network: nn.Module) -> None:
-    """Makes every depthwise convolution that oneDNN is slow at one of this file, in place.
+    """Make every depthwise convolution that oneDNN is slow at one of this file, in place.
 
     The weights, their names and the forward pass stay as they are.
     """
     for module in network.modules():
-        if type(module) is nn.Conv2d and _is_slow(module):
-            module.__class__ = DepthwiseConv2d
+        if type(module) in FAST and _is_slow(module):
+            module.__class__ = FAST[type(module)]
 
 
 def _is_slow(layer: nn.Conv2d) -> bool:
@@ -46,20 +52,50 @@ class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution, square in all its numbers, without bias."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolves (N, C, H, W)."""
-        weight = self.weight
-        if torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
-            x, weight = x.to(dtype), weight.to(dtype)
-        return _Convolution.apply(x, weight, self.stride[0], self.padding[0], self.dilation[0])
+        """Convolve (N, C, H, W)."""
+        y = _convolve(self, x, self.padding[0], (0, 0))
+        return super().forward(x) if y is None else y
+
+
+class DepthwiseSameConv2d(SameConv2d):
+    """A `SameConv2d` that is depthwise; it pads without copying its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve (N, C, H, W)."""
+        lead = tuple(1 - side % 2 for side in x.shape[2:])
+        y = _convolve(self, x, self.kernel_size[0] // 2, lead)
+        return super().forward(x) if y is None else y
+
+
+FAST = {nn.Conv2d: DepthwiseConv2d, SameConv2d: DepthwiseSameConv2d}
+
+
+def _convolve(layer: nn.Conv2d, x: Tensor, padding: int, lead: tuple[int, int]) -> Tensor | None:
+    """Return the layer's output with fast gradients; None where PyTorch's own are fast."""
+    weight = layer.weight
+    if torch.is_autocast_enabled(x.device.type):
+        dtype = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(dtype), weight.to(dtype)
+    if layer.stride[0] > 1 and x.dtype == torch.float32:
+        return None
+    return _Convolution.apply(x, weight, layer.stride[0], padding, layer.dilation[0], lead)
 
 
 class _Convolution(torch.autograd.Function):
+    """The convolution of stride 1, of which rows and columns lead, lead + stride, ... are kept."""
+
     @staticmethod
-    def forward(ctx, x, weight, stride, padding, dilation):
+    def forward(ctx, x, weight, stride, padding, dilation, lead):
         ctx.save_for_backward(x, weight)
-        ctx.numbers = stride, padding, dilation
-        return functional.conv2d(x, weight, None, stride, padding, dilation, len(weight))
+        ctx.numbers = stride, padding, dilation, lead
+        # A stride that starts at `lead` starts a whole step earlier too, within a wider padding:
+        # to drop that output is cheaper than to copy the input, which is larger, into its padding.
+        wider = [padding + (stride - first if first else 0) for first in lead]
+        y = functional.conv2d(x, weight, None, stride, wider, dilation, len(weight))
+        if any(lead):
+            top, left = (int(first > 0) for first in lead)
+            y = y[:, :, top:, left:].contiguous(memory_format=CHANNELS_LAST)
+        return y
 
     @staticmethod
     def backward(ctx, gradient):
@@ -69,44 +105,63 @@ class _Convolution(torch.autograd.Function):
             of_input = input_gradient(gradient, weight, x.shape, *ctx.numbers)
         if ctx.needs_input_grad[1]:
             of_weight = weight_gradient(gradient, x, weight.shape[-1], *ctx.numbers)
-        return of_input, of_weight, None, None, None
+        return of_input, of_weight, None, None, None, None
 
 
 def input_gradient(
-    gradient: Tensor, weight: Tensor, shape: torch.Size, stride: int, padding: int, dilation: int
+    gradient: Tensor,
+    weight: Tensor,
+    shape: torch.Size,
+    stride: int,
+    padding: int,
+    dilation: int,
+    lead: tuple[int, int] = (0, 0),
 ) -> Tensor:
-    """Gives the gradient of the input, of `shape` (N, C, H, W)."""
+    """Return the gradient of the input, of `shape` (N, C, H, W).
+
+    Args:
+        lead: First row and column that are kept of the convolution of stride 1.
+    """
     reach = dilation * (weight.shape[-1] - 1)
     if stride > 1:
         sides = [side + 2 * padding - reach for side in shape[2:]]
         like = {"dtype": gradient.dtype, "device": gradient.device}
         spread = torch.empty((*shape[:2], *sides), **like, memory_format=CHANNELS_LAST).zero_()
-        spread[:, :, ::stride, ::stride] = gradient
+        spread[:, :, lead[0] :: stride, lead[1] :: stride] = gradient
         gradient = spread
     turned = weight.flip(2, 3)
     return functional.conv2d(gradient, turned, None, 1, reach - padding, dilation, len(weight))
 
 
 def weight_gradient(
-    gradient: Tensor, x: Tensor, kernel: int, stride: int, padding: int, dilation: int
+    gradient: Tensor,
+    x: Tensor,
+    kernel: int,
+    stride: int,
+    padding: int,
+    dilation: int,
+    lead: tuple[int, int] = (0, 0),
 ) -> Tensor:
-    """Gives the gradient of the weights, (C, 1, kernel, kernel); kernel is 3, or 5."""
+    """Return the gradient of the weights, (C, 1, kernel, kernel); kernel is 3, or 5."""
+    top, left = padding - lead[0], padding - lead[1]
     if kernel == 3:
-        return _of_3x3(gradient, x, stride, padding)
-    x = functional.pad(x, [padding] * 4)
+        if any(lead):
+            x, padding = functional.pad(x, [left, padding, top, padding]), 0
+        return _of_3_columns(gradient, x, 3, stride, (padding, padding))
+    # oneDNN pads rows itself unless there are few; columns have to be there to be divided.
+    rows = padding if stride == dilation == 1 and x.shape[2] > 5 else 0
+    x = functional.pad(x, [left, padding, 0, 0] if rows else [left, padding, top, padding])
     if dilation > 1:
         gradient, x = _phases(gradient, x, stride, dilation)
     found = x.new_empty(x.shape[1], 1, 5, 5)
-    height, width = x.shape[2:]
-    for i in (0, 2):
-        for j in (0, 2):
-            corner = x[:, :, i : height - 2 + i, j : width - 2 + j]
-            found[:, :, i : i + 3, j : j + 3] = _of_3x3(gradient, corner, stride, 0)
+    for j in (0, 2):
+        half = x[..., j : x.shape[3] - 2 + j]
+        found[..., j : j + 3] = _of_3_columns(gradient, half, 5, stride, (rows, 0))
     return found
 
 
 def _phases(gradient: Tensor, x: Tensor, stride: int, dilation: int) -> tuple[Tensor, Tensor]:
-    """Puts what a dilated kernel sees at once side by side in the batch; `x` is padded already."""
+    """Put what a dilated kernel sees at once side by side in the batch; `x` is padded already."""
     if stride > 1:
         raise ValueError("a kernel has a stride or a dilation")
     height, width = (-side % dilation for side in gradient.shape[2:])
@@ -116,10 +171,13 @@ def _phases(gradient: Tensor, x: Tensor, stride: int, dilation: int) -> tuple[Te
     return tuple(map(torch.cat, parts))
 
 
-def _of_3x3(gradient: Tensor, x: Tensor, stride: int, padding: int) -> Tensor:
+def _of_3_columns(
+    gradient: Tensor, x: Tensor, rows: int, stride: int, padding: tuple[int, int]
+) -> Tensor:
+    """Return the gradient of weights (C, 1, rows, 3)."""
     gradient, x = (v.contiguous(memory_format=CHANNELS_LAST) for v in (gradient, x))
-    shape = x.new_empty(x.shape[1], 1, 3, 3)
-    numbers = [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], x.shape[1]
+    shape = x.new_empty(x.shape[1], 1, rows, 3)
+    numbers = [stride] * 2, list(padding), [1, 1], False, [0, 0], x.shape[1]
     wanted = [False, True, False]
     found = torch.ops.aten.convolution_backward(gradient, x, shape, None, *numbers, wanted)
     return found[1]

@@ -1,4 +1,4 @@
-"""Weights to start from: a file's, or those that torchvision hosts."""
+"""Weights to start from: a file's, those that torchvision hosts, or a package's."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from inference import UserError
 from inference.networks import check_state, head_prefixes
 from inference.zoo import checkpoint
+from training.engine import lite_weights
 
 # network -> what `pretrained=` may say -> torchvision's enum and entry, and for each prefix of
 # its keys that is used the prefix that it has here
@@ -38,11 +39,16 @@ HOSTED = {
         "coco": ("LRASPP_MobileNet_V3_Large_Weights.DEFAULT", {"": ""}),
     },
 }
+# The same for EfficientNet-Lite, whose weights are elsewhere: see engine/lite_weights.py
+LITE = {
+    **{name: (name, "") for name in lite_weights.HASHES},
+    "lraspp_efficientnet_lite0": ("efficientnet_lite0", "backbone."),
+}
 WORDS = ("imagenet", "coco", "coco_trunk")
 
 
 def start_from(network: nn.Module, name: str, pretrained: str) -> None:
-    """Loads weights to start from; a head that does not fit keeps its random start.
+    """Load weights to start from; a head that does not fit keeps its random start.
 
     Args:
         name: the network's, a key of `inference.networks.NETWORKS`.
@@ -51,7 +57,7 @@ def start_from(network: nn.Module, name: str, pretrained: str) -> None:
 
     Raises:
         UserError: nothing is said; the file is missing, no checkpoint or another network's;
-            torchvision has no such weights of this network, or they cannot be downloaded.
+            there are no such weights of this network, or they cannot be downloaded.
     """
     if not pretrained:
         raise UserError(
@@ -62,7 +68,7 @@ def start_from(network: nn.Module, name: str, pretrained: str) -> None:
     if pretrained in WORDS:
         given = _hosted(name, pretrained)
     else:
-        given = _read(Path(pretrained), ", ".join(["none", *HOSTED.get(name, {})]))
+        given = lite_weights.with_timm_keys(_read(Path(pretrained), ", ".join(_known(name))))
     own = network.state_dict()
     # Files from before torch 0.4 lack BN's counters, which nothing here uses.
     heads = head_prefixes(network)
@@ -108,36 +114,63 @@ def _read(file: Path, words: str) -> dict[str, Tensor]:
         ) from error
 
 
-def _hosted(name: str, word: str) -> dict[str, Tensor]:
-    from torchvision import models
+def _known(name: str) -> list[str]:
+    """Return what `pretrained=` may say of a network, beside a file."""
+    return ["none", *HOSTED.get(name, ["imagenet"] if name in LITE else [])]
 
-    known = HOSTED.get(name, {})
-    if word not in known:
-        listed = ", ".join(["none", *known])
+
+def _hosted(name: str, word: str) -> dict[str, Tensor]:
+    if word not in _known(name):
+        listed = ", ".join(_known(name))
         raise UserError(f"no {word} weights of {name}: pretrained= is one of {listed}, or a file")
-    entry, prefixes = known[word]
-    enum, _, member = entry.partition(".")
-    kinds = vars(models) | vars(models.segmentation)
-    weights = getattr(kinds[enum], member)
+    if name in LITE:
+        source, own = LITE[name]
+        state = lite_weights.on_disk(source)
+        if state is None:
+            what = f"{word} weights of {name}"
+            state = _download(
+                lite_weights.url(source), what, f"{lite_weights.installation(source)}, or "
+            )
+        prefixes = {"": own}
+    else:
+        from torchvision import models
+
+        entry, prefixes = HOSTED[name][word]
+        enum, _, member = entry.partition(".")
+        kinds = vars(models) | vars(models.segmentation)
+        state = _download(getattr(kinds[enum], member).url, f"{word} weights of {name}")
+    return {
+        own + key[len(theirs) :]: value
+        for theirs, own in prefixes.items()
+        for key, value in state.items()
+        if key.startswith(theirs) and not (own == "backbone." and _is_of_images(key))
+    }
+
+
+def _is_of_images(key: str) -> bool:
+    """Whether it is a classifier's of whole images, which a network of pixels has not."""
+    return key.startswith(("fc.", "classifier."))
+
+
+def _download(url: str, what: str, instead: str = "") -> dict[str, Tensor]:
+    """Return the state dict that a url holds, or the cache of torch.hub.
+
+    Args:
+        instead: What else the user may do, the beginning of a sentence.
+    """
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:
-        state = torch.hub.load_state_dict_from_url(
-            weights.url, map_location="cpu", check_hash=True, progress=sys.stderr.isatty()
+        return torch.hub.load_state_dict_from_url(
+            url, map_location="cpu", check_hash=True, progress=sys.stderr.isatty()
         )
     except Exception as error:  # no network, no room, a wrong hash, strange bytes
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        there = folder / weights.url.rpartition("/")[2]
+        there = folder / url.rpartition("/")[2]
         if there.exists():  # a download that failed leaves nothing
             raise UserError(
                 f"{there} is broken ({reason}): remove it, and it is downloaded anew"
             ) from error
         raise UserError(
-            f"cannot fetch {word} weights of {name} ({reason}): download {weights.url} elsewhere "
+            f"cannot fetch {what} ({reason}): {instead}download {url} elsewhere "
             f"and put it into {folder}"
         ) from error
-    return {
-        own + key[len(theirs) :]: value
-        for theirs, own in prefixes.items()
-        for key, value in state.items()
-        if key.startswith(theirs) and not (own and key.startswith("fc."))
-    }

@@ -146,6 +146,22 @@ RECIPES = {
         epochs=15,
         **REPORT,
     ),
+    # EfficientNet-Lite0 from ImageNet's weights under LRASPP's head, for two CPU cores.
+    "p3-b-lite": SegmentationRecipe(
+        name="p3-b-lite",
+        problem="p3",
+        network="lraspp_efficientnet_lite0",
+        classes=7,
+        pretrained="imagenet",
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
+        epochs=40,
+        batch_size=8,
+        optimizer=AdamW(lr=1.5e-3, weight_decay=0.05, layer_decay=0.8),
+        schedule=WarmupCosine(0.05),
+        augment=(TileCrop(256, (0.7, 1.4)), Dihedral(), ColorJitter(0.25)),
+        loss=CrossEntropyDice(),
+    ),
     # For two CPU cores.
     "p3-lite": SegmentationRecipe(
         name="p3-lite",

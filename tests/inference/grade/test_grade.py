@@ -241,7 +241,9 @@ def test_no_room_for_temporary_files_is_one_line(data, scripts, monkeypatch):
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     monkeypatch.setattr("tempfile.TemporaryDirectory", full)
-    with pytest.raises(UserError, match=r"^no place for temporary files: No usable temporary .*set TMPDIR"):
+    with pytest.raises(
+        UserError, match=r"^no place for temporary files: No usable temporary .*set TMPDIR"
+    ):
         grade(data, 60, scripts)
 
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from inference import UserError
 from inference.networks import build, initialise, load_into
+from tests.inference.networks.test_networks import SEGMENTATION
 
 SMALL = {"widths": [8, 8, 16], "depths": [1, 0]}
 
@@ -90,7 +91,7 @@ def test_initialise_gives_standard_starting_weights():
     assert not any((parameter == 7).any() for parameter in network.parameters())
 
 
-@pytest.mark.parametrize("name", ["vgg16_fcn32", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large"])
+@pytest.mark.parametrize("name", SEGMENTATION)
 def test_a_segmenter_starts_undecided(name):
     torch.manual_seed(0)
     network = initialise(build(name, 7), zero_residual=True).train()
@@ -100,9 +101,10 @@ def test_a_segmenter_starts_undecided(name):
     assert loss == pytest.approx(math.log(7), rel=0.1)
 
 
-def test_the_statistics_of_a_mobile_network_arrive_within_a_hundred_steps():
+@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "lraspp_efficientnet_lite0"])
+def test_the_statistics_of_a_mobile_network_arrive_within_a_hundred_steps(name):
     torch.manual_seed(0)
-    network = initialise(build("lraspp_mobilenet_v3_large", 7)).train()
+    network = initialise(build(name, 7)).train()
     images = torch.randn(4, 3, 96, 96)
     with torch.no_grad():
         for _ in range(100):

@@ -10,7 +10,12 @@ from torch import nn
 from inference.networks import NETWORKS, build, load_into
 
 CLASSES = 5
-SEGMENTATION = ("vgg16_fcn32", "deeplabv3_resnet50", "lraspp_mobilenet_v3_large")
+SEGMENTATION = (
+    "vgg16_fcn32",
+    "deeplabv3_resnet50",
+    "lraspp_mobilenet_v3_large",
+    "lraspp_efficientnet_lite0",
+)
 CASES = {  # name: (network, arguments, image size)
     "convnet": ("convnet", {}, 32),
     "report_cnn": ("report_cnn", {"divide": 8}, 64),
@@ -22,6 +27,10 @@ CASES = {  # name: (network, arguments, image size)
     "deeplabv3_resnet50": ("deeplabv3_resnet50", {}, 32),
     "deeplabv3_resnet50 with aux": ("deeplabv3_resnet50", {"aux": True}, 32),
     "lraspp_mobilenet_v3_large": ("lraspp_mobilenet_v3_large", {}, 32),
+    "efficientnet_lite0": ("efficientnet_lite0", {}, 32),
+    "efficientnet_lite1": ("efficientnet_lite1", {}, 48),
+    "efficientnet_lite2": ("efficientnet_lite2", {}, 33),
+    "lraspp_efficientnet_lite0": ("lraspp_efficientnet_lite0", {}, 32),
 }
 CLASSIFIERS = [case for case, (name, _, _) in CASES.items() if name not in SEGMENTATION]
 # Mean of |logits|, and the same weighted by a ramp from 0 to 1 over them, of `filled` networks.
@@ -36,6 +45,10 @@ GOLDEN = {
     "deeplabv3_resnet50": (0.153889, 0.0629323),
     "deeplabv3_resnet50 with aux": (0.153889, 0.0629323),
     "lraspp_mobilenet_v3_large": (0.0966393, 0.0487368),
+    "efficientnet_lite0": (0.148069, 0.0699478),
+    "efficientnet_lite1": (0.185447, 0.0978079),
+    "efficientnet_lite2": (0.15984, 0.0832992),
+    "lraspp_efficientnet_lite0": (0.10504, 0.0460605),
 }
 
 
