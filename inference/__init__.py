@@ -14,6 +14,7 @@ The map of the package:
     zoo.py         the checkpoints, verified loading; records.py: zoo.json, which describes them
     checkpoint.py  a checkpoint's file; listing.py: the zoo as a table
     download.py    fetching checkpoints, by transfer.py (web, folders) and drive.py (Google Drive)
+    urls.py        from the link that a browser shows to the one under which the file can be had
     device.py      device, precision, batch size, allocator
     startup.py     importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, views, out-of-memory retry

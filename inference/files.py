@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
+from typing import Iterator
 
 from inference import UserError
 
@@ -48,6 +51,82 @@ def _replace(target: Path, data: bytes) -> None:
         _remove(temporary)
 
 
+@contextlib.contextmanager
+def staged(path: Path | str, data: bytes) -> Iterator[None]:
+    """Writes a file beside its place, and renames it into place when the block ends well.
+
+    So what can fail has failed before either the file or what the block writes is there.
+
+    Raises:
+        UserError: as `write_whole`; or what the block raises, with the file as it was before.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target.parent)
+    try:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        yield
+        try:
+            os.replace(temporary, target)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+    finally:
+        _remove(temporary)
+
+
+_alone = threading.RLock()
+_locked: set[str] = set()  # folders
+
+
+@contextlib.contextmanager
+def locked(folder: Path | str) -> Iterator[None]:
+    """Waits until no other process or thread holds a folder, and keeps them out meanwhile.
+
+    The system lets go when the process ends, however it ends. A system or drive without locks
+    keeps nobody out.
+    """
+    place = os.path.realpath(folder)
+    with _alone:
+        if place in _locked:  # by this thread, further out
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                import fcntl
+
+                handle = os.open(place, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except (ImportError, OSError):
+                pass
+            _locked.add(place)
+            stack.callback(_locked.discard, place)
+            yield
+
+
+@contextlib.contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Makes a temporary folder, which is gone afterwards.
+
+    Raises:
+        UserError: there is no place for one.
+    """
+    import tempfile
+
+    try:
+        folder = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise UserError(
+            f"no room for temporary files: {error.strerror or error}; set TMPDIR to a folder that "
+            "has some"
+        ) from None
+    with folder as name:
+        yield Path(name)
+
+
 def check_writable(path: Path | str) -> None:
     """Finds out that an output file could not be written before hours are spent on it.
 
@@ -59,6 +138,11 @@ def check_writable(path: Path | str) -> None:
         raise UserError(f"{path} is a folder: give the name of the file to write")
     if _is_stream(path):
         return
+    try:
+        os.lstat(target)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise _unwritable(path, error) from error
     try:
         check_folder(target.parent)
     except UserError:

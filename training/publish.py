@@ -16,17 +16,18 @@ import argparse
 import dataclasses
 import hashlib
 import io
+import os
 import sys
-import tempfile
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from inference import UserError, device, files, zoo
+from inference import UserError, checkpoint, device, files, urls, zoo
 from inference.listing import source
 from inference.networks import load_into
 from inference.origin import origin_of
+from training import names
 from training import same as same_run
 from training.finished import read_json
 from training.recipe import Recipe, recipe_of
@@ -46,57 +47,85 @@ def main() -> int:
     parser.add_argument("run", metavar="RUN", help="a run's folder, or the name of a checkpoint")
     parser.add_argument("--name", help="what the zoo calls it (the recipe's name)")
     parser.add_argument("--data", type=Path, help="with a validation set (the run's own data)")
-    parser.add_argument("--url", action="append", default=[], help="where it will be hosted")
+    parser.add_argument(
+        "--url",
+        action="append",
+        default=[],
+        help="where it will be hosted: gdrive:ID, https://..., file:..., or a link to such a place",
+    )
     parser.add_argument("--default", action="store_true", help="make it its task's default")
     parser.add_argument("--no-tta", action="store_true", help="one view, not the recipe's average")
     options = parser.parse_args()
     try:
-        if (Path(options.run) / "result.json").exists():
+        if os.path.exists(Path(options.run) / "result.json"):
             run, data, views = Path(options.run), options.data, not options.no_tta
             publish(run, options.name, data, options.url, options.default, views)
         elif options.run in zoo.records():
+            if options.name is not None or options.url or options.default or options.no_tta:
+                raise UserError(
+                    f"{options.run} is a checkpoint that is scored again: --name, --url, --default "
+                    "and --no-tta are for a run's folder"
+                )
             rescore(zoo.record(options.run), options.data)
         else:
-            raise UserError(f"{options.run} is neither a finished run nor a checkpoint of the zoo")
+            raise UserError(
+                f"{options.run!r} is neither a finished run nor a checkpoint of the zoo"
+            )
         return 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted: nothing was published", file=sys.stderr)
+        return 130
 
 
 def publish(
-    run: Path, name: str | None, data: Path | None, urls: list[str], default: bool, tta: bool = True
+    run: Path,
+    name: str | None,
+    data: Path | None,
+    links: list[str],
+    default: bool,
+    tta: bool = True,
 ) -> None:
     """Makes `weights/NAME.pth` of a run's `best.pth`, and its record.
 
     Without `tta` the record answers with one view of an image even where the recipe averages over
     several, and its scores are those of one view: a fraction of the time for some of the accuracy.
 
+    Args:
+        links: where the file will be, as a browser or a record calls it.
+
     Raises:
-        UserError: the data is missing; rounding to fp16 changed the predictions; the name cannot
-            be a file's, or is that of another task's checkpoint.
+        UserError: the data is missing; weights are not finite, or rounding to fp16 changed the
+            predictions; the name would fail somewhere, or is another's; nothing can be fetched
+            from a link; a file cannot be written. Then nothing is published.
     """
-    result = read_json(run / "result.json")
+    result = _read_result(run)
     recipe = recipe_of(result["recipe"])
     data = data or Path(result["data"])
-    record = record_of(recipe, name or recipe.name)
-    record = dataclasses.replace(record, tta=recipe.tta and tta)
-    _expect_free(record)
+    name = recipe.name if name is None else name
+    record = dataclasses.replace(record_of(recipe), name=name, file=f"{name}.pth")
+    record = dataclasses.replace(record, tta=recipe.tta and tta, urls=_places(links))
+    _expect_publishable(record)
+    state = _finite(run / "best.pth")
     before = score(record, data, "fp32", "auto", run / "best.pth")
-    record, content = _deployable(record, run / "best.pth")
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / record.file
-        file.write_bytes(content)
+    record, content = _deployable(record, run / "best.pth", state)
+    with files.scratch_folder() as scratch:
+        file = scratch / record.file
+        files.write_whole(file, content)
         after = score(record, data, "fp32", "auto", file)
         same = _expect_same(before, after, run)
         scores = _scores(record, data, after, file)
     if recipe.select == "val":  # the score flatters, and says so
         scores["select"] = "val"
-    record = dataclasses.replace(
-        record, urls=urls, trained_on=_trained_on(run, recipe, result, data), scores=scores
-    )
-    files.write_whole(zoo.path(record), content)
-    _enter(record, default)
+    trained_on = _trained_on(run, recipe, result, data)
+    record = dataclasses.replace(record, trained_on=trained_on, scores=scores)
+    with files.locked(zoo.ZOO.parent):  # one file and one record, whoever publishes meanwhile
+        _expect_publishable(record)
+        with files.staged(zoo.path(record), content):
+            zoo.add(record, default)
+        _print_pages()
     print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
     _show(record)
     _say_what_follows(record, default)
@@ -125,13 +154,47 @@ def _say_what_follows(record: zoo.Record, default: bool) -> None:
         )
 
 
-def _expect_free(record: zoo.Record) -> None:
-    """Refuses what would spoil the zoo, before anything is written."""
-    if Path(record.file).name != record.file:
-        raise UserError(f"--name {record.name}: a name without / is needed")
-    there = zoo.records().get(record.name)
-    if there and there.task != record.task:  # it may be that task's default
-        raise UserError(f"{record.name} is a checkpoint of {there.task}: choose another --name")
+def _read_result(run: Path) -> dict:
+    result = read_json(run / "result.json")
+    if not isinstance(result, dict) or not (
+        isinstance(result.get("recipe"), dict) and isinstance(result.get("data"), str)
+    ):
+        raise UserError(f"{run / 'result.json'} is not what a run leaves: train it again")
+    return result
+
+
+def _places(links: list[str]) -> list[str]:
+    """Turns links into what can be fetched, and says what became of them."""
+    found = []
+    for link in links:
+        place = urls.direct(link)
+        if place != link:
+            print(f"note: --url {link} is recorded as {place}", file=sys.stderr)
+        found.append(place)
+    return list(dict.fromkeys(found))
+
+
+def _expect_publishable(record: zoo.Record) -> None:
+    """Refuses what would spoil the zoo or cannot be written, before anything is."""
+    names.expect_usable(record, zoo.records())
+    for file in (zoo.path(record), zoo.ZOO):
+        files.check_writable(file)
+
+
+def _finite(weights: Path) -> dict:
+    """Reads a run's weights; those of a run that diverged are refused."""
+    try:
+        with weights.open("rb") as stream:
+            state = checkpoint.state_dict(stream, weights)
+    except OSError as error:
+        raise UserError(f"cannot read {weights}: {error.strerror or error}") from error
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise UserError(
+                f"{weights}: {key} has values that are not finite, so training diverged: not "
+                "published; train again with a lower lr"
+            )
+    return state
 
 
 def rescore(record: zoo.Record, data: Path | None) -> None:
@@ -145,19 +208,33 @@ def rescore(record: zoo.Record, data: Path | None) -> None:
     zoo.check(record)
     exact = score(record, data, "fp32", "auto", zoo.path(record))
     scores = _scores(record, data, exact, zoo.path(record))
-    if (record.scores["data"], record.scores["images"]) == (scores["data"], scores["images"]):
-        scores["fast"] = {**record.scores["fast"], **scores["fast"]}
-    marks = {key: record.scores[key] for key in ("select",) if key in record.scores}
-    record = dataclasses.replace(record, scores={**scores, **marks})
-    _enter(record)
+    with files.locked(zoo.ZOO.parent):
+        now = zoo.record(record.name)  # other machines may have added theirs meanwhile
+        if now.sha256 != record.sha256:
+            raise UserError(f"{record.name} was published anew meanwhile: score it again")
+        record = dataclasses.replace(now, scores=_merged(now.scores, scores))
+        zoo.add(record)
+        _print_pages()
     _show(record)
 
 
-def _enter(record: zoo.Record, default: bool = False) -> None:
-    """Adds a record to the zoo, and to the tables that are printed from it."""
-    zoo.add(record, default)
-    if (zoo_page.ROOT / "docs").is_dir():  # a checkout, and not a copy of the code alone
+def _merged(old: dict, new: dict) -> dict:
+    """Adds the fast precisions of the same images that other machines measured."""
+    there = old.get("fast")
+    same = all(old.get(key) == new[key] for key in ("data", "images"))
+    fast = {**there, **new["fast"]} if same and isinstance(there, dict) else new["fast"]
+    marks = {"select": old["select"]} if "select" in old else {}
+    return {**new, "fast": fast, **marks}
+
+
+def _print_pages() -> None:
+    """Prints the zoo's tables anew; what cannot be printed takes nothing from what is published."""
+    if not (zoo_page.ROOT / "docs").is_dir():  # a copy of the code alone, and no checkout
+        return
+    try:
         zoo_page.refresh()
+    except UserError as error:
+        print(f"note: {error}", file=sys.stderr)
 
 
 def _show(record: zoo.Record) -> None:
@@ -167,9 +244,8 @@ def _show(record: zoo.Record) -> None:
         print(f"    {precision}: {fast['score']}, {fast['agreement']:.3%} as in fp32")
 
 
-def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
+def _deployable(record: zoo.Record, weights: Path, state: dict) -> tuple[zoo.Record, bytes]:
     """Rounds a run's weights; gives the record with the file's size and hash, and the file."""
-    state = torch.load(weights, map_location="cpu", weights_only=True)
     network = load_into(record.network, record.classes, record.arguments, state)
     exact = {
         f"{name}.{key}"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 import mean_iou_evaluate
-from inference import UserError, landcover, predict
+from inference import UserError, files, landcover, predict
 from inference.images import list_tiles, read_pixels, reason
 from inference.zoo import Record
 from training.classification import data as labelled
@@ -57,8 +56,7 @@ def _segmentation(record: Record, folder: Path, settings: predict.Settings) -> S
     if missing:
         raise UserError(f"no {missing[0]} in {folder}: every tile needs its mask there")
     pairs = []
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch)
+    with files.scratch_folder() as out:
         if predict.write_masks(tiles, out, record, settings):
             raise UserError(f"not every tile in {folder} can be read (above): mend or remove it")
         for name in names:
