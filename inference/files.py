@@ -40,15 +40,29 @@ def write_whole(path: Path | str, data: bytes) -> None:
 def _replace(target: Path, data: bytes) -> None:
     temporary = _temporary(target.parent)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
-            raise
-        target.write_bytes(data)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+        except OSError as error:
+            _write_through(error, target, data)
+        else:
+            _put(temporary, target, data)
     finally:
         _remove(temporary)
+
+
+def _put(temporary: Path, target: Path, data: bytes) -> None:
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        _write_through(error, target, data)
+
+
+def _write_through(error: OSError, target: Path, data: bytes) -> None:
+    """Writes directly to what may be written but not be replaced."""
+    if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
+        raise error
+    target.write_bytes(data)
 
 
 @contextlib.contextmanager
@@ -70,7 +84,7 @@ def staged(path: Path | str, data: bytes) -> Iterator[None]:
             raise _unwritable(path, error) from error
         yield
         try:
-            os.replace(temporary, target)
+            _put(temporary, target, data)
         except OSError as error:
             raise _unwritable(path, error) from error
     finally:

@@ -105,8 +105,14 @@ def publish(
     recipe = recipe_of(result["recipe"])
     data = data or Path(result["data"])
     name = recipe.name if name is None else name
-    record = dataclasses.replace(record_of(recipe), name=name, file=f"{name}.pth")
-    record = dataclasses.replace(record, tta=recipe.tta and tta, urls=_places(links))
+    record = dataclasses.replace(
+        record_of(recipe),
+        name=name,
+        file=f"{name}.pth",
+        folder=zoo.ZOO.parent.parent / "weights",
+        tta=recipe.tta and tta,
+        urls=_places(links),
+    )
     _expect_publishable(record)
     state = _finite(run / "best.pth")
     before = score(record, data, "fp32", "auto", run / "best.pth")

@@ -189,7 +189,7 @@ def test_a_malformed_zoo(there, damage, reason):
 
 
 def test_a_link_somebody_wrote_down_is_read_as_what_it_means(there):
-    file, record, _ = there
+    file, *_ = there
     content = json.loads(file.read_text(encoding="utf-8"))
     links = ["https://drive.google.com/open?id=1a2b", "https://hf.co/u/r/blob/main/x.pth"]
     content["checkpoints"]["p1-x"]["urls"] = links

@@ -16,10 +16,11 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import UserError
+from inference import UserError, zoo
 from training import publish, same
 from training.classification.recipes import RECIPES
 from training.recipe import override
+from training.report import zoo_page
 from training.run import record_of
 from training.score import Scored
 
@@ -157,6 +158,149 @@ def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path):
     (tmp_path / "result.json").write_text("{")
     with pytest.raises(UserError, match=r"cannot read .*result.json"):
         publish.publish(tmp_path, "mine", None, [], False)
+
+
+@pytest.fixture
+def place(trained, tmp_path, monkeypatch):
+    """An author's clone and run, in which this process publishes."""
+    root = clone(tmp_path / "place")
+    shutil.copytree(trained / "runs", root / "runs")
+    monkeypatch.setattr(zoo, "ZOO", root / "inference" / "zoo.json")
+    monkeypatch.setattr(zoo_page, "ROOT", root)
+    return root
+
+
+def command(monkeypatch, capsys, *arguments):
+    """Runs the command in this process; gives its exit status and what it said."""
+    monkeypatch.setattr(sys, "argv", ["publish", *map(str, arguments)])
+    status = publish.main()
+    return (status, *capsys.readouterr())
+
+
+def state_of(root):
+    """What publishing may change: names and contents."""
+    places = [root / "inference", root / "weights", root / "docs", root / "README.md"]
+    found = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
+    return {path: path.read_bytes() for path in found if path.suffix != ".pyc"}
+
+
+def test_a_students_own_readme_is_a_note(place, monkeypatch, capsys):
+    (place / "README.md").write_text("# DLCV HW1\nmy own words\n")
+    arguments = (place / "runs/p1-a-s0", "--name", "mine", "--default")
+    status, out, err = command(monkeypatch, capsys, *arguments)
+    assert status == 0 and "mine: accuracy " in out and "mine is what the scripts answer" in out
+    assert err.startswith("note: ") and "has no lines <!-- zoo -->" in err
+    assert (place / "README.md").read_text() == "# DLCV HW1\nmy own words\n"
+    assert "## mine" in (place / "docs" / "zoo.md").read_text()
+    zoo.check(zoo.default("p1"))
+
+
+def test_links_become_what_can_be_fetched(place, monkeypatch, capsys):
+    links = ["https://drive.google.com/file/d/1a2b/view", "gdrive:1a2b", "https://a.org/b.pth"]
+    given = [word for link in links for word in ("--url", link)]
+    run = place / "runs/p1-a-s0"
+    status, _, err = command(monkeypatch, capsys, run, "--name", "mine", *given)
+    assert (status, zoo.record("mine").urls) == (0, ["gdrive:1a2b", "https://a.org/b.pth"])
+    assert err == f"note: --url {links[0]} is recorded as gdrive:1a2b\n"
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--url", "ftp://a.org/b.pth"], "url 'ftp://a.org/b.pth': nothing is fetched by ftp:"),
+        (["--url", ""], "url '': it is empty"),
+        (["--name", ""], "it has to be of the letters a-z"),
+        (["--name", "a\nb"], "it has to be of the letters a-z"),
+        (["--name", "x" * 300], "it has 300 letters"),
+        (["--name", "dependencies"], "torch.hub takes that word"),
+        (["--name", "there_1"], "would take it for there-1"),
+    ],
+)
+def test_what_could_not_be_had_is_refused_before_anything_is_written(
+    place, monkeypatch, capsys, options, said
+):
+    run = place / "runs/p1-a-s0"
+    assert command(monkeypatch, capsys, run, "--name", "there-1")[0] == 0
+    before = state_of(place)
+    monkeypatch.setattr(publish, "score", None)  # nor are minutes spent
+    status, _, err = command(monkeypatch, capsys, run, *options)
+    assert status == 2 and err.startswith("error: ") and said in err and err.count("\n") == 1
+    assert state_of(place) == before
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_run_that_diverged_is_not_published(place, monkeypatch, capsys, value):
+    run, before = place / "runs/p1-a-s0", state_of(place)
+    state = torch.load(run / "best.pth", weights_only=True)
+    state["fc.bias"][0] = value
+    torch.save(state, run / "best.pth")
+    status, _, err = command(monkeypatch, capsys, run)
+    assert (status, err.count("\n")) == (2, 1)
+    assert "best.pth: fc.bias has values that are not finite, so training diverged" in err
+    (run / "best.pth").write_bytes(b"not weights")
+    assert "best.pth is not a checkpoint" in command(monkeypatch, capsys, run)[2]
+    (run / "best.pth").unlink()
+    assert "best.pth: No such file" in command(monkeypatch, capsys, run)[2]
+    (run / "result.json").write_text("[]")
+    assert "result.json is not what a run leaves" in command(monkeypatch, capsys, run)[2]
+    assert state_of(place) == before
+
+
+@pytest.mark.parametrize("part", ["temporary", "weights", "inference"])
+def test_a_full_disk_leaves_all_as_it_was(place, monkeypatch, capsys, part):
+    run, before = place / "runs/p1-a-s0", state_of(place)
+    write, full_disks = Path.write_bytes, []
+
+    def full(path, data):
+        there = {place / "weights": "weights", place / "inference": "inference"}
+        disk = there.get(path.parent, "temporary")
+        if disk == part and data:  # an empty file tries whether a folder can be written to
+            full_disks.append(disk)
+            write(path, data[:10])
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    status, _, err = command(monkeypatch, capsys, run, "--name", "mine")
+    assert (status, err.count("\n"), full_disks) == (2, 1, [part])
+    assert err.startswith("error: cannot write ") and "No space left on device" in err
+    assert state_of(place) == before
+
+
+@pytest.mark.parametrize("scores", [{}, {"fp32": 0.5}, {"select": "val", "fast": None}])
+def test_a_record_without_scores_is_scored(place, data, monkeypatch, capsys, scores):
+    assert command(monkeypatch, capsys, place / "runs/p1-a-s0", "--name", "mine")[0] == 0
+    whole = zoo.record("mine")
+    zoo.add(dataclasses.replace(whole, scores=scores))
+    status, out, _ = command(monkeypatch, capsys, "mine", "--data", data)
+    found = zoo.record("mine").scores
+    assert status == 0 and "mine: accuracy " in out
+    assert {**found, "select": None} == {**whole.scores, "select": None}
+    assert found.get("select") == scores.get("select")
+    status, _, err = command(monkeypatch, capsys, "mine", "--data", data, "--url", "gdrive:1")
+    assert status == 2 and "--name, --url, --default and --no-tta are for a run's folder" in err
+
+
+SEVERAL = """
+import os, sys, torch
+from training import publish
+torch.set_num_threads(1)
+def work(name):
+    sys.argv[1:] = ["runs/p1-a-s0", "--default", "--name", name]
+    os._exit(publish.main())
+children = [pid for name in "abcdef" if (pid := os.fork() or work(name))]
+sys.exit(any(os.waitpid(pid, 0)[1] for pid in children))
+"""
+
+
+def test_several_may_publish_at_once(place):
+    run(sys.executable, "-c", SEVERAL, cwd=place)
+    assert set(zoo.records()) == set("abcdef")
+    assert {record.name for record in zoo.defaults()["p1"]} == set("abcdef")
+    for record in zoo.records().values():
+        zoo.check(record)
+        assert f"| `{record.name}` | p1 |" in (place / "README.md").read_text()
+    assert len(list((place / "weights").iterdir())) == 6
 
 
 def test_what_data_is_called(data, tmp_path):

@@ -150,7 +150,7 @@ def _page(file: Path, found: list[list[str]]) -> str:
 
 
 def _record(record: Record) -> str:
-    fast = record.scores.get("fast", {})
+    fast = record.scores.get("fast") or {}
     lines = [
         f"## {record.name}",
         "",
@@ -164,6 +164,7 @@ def _record(record: Record) -> str:
     lines += [
         f"- in {name}: {found['score']:.4f}, {found['agreement']:.2%} of answers equal to fp32’s"
         for name, found in sorted(fast.items())
+        if {"score", "agreement"} <= set(found)
     ]
     lines += [f"- from: `{url}`" for url in record.urls]
     return "\n".join(lines)
