@@ -5,14 +5,13 @@ import dataclasses
 import pytest
 
 from inference import UserError
-from training.classification.recipes import RECIPES
+from training.problems import PROBLEMS, RECIPES
 from training.publish.names import expect_usable
-from training.run import record_of
 
 
 def named(name, **changes):
     changes = {"file": f"{name}.pth", **changes}
-    return dataclasses.replace(record_of(RECIPES["p1-a"]), name=name, **changes)
+    return dataclasses.replace(PROBLEMS["p1"].record(RECIPES["p1-a"]), name=name, **changes)
 
 
 THERE = {
