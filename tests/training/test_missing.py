@@ -9,9 +9,19 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", ["training.classification", "training.publish.publish"])
-def test_a_missing_package_is_one_line(module):
-    command = [sys.executable, "-S", "-m", module, "--help"]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["fit", "p1-a", "--data", "nowhere"],
+        ["figures", "nowhere"],
+        ["publish", "nowhere"],
+        ["sample-data", "nowhere"],
+        ["recipes"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_missing_package_is_one_line(words):
+    command = [sys.executable, "-S", "-m", "training", *words]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: this Python has no ")

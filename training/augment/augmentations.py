@@ -180,6 +180,10 @@ class Rotate(Augmentation):
 
     degrees: float = 30.0
 
+    def __post_init__(self) -> None:
+        """Raise UserError for an angle that is no size."""
+        expect_at_least(self, 0, "degrees")
+
     def change(self, images: Tensor) -> Tensor:
         """Return turned images."""
         return augment.rotate(images, self.degrees)[0]

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inference import UserError
 from training import augment
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
-from training.engine.values import expect_share, named
+from training.engine.values import expect_share, expect_shares, named, typed
 
 Normalise = Callable[[Tensor], Tensor]  # from [0, 1] to what the network takes
 
@@ -59,8 +60,15 @@ class ByolViews(Views):
     solarise: tuple[float, float] = (0.0, 0.2)
 
     def __post_init__(self) -> None:
-        """Raise UserError for a chance out of its range."""
+        """Raise UserError for a chance, a share or a reach out of its range."""
         expect_share(self, "flip", "jitter_p", "grayscale")
+        expect_shares(self, 2, "area", "blur", "solarise")
+        if not 0 < self.area[0] <= self.area[1]:
+            raise UserError(f"area={typed(self.area)}: it is two shares, the smaller first")
+        if len(self.jitter) != 4 or not min(self.jitter) >= 0 or not self.jitter[3] <= 0.5:
+            raise UserError(
+                f"jitter={typed(self.jitter)}: it is four numbers from 0 up, the hue's at most 0.5"
+            )
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return both views; what they have in common is drawn at once: half the launches."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -34,7 +35,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         """Raise UserError for a rate or a share out of its range."""
-        if self.lr <= 0:
+        if not 0 < self.lr < math.inf:
             raise UserError(f"lr={self.lr}: a rate is above 0")
         expect_at_least(self, 0, "weight_decay", "head_lr")
         if not 0 < self.layer_decay <= 1:

@@ -85,6 +85,10 @@ class Recipe:
             value = getattr(self, name)
             if len(value) != 3 or not all(isinstance(v, float | int) for v in value):
                 raise UserError(f"{name}={typed(value)}: it is three numbers, of RGB")
+        if not min(self.std) > 0:
+            raise UserError(f"std={typed(self.std)}: a deviation is above 0")
+        if self.seed >= 1 << 63:
+            raise UserError(f"seed={self.seed}: it has 19 digits at most")
 
     @property
     def input_size(self) -> int | None:

@@ -57,6 +57,15 @@ def expect_word(owner: object, name: str, words: Sequence[str]) -> None:
         )
 
 
+def expect_shares(owner: object, count: int, *names: str) -> None:
+    """Raise UserError unless fields of a value are each as many shares, from 0 to 1."""
+    for name in names:
+        value = getattr(owner, name)
+        if len(value) != count or not all(0 <= share <= 1 for share in value):
+            given = f"{_spelt(owner, name)}={typed(value)}"
+            raise UserError(f"{given}: it is {count} shares, each from 0 to 1")
+
+
 def _spelt(owner: object, name: str) -> str:
     """Return a field's name as the command line takes it: a recipe's own, or `cutmix.p`."""
     is_recipe = any(f.name == "epochs" for f in dataclasses.fields(owner))  # type: ignore[arg-type]
@@ -111,8 +120,14 @@ def _fits(value: Any, default: Any, field: dataclasses.Field) -> bool:
     if "kinds" in field.metadata:
         return isinstance(value, tuple) == isinstance(default, tuple)
     if isinstance(default, float):
-        return isinstance(value, float | int) and not isinstance(value, bool)
+        return _is_number(value)
+    if isinstance(default, tuple):
+        return isinstance(value, tuple) and all(map(_is_number, value))
     return type(value) is type(default)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _field_from_plain(field: dataclasses.Field, value: Any) -> Any:
@@ -283,7 +298,14 @@ def _parse_value(node: ast.expr, kinds: Kinds, old: tuple) -> Any:
         return kind(**{key: getattr(old[0], key) for key in shared})
     arguments = [_tuples(ast.literal_eval(a)) for a in call.args] if call else []
     keywords = {k.arg: _tuples(ast.literal_eval(k.value)) for k in call.keywords} if call else {}
-    return kind(*arguments, **keywords)
+    made = kind(*arguments, **keywords)
+    for field in dataclasses.fields(made):
+        value = getattr(made, field.name)
+        if not _fits(value, field.default, field):
+            raise ValueError(f"{field.name}={value}")
+        if isinstance(field.default, float):  # Rotate(30) is Rotate(30.0), in recipe.json too
+            made = dataclasses.replace(made, **{field.name: float(value)})
+    return made
 
 
 def _parse_plain(key: str, text: str, now: Any) -> Any:
@@ -295,6 +317,8 @@ def _parse_plain(key: str, text: str, now: Any) -> Any:
         value = text
     if isinstance(now, float) and type(value) is int:
         value = float(value)
+    if isinstance(value, tuple) and not all(map(_is_number, value)):
+        raise UserError(f"{key}={text}: it holds numbers; now it is {json.dumps(now)}")
     if type(value) is not type(now):
         raise UserError(f"{key}={text} is no {type(now).__name__}; now it is {json.dumps(now)}")
     return value

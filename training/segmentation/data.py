@@ -31,8 +31,8 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
     validation set is measured: it draws the curve, and chooses the epoch only with `BestOnVal`.
 
     Raises:
-        UserError: a tile has no mask, is not square or smaller than the recipe's crops; there is
-            one tile alone.
+        UserError: a tile has no mask, is not square or smaller than the recipe's crops, or cannot
+            be varied as it asks; there is one tile alone.
     """
     tiles, arrays = _pairs(data / "train")
     side = arrays[1].shape[-1]
@@ -40,6 +40,8 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
         raise UserError(
             f"crops of {recipe.crop_side}, tiles of {side} pixels: lower tilecrop.side="
         )
+    for augmentation in recipe.augment:
+        augmentation.check(recipe.crop_side or side)
     _note_unknown(arrays[1], data / "train")
     order = np.random.default_rng(recipe.seed).permutation(len(tiles))
     share = recipe.select_epoch_by.held_out

@@ -50,7 +50,7 @@ def images():
 
 
 def same(one, other):
-    """Says for each image of a batch whether it is unchanged: bool (N,)."""
+    """Return for each image of a batch whether it is unchanged: bool (N,)."""
     return (one == other).flatten(1).all(1)
 
 

@@ -26,7 +26,7 @@ def images():
 
 
 def column(*values):
-    """Gives an image's value each, (N, 1, 1, 1)."""
+    """Return an image's value each, (N, 1, 1, 1)."""
     return torch.tensor(values).view(-1, 1, 1, 1)
 
 

@@ -22,7 +22,7 @@ def images():
 
 
 def tiles(n):
-    """Gives masks (n, 64, 64) of 16 square fields each."""
+    """Return masks (n, 64, 64) of 16 square fields each."""
     fields = torch.randint(0, 7, (n, 4, 4), dtype=torch.uint8)
     return fields.repeat_interleave(16, 1).repeat_interleave(16, 2)
 
@@ -72,9 +72,9 @@ def test_crop_moves_masks_with_their_images_and_blends_no_class():
     assert agree > 0.9  # bilinear against nearest: they part at the fields' borders
 
 
-def test_turn_gives_the_eight_symmetries_and_masks_follow():
+def test_dihedral_gives_the_eight_symmetries_and_masks_follow():
     images = torch.arange(16.0).view(1, 1, 4, 4).expand(256, 3, 4, 4)
-    turned, masks = augment.turn(images, images[:, 0].to(torch.uint8))
+    turned, masks = augment.dihedral(images, images[:, 0].to(torch.uint8))
     assert torch.equal(turned[:, 0], masks.float())
     assert len({tuple(image[0].flatten().tolist()) for image in turned}) == 8
 

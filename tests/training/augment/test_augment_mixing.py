@@ -15,7 +15,7 @@ def seeded():
 
 @pytest.fixture
 def colours():
-    """Gives images of one colour each, all different."""
+    """Return images of one colour each, all different."""
     return (torch.arange(float(N)) / N).view(N, 1, 1, 1).expand(N, 3, 20, 20)
 
 

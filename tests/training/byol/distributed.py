@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from training.byol.task import Byol
 
 from tests.training.byol import tiny
-from training.byol import views
-from training.data import cache as memory
-from training.engine.loop import fit
+from training.byol.module import Byol
+from training.data.batches import Batches
+from training.engine.loop import train
+from training.engine.schedules import Constant
 
 
 def without_bn(network):
@@ -26,23 +26,27 @@ def without_bn(network):
                 setattr(module, name, nn.Identity())
 
 
-def main(out, bn):
-    torch.manual_seed(0)
+class Noting(tiny.PlainViews):
+    """Plain views, and a draw that is noted."""
+
     draws = []
 
-    def pair(*arguments):
-        draws.append(torch.rand(1).item())
-        return tiny.plain_pair(*arguments)
+    def pair(self, images, size, normalise):
+        """Return both views."""
+        self.draws.append(torch.rand(1).item())
+        return super().pair(images, size, normalise)
 
-    views.pair = pair
-    task = Byol(tiny.recipe(schedule="constant", collapse=0.0))
+
+def main(out, bn):
+    torch.manual_seed(0)
+    module = Byol(tiny.recipe(schedule=Constant(), collapse=0.0, views_by=Noting()))
     if not bn:
-        without_bn(task)
+        without_bn(module)
     pixels, labels = tiny.arrays()
-    batches = memory.Batches((pixels,), range(40), 8, shuffle=True)
-    watching = memory.Batches((pixels, labels), range(40), 16, shuffle=False)
-    found = fit(task, batches, watching, out / "run", say=lambda line: None)
-    left = {"state": task.state_dict(), "draws": draws, "knn": found["held_out"]}
+    batches = Batches((pixels,), range(40), 8, shuffle=True)
+    watching = Batches((pixels, labels), range(40), 16, shuffle=False)
+    found = train(module, batches, watching, out / "run", log=lambda line: None)
+    left = {"state": module.state_dict(), "draws": Noting.draws, "knn": found.score}
     torch.save(left, out / f"{os.environ.get('RANK', 0)}.pt")
 
 

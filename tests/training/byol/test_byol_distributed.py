@@ -10,7 +10,7 @@ MODULE = "tests.training.byol.distributed"
 
 @pytest.fixture(scope="module")
 def left(tmp_path_factory):
-    """Gives what one process left, and what each of two did."""
+    """Return what one process left, and what each of two did."""
     found = {}
     for world in (1, 2):
         out = tmp_path_factory.mktemp(f"world{world}")

@@ -1,22 +1,20 @@
 """The online network, its target and what is computed of them: small cases worked by hand."""
 
-import dataclasses
 import json
 
 import pytest
 import torch
 import torchvision
-from training.byol.task import Byol
-from training.byol.watch import knn_accuracy
 
 from inference import UserError
 from inference.networks import build
 from tests.training.byol.tiny import recipe, train
+from training.byol.module import Byol
 from training.byol.networks import distance, spread, tau
-from training.byol.recipes import RECIPES
+from training.byol.recipes import RECIPES, ByolRecipe
+from training.byol.targets import Momentum, Online
+from training.engine.knn import knn_accuracy
 from training.engine.pretrained import start_from
-from training.engine.recipe import override, recipe_of
-from training.engine.run import record_of
 
 
 def test_the_targets_decay_rises_to_one_by_a_cosine():
@@ -56,62 +54,73 @@ def test_many_images_are_compared_in_parts(monkeypatch):
     labels = torch.arange(50) % 5
     features = torch.randn(50, 6) + 2 * torch.eye(6)[labels]
     whole = knn_accuracy(features, labels)
-    monkeypatch.setattr("training.byol.watch.CHUNK", 7)
+    monkeypatch.setattr("training.engine.knn.CHUNK", 7)
     assert knn_accuracy(features, labels) == whole
     assert 0.4 < whole < 1
 
 
 def test_the_target_normalises_by_the_batch_it_is_given():
     torch.manual_seed(0)
-    task = Byol(recipe())
+    module = Byol(recipe())
     images = torch.randn(8, 3, 16, 16)
-    projections, _ = task.network.train()(images)
-    assert torch.allclose(task.target.train()(images), projections, atol=1e-6)
-    assert torch.equal(task.target.eval()(images), task.target.train()(images))
-    assert not list(task.target.buffers())
+    projections, _ = module.network.train()(images)
+    assert torch.allclose(module.target.train()(images), projections, atol=1e-6)
+    assert torch.equal(module.target.eval()(images), module.target.train()(images))
+    assert not list(module.target.buffers())
 
 
 def test_a_target_by_running_statistics_has_the_online_networks(tmp_path):
-    task, _ = train(tmp_path, watched=False, target_norm="running")
-    online, target = task.network.state_dict(), task.target.state_dict()
-    buffers = [name for name, _ in task.target.named_buffers()]
+    module, _ = train(tmp_path, watched=False, target=Momentum(0.9, norm="running"))
+    online, target = module.network.state_dict(), module.target.state_dict()
+    buffers = [name for name, _ in module.target.named_buffers()]
     assert buffers and all(torch.equal(target[name], online[name]) for name in buffers)
     images = torch.randn(8, 3, 16, 16)
-    alone = torch.cat([task.target.train()(image[None]) for image in images])
-    assert torch.allclose(task.target(images), alone, atol=1e-5)
+    alone = torch.cat([module.target.train()(image[None]) for image in images])
+    assert torch.allclose(module.target(images), alone, atol=1e-5)
 
 
 def test_the_target_is_moved_and_not_trained(tmp_path):
-    task, _ = train(tmp_path, watched=False)
-    trained = {id(p) for g in task.trainer.optimizers[0].param_groups for p in g["params"]}
-    assert not trained & {id(p) for p in task.target.parameters()}
-    assert all(p.grad is None for p in task.target.parameters())
-    online = dict(task.network.named_parameters())
-    moved = {n: (p - online[n]).abs().max() for n, p in task.target.named_parameters()}
+    module, _ = train(tmp_path, watched=False)
+    optimizer = module.recipe.optimizer.build(module.network, pretrained=False)
+    trained = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    assert not trained & {id(p) for p in module.target.parameters()}
+    assert all(p.grad is None for p in module.target.parameters())
+    online = dict(module.network.named_parameters())
+    moved = {n: (p - online[n]).abs().max() for n, p in module.target.named_parameters()}
     assert all(value > 0 for name, value in moved.items() if not name.startswith("backbone.fc"))
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_survives_its_result(name):
     made = RECIPES[name]
-    assert recipe_of(json.loads(json.dumps(dataclasses.asdict(made)))) == made
-    assert override(made, ["area=[0.2, 1.0]", "target=online"]).area == (0.2, 1.0)
-    with pytest.raises(UserError, match="fine-tune its best"):
-        record_of(made)
+    assert ByolRecipe.from_plain(json.loads(json.dumps(made.to_plain()))) == made
+    assert made.with_changes(["target=Online()"]).target == Online()
 
 
 @pytest.mark.parametrize(
-    "change",
-    ["views=lightly", "target=none", "select=held_out", "batch_size=1", "tau=1.5", "size=4"],
+    ("change", "says"),
+    [
+        ("views_by=Lightly()", "there are: ByolViews, ByolPytorchViews"),
+        ("target=none", "there are: Momentum, Online"),
+        ("tau=1.5", r"momentum\.tau=1\.5: it is a share"),
+        ("norm=layer", r"momentum\.norm=layer: it is one of batch, running"),
+        ("select_epoch_by=HeldOut()", r"leave select_epoch_by=LastEpoch\(\) and ema=0"),
+        ("val_fraction=0.1", r"leave select_epoch_by=LastEpoch\(\) and ema=0"),
+        ("ema=0.9", r"leave select_epoch_by=LastEpoch\(\) and ema=0"),
+        ("batch_size=1", "batch_size=1: it is a whole number from 2 up"),
+        ("size=4", "size=4: a view has 8 pixels"),
+        ("projector=mlp", "projector=mlp: it is one of byol, simsiam"),
+    ],
 )
-def test_what_no_run_could_mean_is_refused(change):
-    with pytest.raises(UserError):
-        override(RECIPES["p2-byol"], [change, "held_out=0.1"])
+def test_what_no_run_could_mean_is_refused(change, says):
+    with pytest.raises(UserError, match=says):
+        RECIPES["p2-byol"].with_changes([change])
 
 
 def test_what_is_exported_loads_into_torchvision_and_a_classifier(tmp_path):
     torch.manual_seed(0)
-    exported = Byol(override(RECIPES["p2-byol"], ["hidden=8", "projection=8"])).exported()
+    module = Byol(RECIPES["p2-byol"].with_changes(["hidden=8", "projection=8"]))
+    exported = module.exported(module.network)
     state = exported.state_dict()
     with torch.device("meta"):
         theirs = torchvision.models.resnet50()
@@ -126,9 +135,10 @@ def test_what_is_exported_loads_into_torchvision_and_a_classifier(tmp_path):
 
 def test_the_reports_backbone_starts_as_torchvisions():
     words = ["hidden=8", "projection=8"]
-    made = override(RECIPES["p2-byol-report"], words)
+    made = RECIPES["p2-byol-report"].with_changes(words)
     torch.manual_seed(0)
-    ours = Byol(made).exported().state_dict()
+    module = Byol(made)
+    ours = module.exported(module.network).state_dict()
     torch.manual_seed(1)
     theirs = torchvision.models.resnet50().state_dict()
     for key, value in ours.items():

@@ -1,4 +1,4 @@
-"""Images decoded once, and the batches made of them."""
+"""Images decoded once: the array of them, and who may build it."""
 
 import contextlib
 import errno
@@ -9,24 +9,27 @@ import subprocess
 import threading
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from filelock import FileLock, Timeout
 from PIL import Image
-from training.engine.locks import locked
 
 from inference import UserError, landcover
 from inference.images import read_pixels
 from tests.training.engine.started import wait_until
-from training.data import cache as memory
-from training.engine.prefetch import Ahead
+from training.data import cache
+from training.engine.run import _alone as alone
+
+
+def left(folder):
+    """Return what is in a folder, but for its lock."""
+    return sorted(file for file in folder.iterdir() if file.name != ".lock")
 
 
 @pytest.fixture
 def pictures(tmp_path):
-    """Gives six images of different sizes."""
+    """Return six images of different sizes."""
     random = np.random.default_rng(0)
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -37,39 +40,39 @@ def pictures(tmp_path):
 
 
 def test_images_are_what_inference_reads(pictures, tmp_path):
-    found = memory.images(pictures, 16, tmp_path / "cache")
+    found = cache.images(pictures, 16, tmp_path / "cache")
     assert (found.shape, found.dtype) == ((6, 16, 16, 3), np.uint8)
     for path, pixels in zip(pictures, found):
         assert np.array_equal(pixels, read_pixels(path, 16))
 
 
 def test_the_array_is_reused_until_a_file_changes(pictures, tmp_path, monkeypatch):
-    cache = tmp_path / "cache"
-    before = np.array(memory.images(pictures, 16, cache))
+    folder = tmp_path / "cache"
+    before = np.array(cache.images(pictures, 16, folder))
     with monkeypatch.context() as patch:
-        patch.setattr(memory, "_build", lambda *_: pytest.fail("decoded again"))
-        assert np.array_equal(memory.images(pictures, 16, cache), before)
+        patch.setattr(cache, "_build", lambda *_: pytest.fail("decoded again"))
+        assert np.array_equal(cache.images(pictures, 16, folder), before)
     Image.new("RGB", (30, 20), "red").save(pictures[0])
     os.utime(pictures[0], ns=(1, 1))
-    after = memory.images(pictures, 16, cache)
+    after = cache.images(pictures, 16, folder)
     assert (after[0] == (255, 0, 0)).all() and np.array_equal(after[1:], before[1:])
 
 
 def test_a_broken_image_is_named_and_leaves_nothing(pictures, tmp_path):
     pictures[3].write_bytes(b"no image")
     with pytest.raises(UserError, match=r"cannot read .*3\.png"):
-        memory.images(pictures, 16, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+        cache.images(pictures, 16, tmp_path / "cache")
+    assert left(tmp_path / "cache") == []
 
 
 def test_of_many_images_every_one_is_where_it_belongs(tmp_path, draw):
-    paths = [draw(tmp_path / f"{i}.png", (8, 8)) for i in range(250)]  # read by several processes
-    found = memory.images(paths, 8, tmp_path / "cache")
+    paths = [draw(tmp_path / f"{i}.png", (8, 8)) for i in range(250)]  # read by several threads
+    found = cache.images(paths, 8, tmp_path / "cache")
     for path, pixels in zip(paths, found):
         assert np.array_equal(pixels, read_pixels(path, 8))
     paths[200].write_bytes(b"no image")
     with pytest.raises(UserError, match=r"cannot read .*200\.png: .*; mend or remove it"):
-        memory.images(paths, 8, tmp_path / "cache")
+        cache.images(paths, 8, tmp_path / "cache")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork beside threads
@@ -83,7 +86,7 @@ def test_of_two_processes_that_start_at_once_one_decodes(pictures, tmp_path):
         return read_pixels(path, 16)
 
     def use():
-        found = memory._mapped(pictures, "slow", (16, 16, 3), slowly, tmp_path / "cache")
+        found = cache._mapped(pictures, "slow", (16, 16, 3), slowly, tmp_path / "cache")
         assert np.array_equal(found[5], read_pixels(pictures[5], 16))
 
     both = [multiprocessing.get_context("fork").Process(target=use) for _ in range(2)]
@@ -95,56 +98,55 @@ def test_of_two_processes_that_start_at_once_one_decodes(pictures, tmp_path):
     assert sorted(log.read_text().split()) == [path.name for path in pictures]
 
 
-def sleep(path, workers):
-    """Reads nothing, and says which process it is."""
-    (workers / str(os.getpid())).touch()
+def stuck(path, readers):
+    """Read nothing, and say which process and thread it is that tries."""
+    (readers / f"{os.getpid()}-{threading.get_ident()}").touch()
     time.sleep(100)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork beside threads
-def test_a_killed_process_takes_its_workers_and_its_locks_along(tmp_path, draw, monkeypatch):
+def test_a_killed_process_takes_its_readers_and_its_locks_along(tmp_path, draw, monkeypatch):
     paths = [draw(tmp_path / f"{i}.png", (8, 8)) for i in range(200)]
-    workers, run = tmp_path / "workers", tmp_path / "run"
-    workers.mkdir(), run.mkdir()
-    monkeypatch.setattr(memory, "_cores", lambda: 2)
+    readers, run, built = tmp_path / "readers", tmp_path / "run", tmp_path / "cache"
+    readers.mkdir()
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
 
     def use():
-        with locked(run, wait=False):
-            read = partial(sleep, workers=workers)
-            memory._mapped(paths, "slow", (8, 8, 3), read, tmp_path / "cache")
+        with alone(run):
+            cache._mapped(paths, "rgb-8", (8, 8, 3), partial(stuck, readers=readers), built)
 
     process = multiprocessing.get_context("fork").Process(target=use)
     process.start()
     try:
-        wait_until(lambda: len(list(workers.iterdir())) == 2, process)
-        with pytest.raises(BlockingIOError), locked(run, wait=False):
+        wait_until(lambda: len(list(readers.iterdir())) == 2, process)
+        with pytest.raises(UserError, match="another process trains in"), alone(run):
+            pass
+        with pytest.raises(Timeout), FileLock(built / ".lock", timeout=0):
             pass
     finally:
         process.kill()
         process.join()
-    for folder in (run, tmp_path / "cache"):
-        with locked(folder, wait=False):
-            pass
-    until = time.monotonic() + 20
-    while any(Path(f"/proc/{worker.name}").exists() for worker in workers.iterdir()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    assert {file.name.partition("-")[0] for file in readers.iterdir()} == {str(process.pid)}
+    with alone(run):
+        assert len(left(built)) == 1  # half a file
+        assert len(cache.images(paths, 8, built)) == 200
+    assert [file.suffix for file in left(built)] == [".npy"]
 
 
 def test_what_a_killed_process_left_is_removed(pictures, tmp_path):
-    file = tmp_path / "cache" / f"rgb-16-{memory._key(pictures)}.npy"
+    file = tmp_path / "cache" / f"rgb-16-{cache._key(pictures)}.npy"
     file.parent.mkdir()
     (file.parent / f".{file.name}.{platform.node()}.1.tmp").write_bytes(b"half")
     others = file.parent / f".{file.name}.another-host.1.tmp"  # which may be at work on it
     others.write_bytes(b"half")
-    memory.images(pictures, 16, file.parent)
-    assert sorted(file.parent.iterdir()) == sorted([file, others])
+    cache.images(pictures, 16, file.parent)
+    assert left(file.parent) == sorted([file, others])
 
 
 def test_hosts_that_build_side_by_side_spoil_nothing(pictures, tmp_path, monkeypatch):
     """On a network drive each host is granted the lock; its process numbers may be equal too."""
-    cache, read, met = tmp_path / "cache", memory.read_pixels, threading.Barrier(2)
-    monkeypatch.setattr(memory, "_one_at_a_time", lambda _: contextlib.nullcontext(True))
+    folder, read, met = tmp_path / "cache", cache.read_pixels, threading.Barrier(2)
+    monkeypatch.setattr(cache, "_one_at_a_time", lambda _: contextlib.nullcontext(True))
     hosts, found = threading.local(), {}
     monkeypatch.setattr(platform, "node", lambda: hosts.name)
 
@@ -155,9 +157,9 @@ def test_hosts_that_build_side_by_side_spoil_nothing(pictures, tmp_path, monkeyp
 
     def use(name):
         hosts.name = name
-        found[name] = memory.images(pictures, 16, cache)
+        found[name] = cache.images(pictures, 16, folder)
 
-    monkeypatch.setattr(memory, "read_pixels", slowly)
+    monkeypatch.setattr(cache, "read_pixels", slowly)
     threads = [threading.Thread(target=use, args=(name,)) for name in ("one", "other")]
     for thread in threads:
         thread.start()
@@ -165,22 +167,22 @@ def test_hosts_that_build_side_by_side_spoil_nothing(pictures, tmp_path, monkeyp
         thread.join()
     for images in found.values():
         assert all((images[i] == read(path, 16)).all() for i, path in enumerate(pictures))
-    assert len(list(cache.iterdir())) == 1
+    assert len(left(folder)) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
 def test_a_full_disk_is_one_line(pictures, tmp_path):
-    cache = tmp_path / "disk"
-    cache.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(cache)]
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no right to mount")
     try:
         with pytest.raises(UserError, match=r"cannot write the cache .*\(1 MB\): No space left"):
-            memory.images(pictures, 100, cache)
-        assert list(cache.iterdir()) == []
+            cache.images(pictures, 100, folder)
+        assert left(folder) == []
     finally:
-        subprocess.run(["umount", str(cache)], check=True)
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_foreseen(pictures, tmp_path, monkeypatch):
@@ -189,22 +191,17 @@ def test_a_full_disk_is_foreseen(pictures, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
     with pytest.raises(UserError, match=r"cannot write the cache .*No space left .*make room"):
-        memory.images(pictures, 16, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
+        cache.images(pictures, 16, tmp_path / "cache")
+    assert left(tmp_path / "cache") == []
 
 
 def test_masks_are_indices_and_never_resized(tmp_path):
     mask = np.arange(64, dtype=np.uint8).reshape(8, 8) % 7
     file = tmp_path / "0_mask.png"
     file.write_bytes(landcover.encode_png(landcover.to_colours(mask)))
-    assert np.array_equal(memory.masks([file], 8, tmp_path / "cache")[0], mask)
+    assert np.array_equal(cache.masks([file], 8, tmp_path / "cache")[0], mask)
     with pytest.raises(UserError, match="it is 8 x 8, not 16 x 16"):
-        memory.masks([file], 16, tmp_path / "cache")
-
-
-def batches(**options):
-    numbers = np.arange(50)
-    return memory.Batches((numbers, numbers * 2), range(50), 8, **options)
+        cache.masks([file], 16, tmp_path / "cache")
 
 
 def test_a_mask_of_class_indices_is_named_and_not_taken_for_unknown(tmp_path):
@@ -215,9 +212,9 @@ def test_a_mask_of_class_indices_is_named_and_not_taken_for_unknown(tmp_path):
         with pytest.raises(
             UserError, match=r"0000_mask\.png: it seems to hold class indices in pl"
         ):
-            memory.masks([file], 4, tmp_path / "cache")
+            cache.masks([file], 4, tmp_path / "cache")
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(file)
-    assert (memory.masks([file], 4, tmp_path / "cache") == 6).all()
+    assert (cache.masks([file], 4, tmp_path / "cache") == 6).all()
 
 
 @pytest.mark.parametrize("kind", ["cut png", "cut jpeg", "damaged checksum", "empty"])
@@ -229,48 +226,6 @@ def test_training_takes_no_damaged_image_or_mask(tmp_path, draw, kind):
     else:
         del content[0 if kind == "empty" else len(content) - 100 :]
     file.write_bytes(content)
-    for read in (memory.images, memory.masks):
+    for read in (cache.images, cache.masks):
         with pytest.raises(UserError, match=rf"cannot read .*{file.name}: .*; mend or remove it"):
             read([file], 64, tmp_path / "cache")
-
-
-def test_an_epoch_is_a_permutation_that_depends_on_seed_and_epoch():
-    def order(seed, epoch):
-        made = batches(shuffle=True, seed=seed)
-        made.epoch = epoch
-        return [int(i) for numbers, _ in made for i in numbers]
-
-    assert len(set(order(0, 0))) == 48  # the last batch would not be full
-    assert order(0, 0) == order(0, 0)
-    assert order(0, 0) != order(0, 1) != order(1, 1)
-
-
-def test_items_of_all_arrays_belong_together():
-    for numbers, doubles in batches(shuffle=True):
-        assert (doubles == 2 * numbers).all()
-
-
-def test_without_shuffling_everything_comes_in_order():
-    made = batches(shuffle=False)
-    assert [int(i) for numbers, _ in made for i in numbers] == list(range(50))
-    assert len(list(made)) == len(made) == 7
-
-
-def test_two_processes_share_the_batches_that_one_would_have():
-    both = []
-    for rank in range(2):
-        made = memory.Batches((np.arange(48),), range(48), 8, shuffle=True, rank=rank, world=2)
-        both.append([set(numbers.tolist()) for (numbers,) in made])
-    one = memory.Batches((np.arange(48),), range(48), 8, shuffle=True)
-    assert [a | b for a, b in zip(*both)] == [set(numbers.tolist()) for (numbers,) in one]
-    assert all(not a & b for a, b in zip(*both))
-
-
-def test_what_lies_on_a_device_gives_the_same_batches():
-    numbers, used = np.arange(100), np.random.default_rng(0).permutation(100)[:50]
-    made = memory.Batches((numbers, numbers * 2), used, 8, shuffle=True)
-    ahead = Ahead(made)
-    ahead._settle()  # on the CPU here
-    assert [len(items) for items in ahead.resident] == [50, 50]
-    for one, other in zip(made, ahead._gathered(), strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))

@@ -73,6 +73,17 @@ def test_a_whole_value_is_written_as_in_the_recipes_or_by_its_name():
         ("optimizer=SGD(speed=1)", r"optimizer=SGD\(speed=1\): write it like"),
         ("optimizer=SGD(", r"write it like"),
         ("augment=Dihedral()", r"there are: Flip, Shift"),
+        ("augment=Shift('a')", r"augment=Shift\('a'\): write it like"),
+        ("augment=Shift(2.5)", r"augment=Shift\(2.5\): write it like"),
+        ("augment=Rotate(-5)", r"rotate\.degrees=-5: it is a whole number from 0 up"),
+        ("optimizer=SGD(nesterov=3)", r"optimizer=SGD\(nesterov=3\): write it like"),
+        ("select_epoch_by=HeldOut(0.1,patience=1.5)", "write it like"),
+        ("lr=NaN", "lr=nan: a rate is above 0"),
+        ("lr=Infinity", "lr=inf: a rate is above 0"),
+        ("std=[0,0,0]", r"std=\[0,0,0\]: a deviation is above 0"),
+        ("mean=[0.5]", r"mean=\[0\.5\]: it is three numbers"),
+        ('keep_epochs=["a"]', r"keep_epochs=\[\"a\"\]: it holds numbers; now it is \[\]"),
+        (f"seed={10**23}", f"seed={10**23}: it has 19 digits at most"),
         ("optimizer=__import__('os')", "write it like"),
     ],
 )
@@ -80,6 +91,11 @@ def test_a_mistake_is_one_line(pair, says):
     with pytest.raises(UserError, match=says) as caught:
         RECIPES["p1-a"].with_changes([pair])
     assert "\n" not in str(caught.value)
+
+
+def test_a_value_is_the_same_however_its_number_is_written():
+    one, other = (RECIPES["p1-a"].with_changes([f"augment=Rotate({n})"]) for n in ("30", "30.0"))
+    assert identity(one) == identity(other)
 
 
 def test_a_run_of_another_version_is_refused_if_it_cannot_be_told():

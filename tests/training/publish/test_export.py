@@ -11,6 +11,7 @@ from torch import nn
 
 from inference import UserError, zoo
 from inference.networks.segmentation import resize
+from training.__main__ import main
 from training.publish import onnx as export
 
 MISSING = [name for name in export.PACKAGES if importlib.util.find_spec(name) is None]
@@ -32,7 +33,7 @@ def run(file, images):
 @needs_onnx
 def test_a_classifier(small_zoo, small_images, tmp_path, capsys):
     file = tmp_path / "p1.onnx"
-    assert export.main(["p1-small", str(file), "--images", str(small_images)]) == 0
+    assert main(["export", "p1-small", str(file), "--images", str(small_images)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["noise", "pictures", str(file)]
     assert "100.000% of classes equal" in lines[1] and lines[2].endswith("opset 18")
@@ -88,7 +89,7 @@ def test_what_differs_is_not_written(small_zoo, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(export, "_convert", lambda *_: small)
     file = tmp_path / "p1.onnx"
     file.write_bytes(b"old")
-    assert export.main(["p1-small", str(file)]) == 2
+    assert main(["export", "p1-small", str(file)]) == 2
     error = capsys.readouterr().err
     assert "p1-small differ from PyTorch's by" in error and "on noise" in error
     assert file.read_bytes() == b"old" and list(tmp_path.iterdir()) == [file]
@@ -108,7 +109,7 @@ def test_generated_pictures_are_what_the_network_takes(small_zoo, task):
 
 def test_what_the_user_can_mend(tmp_path, capsys, monkeypatch):
     def refused(*arguments):
-        assert export.main([str(argument) for argument in arguments]) == 2
+        assert main(["export", *map(str, arguments)]) == 2
         return capsys.readouterr().err
 
     monkeypatch.setattr(export, "PACKAGES", ("torch",))

@@ -15,21 +15,23 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training.classification.recipes import RECIPES
-from training.engine.evaluate import Scored
 
 from inference import UserError
-from training.engine import fingerprint as same
-from training.engine.recipe import override
-from training.engine.run import record_of
+from training.__main__ import main
+from training.engine import fingerprint
+from training.engine.problem import Evaluation
+from training.engine.run_folder import Run
+from training.problems import PROBLEMS, RECIPES
 from training.publish import publish
 
 ROOT = Path(__file__).resolve().parents[3]
+PUBLISH = (sys.executable, "-m", "training", "publish")
+P1 = PROBLEMS["p1"]
 SCRIPTS = ["hw1_1.sh", "hw1_2.sh", "hw1_3.sh", "hw1_download.sh", "mean_iou_evaluate.py"]
 
 
 def clone(place):
-    """Copies what a clone has, without any checkpoint."""
+    """Copy what a clone has, without any checkpoint."""
     for folder in ("inference", "training"):
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, place / folder, ignore=ignore)
@@ -52,7 +54,7 @@ def run(*command, cwd, **environment):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Gives P1 data of three classes of coloured noise, in the course's layout."""
+    """Return P1 data of three classes of coloured noise, in the course's layout."""
     root = tmp_path_factory.mktemp("hw1_data") / "p1_data"
     random = np.random.default_rng(0)
     for part, count in (("train_50", 16), ("val_50", 4)):
@@ -67,11 +69,11 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, data):
-    """Gives a repository with a run of two batches an epoch in it."""
+    """Return a repository with a run of two batches an epoch in it."""
     root = clone(tmp_path_factory.mktemp("author"))
     arguments = '{"widths": [4, 8], "depths": [1]}'
     changes = ["classes=3", "epochs=2", "batch_size=20", f"arguments={arguments}", "lr=0.01"]
-    command = ["-m", "training.classification", "p1-a", "--data", str(data), *changes]
+    command = ["-m", "training", "fit", "p1-a", "--data", str(data), *changes]
     run(sys.executable, *command, cwd=root)
     return root
 
@@ -94,7 +96,6 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
     try:
         url = f"http://127.0.0.1:{server.server_port}/mine.pth"
         command = [
-            "training.publish.publish",
             "runs/p1-a-s0",
             "--name",
             "mine",
@@ -102,7 +103,7 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
             url,
             "--default",
         ]
-        run(sys.executable, "-m", *command, cwd=trained)
+        run(*PUBLISH, *command, cwd=trained)
         assert "| `mine` | p1 |" in (trained / "README.md").read_text()
         assert url in (trained / "docs" / "zoo.md").read_text()
         images = str(data / "val_50")
@@ -128,15 +129,7 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
 
 
 def test_scores_of_another_machine_are_added(trained, data):
-    run(
-        sys.executable,
-        "-m",
-        "training.publish.publish",
-        "runs/p1-a-s0",
-        "--name",
-        "more",
-        cwd=trained,
-    )
+    run(*PUBLISH, "runs/p1-a-s0", "--name", "more", cwd=trained)
     file = trained / "inference/zoo.json"
     zoo = json.loads(file.read_text())
     fast = zoo["checkpoints"]["more"]["scores"]["fast"]
@@ -145,7 +138,7 @@ def test_scores_of_another_machine_are_added(trained, data):
     scores["fast"] = {"cuda-fp16": {"score": 1.0, "agreement": 1.0}}
     scores["select"] = "val"
     file.write_text(json.dumps(zoo))
-    run(sys.executable, "-m", "training.publish.publish", "more", "--data", str(data), cwd=trained)
+    run(*PUBLISH, "more", "--data", str(data), cwd=trained)
     again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]
     assert again["select"] == "val"
     assert again["fast"] == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
@@ -154,39 +147,67 @@ def test_scores_of_another_machine_are_added(trained, data):
 def test_a_record_may_leave_out_the_recipes_average_over_views(trained):
     records = []
     for name, *flag in (("views",), ("one-view", "--no-tta")):
-        command = ["training.publish.publish", "runs/p1-a-s0", "--name", name, *flag]
-        run(sys.executable, "-m", *command, cwd=trained)
+        run(*PUBLISH, "runs/p1-a-s0", "--name", name, *flag, cwd=trained)
         zoo = json.loads((trained / "inference/zoo.json").read_text())
         records.append(zoo["checkpoints"][name])
     assert [record["tta"] for record in records] == [True, False]
     assert records[0]["sha256"] == records[1]["sha256"]  # the weights are the same
 
 
-def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path):
-    recipe = dataclasses.asdict(override(RECIPES["p1-a"], ["classes=3"]))
-    (tmp_path / "result.json").write_text(json.dumps({"recipe": recipe, "data": str(data)}))
-    for name, said in (
-        ("a/b", "a name without / is needed"),
-        ("p3-small", "is a checkpoint of p3"),
-    ):
-        with pytest.raises(UserError, match=said):
-            publish.publish(tmp_path, name, None, [], False)
+def ended(folder, recipe, **noted):
+    """Return a run that has ended, of whose weights nothing is known."""
+    folder.mkdir(exist_ok=True)
+    (folder / "best.pth").write_bytes(b"")
+    result = {"recipe": recipe.to_plain(), **noted}
+    (folder / "result.json").write_text(json.dumps(result))
+    return Run.load(folder, PROBLEMS)
+
+
+def refusal(capsys, *words):
+    """Run `publish`, which must fail with one line; return it."""
+    assert main(["publish", *map(str, words)]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith("error: "), err
+    return err
+
+
+def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path, capsys):
+    ended(tmp_path, RECIPES["p1-a"].with_changes(["classes=3"]), data=str(data))
+    assert "a name without / is needed" in refusal(capsys, tmp_path, "--name", "a/b")
+    said = refusal(capsys, tmp_path, "--name", "p3-small")
+    assert "p3-small is a checkpoint of p3: choose another --name" in said
+    (tmp_path / "best.pth").unlink()
+    assert "no best.pth in" in refusal(capsys, tmp_path)
     (tmp_path / "result.json").write_text("{")
-    with pytest.raises(UserError, match=r"cannot read .*result.json"):
-        publish.publish(tmp_path, "mine", None, [], False)
+    assert "cannot read " in refusal(capsys, tmp_path, "--name", "mine")
+
+
+def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys):
+    ended(tmp_path / "byol", RECIPES["p2-byol"], data=str(data))
+    assert "fine-tune its best.pth (pretrained=FILE)" in refusal(capsys, tmp_path / "byol")
+    ended(tmp_path / "unknown", RECIPES["p1-a"])
+    said = refusal(capsys, tmp_path / "unknown")
+    assert "does not say where its data was: add --data DIR" in said
+    half = ended(tmp_path / "half", RECIPES["p1-a"]).folder
+    (half / "result.json").unlink()
+    (half / "recipe.json").write_text(json.dumps(RECIPES["p1-a"].to_plain()))
+    assert "has not ended: its command goes on where it was stopped" in refusal(capsys, half)
+    assert "is neither a run's folder nor a checkpoint of the zoo" in refusal(capsys, "nothing")
+    assert "--data hw1_data/p1_data" in refusal(capsys, "p1-small")
 
 
 def test_what_data_is_called(data, tmp_path):
-    course = RECIPES["p1-a"]
-    own = override(course, ["classes=3"])
+    own = RECIPES["p1-a"].with_changes(["classes=3"])
+    assert publish._described(P1, data, 3) == "own data (3 classes)"
+    assert publish._described(P1, data, 50) == "course data"
     gone = {"data": str(tmp_path / "gone")}
-    assert publish._described(data, own) == "own data (3 classes)"
-    assert publish._described(data, course) == "course data"
-    assert publish._trained_on(tmp_path, own, gone, data) == "unknown data"
-    noted = {**gone, "origin": "CIFAR-10"}
-    assert publish._trained_on(tmp_path, own, noted, data) == "CIFAR-10"
-    same.check(own, data, tmp_path)  # the run was on this data, before it was moved
-    assert publish._trained_on(tmp_path, own, gone, data) == "own data (3 classes)"
+    assert publish._trained_on(ended(tmp_path, own, **gone), data) == "unknown data"
+    noted = ended(tmp_path, own, **gone, provenance="CIFAR-10")
+    assert publish._trained_on(noted, data) == "CIFAR-10"
+    (tmp_path / "result.json").unlink()
+    fingerprint.claim(P1, own, data, tmp_path)  # the run was on this data, before it was moved
+    moved = ended(tmp_path, own, **gone)
+    assert publish._trained_on(moved, data) == "own data (3 classes)"
 
 
 def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
@@ -197,7 +218,7 @@ def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
         ("kept", [], ""),
     ):
         place = {"urls": urls, "folder": tmp_path / "weights"}
-        record = dataclasses.replace(record_of(RECIPES["p1-a"], name), **place)
+        record = dataclasses.replace(P1.record(RECIPES["p1-a"], name), **place)
         publish._say_what_follows(record, default=name == "kept")
         out, err = capsys.readouterr()
         assert said in err and bool(said) == bool(err)
@@ -209,7 +230,7 @@ def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
 )
 def test_rounding_may_change_one_image_in_500_or_one_in_all(images, changed, published):
     truth = np.zeros(images, np.int64)
-    before = Scored(truth.copy(), truth, 1.0, [""] * images)
+    before = Evaluation(truth.copy(), truth, 1.0, [""] * images)
     after = before._replace(predictions=(np.arange(images) < changed).astype(np.int64))
     if published:
         assert publish._expect_same(before, after, Path("run")) == 1 - changed / images

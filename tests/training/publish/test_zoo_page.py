@@ -12,7 +12,7 @@ from training.report import __main__ as command
 
 @pytest.fixture
 def place(pristine, tmp_path, monkeypatch):
-    """Gives a repository's root with a small zoo and a README with markers."""
+    """Return a repository's root with a small zoo and a README with markers."""
     (tmp_path / "inference").mkdir()
     shutil.copy(pristine.zoo, tmp_path / "inference")
     (tmp_path / "README.md").write_text("before\n\n<!-- zoo -->\nold\n<!-- /zoo -->\n\nafter\n")

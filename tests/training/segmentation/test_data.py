@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from training.segmentation.__main__ import prepare
 
 from inference import UserError, landcover
 from inference.images import list_tiles
-from training.engine.recipe import override
+from training.segmentation.data import batches, files
 from training.segmentation.recipes import RECIPES
 
 SIDE = 64
@@ -21,7 +20,7 @@ def write(folder, index, mask):
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
-    """Gives three tiles in train and one in validation, black and Unknown, in P3's layout."""
+    """Return three tiles in train and one in validation, black and Unknown, in P3's layout."""
     monkeypatch.chdir(tmp_path)
     for part, count in (("train", 3), ("validation", 1)):
         for i in range(count):
@@ -30,20 +29,20 @@ def data(tmp_path, monkeypatch):
 
 
 def recipe(*changes):
-    return override(RECIPES["p3-lite"], ["batch_size=1", f"crop={SIDE}", *changes])
+    return RECIPES["p3-lite"].with_changes(["batch_size=1", f"tilecrop.side={SIDE}", *changes])
 
 
 def test_data_needs_a_mask_for_every_tile(data):
     assert len(list_tiles(data / "train")) == 3
-    train, held = prepare(recipe(), data)
+    train, held = batches(recipe(), data)
     assert len(train) == 2 and len(held) == 1
     (data / "train" / "0001_mask.png").unlink()
     with pytest.raises(UserError, match=r"cannot read .*0001_mask\.png"):
-        prepare(recipe(), data)
+        batches(recipe(), data)
 
 
 def test_choosing_by_val_trains_on_every_tile(data):
-    train, measured = prepare(recipe("select=val"), data)
+    train, measured = batches(recipe("select_epoch_by=BestOnVal()"), data)
     assert len(train) == 3 and len(measured) == 1
 
 
@@ -54,7 +53,7 @@ def test_tiles_have_the_size_that_they_have(data, side):
     for part in ("train", "validation"):
         for i in range(2):
             write(data / part, i, np.full((side, side), 1, np.uint8))
-    train, _ = prepare(recipe("crop=32"), data)
+    train, _ = batches(recipe("tilecrop.side=32"), data)
     for images, masks in train:
         assert images.shape == (1, side, side, 3) and masks.shape == (1, side, side)
 
@@ -69,23 +68,44 @@ def test_tiles_have_the_size_that_they_have(data, side):
 def test_tiles_of_odd_sizes_are_refused(data, height, width, says):
     write(data / "train", 0, np.zeros((height, width), np.uint8))
     with pytest.raises(UserError, match=says):
-        prepare(recipe("crop=32"), data)
+        batches(recipe("tilecrop.side=32"), data)
 
 
 def test_crops_larger_than_tiles_are_refused(data):
-    with pytest.raises(UserError, match="crop=128, tiles of 64 pixels: lower crop="):
-        prepare(recipe("crop=128"), data)
+    with pytest.raises(UserError, match=r"crops of 128, tiles of 64 pixels: lower tilecrop\.side="):
+        batches(recipe("tilecrop.side=128"), data)
+
+
+def test_what_reaches_beyond_a_crop_is_refused(data):
+    with pytest.raises(UserError, match=r"gaussianblur\.kernel=65: below twice size=32"):
+        batches(recipe("augment=TileCrop(32),GaussianBlur(65)"), data)
+    batches(recipe("augment=GaussianBlur(65)"), data)
 
 
 def test_classes_that_the_measured_tiles_lack_are_named(data, capsys):
     write(data / "train", 0, np.zeros((SIDE, SIDE), np.uint8))
-    prepare(recipe("select=val"), data)
+    batches(recipe("select_epoch_by=BestOnVal()"), data)
     assert "no Barren land in the measured tiles (1 validation):" in capsys.readouterr().err
     write(data / "validation", 0, np.arange(SIDE * SIDE, dtype=np.uint8).reshape(SIDE, SIDE) % 6)
-    prepare(recipe("select=val"), data)
+    batches(recipe("select_epoch_by=BestOnVal()"), data)
     assert capsys.readouterr().err == ""
 
 
 def test_masks_that_teach_nothing_are_said_to(data, capsys):
-    prepare(recipe(), data)
+    batches(recipe(), data)
     assert f"all masks of {data / 'train'} are black, which is Unknown" in capsys.readouterr().err
+
+
+def test_a_fingerprint_is_of_tiles_and_masks_and_of_val_where_it_chooses(data):
+    (train,) = files(recipe(), data)
+    assert [path.name for path in train.paths] == [
+        f"{i:04d}_{kind}.png" for kind in ("sat", "mask") for i in range(3)
+    ]
+    assert len(files(recipe("select_epoch_by=BestOnVal()"), data)) == 2
+
+
+def test_one_tile_cannot_be_trained_and_measured(data):
+    for i in (1, 2):
+        (data / "train" / f"{i:04d}_sat.png").unlink()
+    with pytest.raises(UserError, match=r"only 1 image in .*train: training needs at least two"):
+        batches(recipe(), data)

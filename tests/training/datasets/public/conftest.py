@@ -1,15 +1,16 @@
 """What the tests of all datasets share."""
 
 import pytest
-from training.datasets.public.__main__ import main
+
+from training.__main__ import main
 
 
 @pytest.fixture
 def refusal(capsys):
-    """Gives a function that runs a command which must fail with one line, that it returns."""
+    """Return a function that runs a command which must fail with one line, that it returns."""
 
     def refusal(*arguments):
-        assert main([str(argument) for argument in arguments]) == 2
+        assert main(["import-data", *map(str, arguments)]) == 2
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1 and lines[0].startswith("error: "), lines
         return lines[0]

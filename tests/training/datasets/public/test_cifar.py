@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from training.datasets.public.__main__ import main
 
 from inference import UserError
 from tests.training.datasets.public.python2 import python2
-from training.data import labels as labelled
+from training.__main__ import main
+from training.classification import p1
 from training.datasets.public import cifar, pickles
 
 
@@ -59,9 +59,9 @@ def test_the_first_and_the_second_half_of_cifar100(tmp_path, few, capsys):
     dataset(tmp_path, cifar.CIFAR100, 100, 5)
     for half, first in (("1", 0), ("2", 50)):
         out = tmp_path / half
-        assert main(["cifar100", str(tmp_path), str(out), "--half", half]) == 0
+        assert main(["import-data", "cifar100", str(tmp_path), str(out), "--half", half]) == 0
         for part, count in (("train", 3), ("val", 1)):
-            paths, labels = labelled.read("p1", out / "p1_data", part)
+            paths, labels = p1.read(out / "p1_data", part)
             assert np.bincount(labels).tolist() == [count] * 50
             for path, label in zip(paths, labels):
                 picture = read(path)
@@ -76,7 +76,7 @@ def test_the_courses_counts_and_names_from_the_archive(tmp_path):
     archive = tmp_path / cifar.CIFAR10.archive
     with tarfile.open(archive, "w:gz") as members:
         members.add(folder, cifar.CIFAR10.folder)
-    assert main(["cifar10", str(archive), str(tmp_path / "out")]) == 0
+    assert main(["import-data", "cifar10", str(archive), str(tmp_path / "out")]) == 0
     names = {part: os.listdir(tmp_path / "out/p1_data" / part) for part in ("train_50", "val_50")}
     assert set(names["train_50"]) == {f"{c}_{i}.png" for c in (0, 1) for i in range(450)}
     assert set(names["val_50"]) == {f"{c}_{i}.png" for c in (0, 1) for i in range(450, 500)}
@@ -87,7 +87,9 @@ def test_all_of_it_and_no_image_twice(tmp_path):
     dataset(tmp_path, cifar.CIFAR10, 3, 20)
     for seed in ("0", "0", "1"):
         out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
-        assert main(["cifar10", str(tmp_path), str(out), "--all", "--seed", seed]) == 0
+        assert (
+            main(["import-data", "cifar10", str(tmp_path), str(out), "--all", "--seed", seed]) == 0
+        )
     outs = sorted(tmp_path.glob("out*/p1_data"))
     found = [
         [

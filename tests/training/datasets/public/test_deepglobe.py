@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from PIL import Image
-from training.datasets.public.__main__ import main
 
 from inference.landcover import COLOURS, to_colours, to_indices
+from training.__main__ import main
 from training.datasets.public import deepglobe
 
 TILE = 32
@@ -17,7 +17,7 @@ def _small(monkeypatch):
 
 
 def scene(folder, number, height=70, width=100):
-    """Writes a scene whose every 5x5 block says where it is, and whose red is its number."""
+    """Write a scene whose every 5x5 block says where it is, and whose red is its number."""
     folder.mkdir(parents=True, exist_ok=True)
     rows, columns = np.mgrid[:height, :width]
     pixels = np.stack([np.full_like(rows, 20 * number), rows * 2, columns * 2], -1)
@@ -35,7 +35,7 @@ def source(tmp_path):
 
 
 def tiles(out, part):
-    """Gives (scene, top, left, mask) of every tile, as its own pixels tell."""
+    """Return (scene, top, left, mask) of every tile, as its own pixels tell."""
     found = []
     for file in sorted((out / "p3_data" / part).glob("*_sat.jpg")):
         with Image.open(file) as image, Image.open(str(file)[:-7] + "mask.png") as mask:
@@ -53,7 +53,7 @@ def tiles(out, part):
 
 def test_every_tile_with_its_own_mask_and_no_scene_in_both(source, tmp_path, capsys):
     root, masks = source
-    assert main(["deepglobe", str(root), str(tmp_path / "out"), "--all"]) == 0
+    assert main(["import-data", "deepglobe", str(root), str(tmp_path / "out"), "--all"]) == 0
     assert "images: train 54, validation 6" in capsys.readouterr().out
     train, val = tiles(tmp_path / "out", "train"), tiles(tmp_path / "out", "validation")
     assert not {one[0] for one in train} & {one[0] for one in val}
@@ -69,7 +69,10 @@ def test_the_courses_number_of_tiles_from_as_many_scenes_as_can_be(source, tmp_p
     root, _ = source
     for out, seed in (("a", "0"), ("b", "0"), ("c", "1")):
         source_folder = str(root / "train")
-        assert main(["deepglobe", source_folder, str(tmp_path / out), "--seed", seed]) == 0
+        assert (
+            main(["import-data", "deepglobe", source_folder, str(tmp_path / out), "--seed", seed])
+            == 0
+        )
     a, b, c = ([one[:3] for one in tiles(tmp_path / out, "train")] for out in "abc")
     assert len(a) == len(set(a)) == 12 and len({number for number, *_ in a}) == 9
     assert a == b != c

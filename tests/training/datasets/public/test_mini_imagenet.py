@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from training.datasets.public.__main__ import main
 
 from tests.training.datasets.public.python2 import python2
+from training.__main__ import main
 from training.byol import data as unlabelled
 from training.datasets.public import mini_imagenet
 
@@ -64,7 +64,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_training_classes(form, files, tmp_path, capsys):
     source = FORMS[form](tmp_path / "source", files)
-    assert main(["mini-imagenet", str(source), str(tmp_path / "out")]) == 0
+    assert main(["import-data", "mini-imagenet", str(source), str(tmp_path / "out")]) == 0
     assert "mini-ImageNet, 3 classes; images: train 12" in capsys.readouterr().out
     paths, labels = unlabelled.read(tmp_path / "out" / "p2_data")
     assert {path.name for path in paths} == {f"{i}.jpg" for i in range(12)}
@@ -86,7 +86,7 @@ def test_the_pickled_form(tmp_path):
     content = {b"image_data": pixels, b"class_dict": {b"n2": [2, 3], b"n1": [0, 1]}}
     (tmp_path / mini_imagenet.CACHE).write_bytes(python2(content))
     out = tmp_path / "out"
-    assert main(["mini-imagenet", str(tmp_path), str(out)]) == 0
+    assert main(["import-data", "mini-imagenet", str(tmp_path), str(out)]) == 0
     paths, labels = unlabelled.read(out / "p2_data")
     colours = {tuple(pixels[i, 0, 0].tolist()): i // 2 for i in range(4)}
     for path, label in zip(paths, labels):
@@ -98,7 +98,7 @@ def test_the_pickled_form(tmp_path):
 
 def test_classes_of_another_split_are_taken_where_there_are_only_those(files, tmp_path):
     source = nested(tmp_path / "source", files, [OTHER])
-    assert main(["mini-imagenet", str(source), str(tmp_path / "out")]) == 0
+    assert main(["import-data", "mini-imagenet", str(source), str(tmp_path / "out")]) == 0
     assert len(unlabelled.read(tmp_path / "out" / "p2_data").paths) == 4
 
 

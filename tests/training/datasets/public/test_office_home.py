@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from training.datasets.public.__main__ import main
 
-from training.data import labels as labelled
+from training.__main__ import main
+from training.classification import p2
 from training.datasets.public import office_home
 
 NAMES = ["TV", "Table", "ToothBrush", *(f"Class_{i:02}" for i in range(62))]
@@ -25,12 +25,12 @@ def source(tmp_path_factory, draw):
 
 
 def read(out, part):
-    return labelled.read("p2", out / "p2_data", part)
+    return p2.read(out / "p2_data", part)
 
 
 def test_the_course_layout(source, tmp_path, capsys):
     out = tmp_path / "out"
-    assert main(["office-home", str(source.parent), str(out)]) == 0
+    assert main(["import-data", "office-home", str(source.parent), str(out)]) == 0
     assert "Office-Home, Real World; images: train 129, val 65" in capsys.readouterr().out
     originals = {path.read_bytes() for path in source.glob("Real World/*/*.jpg")}
     found = []
@@ -57,13 +57,13 @@ def originals_of(source, name):
 def test_the_same_seed_gives_the_same_files(source, tmp_path):
     for out, seed in (("a", "3"), ("b", "3"), ("c", "4")):
         arguments = [str(source / "Real World"), str(tmp_path / out), "--seed", seed]
-        assert main(["office-home", *arguments]) == 0
+        assert main(["import-data", "office-home", *arguments]) == 0
     a, b, c = ([path.read_bytes() for path in read(tmp_path / out, "val").paths] for out in "abc")
     assert a == b != c
 
 
 def test_another_domain(source, tmp_path):
-    assert main(["office-home", str(source), str(tmp_path), "--domain", "Art"]) == 0
+    assert main(["import-data", "office-home", str(source), str(tmp_path), "--domain", "Art"]) == 0
     assert len(read(tmp_path, "train").paths) == 65
 
 

@@ -3,13 +3,12 @@
 import json
 
 import pytest
-from training.classification.recipes import RECIPES
-from training.datasets.public.__main__ import main
 
 from inference import UserError
+from training.__main__ import main
 from training.datasets.public import mini_imagenet
 from training.datasets.public.place import place
-from training.engine.recipe import override
+from training.problems import PROBLEMS
 from training.publish import publish
 
 
@@ -55,11 +54,12 @@ def test_generated_data_is_not_mixed_with_it(tmp_path):
 def test_a_checkpoint_says_what_it_was_trained_on(tmp_path):
     for part in ("p1_data", "p2_data/office", "p2_data/mini", "p3_data"):
         place(tmp_path, part, lambda folder, part=part: {**write(folder), "source": part})
-    p1 = override(RECIPES["p1-a"], ["classes=10"])
-    assert publish._described(tmp_path / "p1_data", p1) == "p1_data"
-    assert publish._described(tmp_path / "p2_data", RECIPES["p2-a"]) == "p2_data/office"
+    p1, p2, p3 = (PROBLEMS[name] for name in ("p1", "p2", "p3"))
+    assert publish._described(p1, tmp_path / "p1_data", 10) == "p1_data"
+    assert publish._described(p2, tmp_path / "p2_data", 65) == "p2_data/office"
+    assert publish._described(p3, tmp_path / "p3_data", 7) == "p3_data"
     (tmp_path / "p1_data/DATA.json").write_text(json.dumps([]))
-    assert publish._described(tmp_path / "p1_data", RECIPES["p1-a"]) == "course data"
+    assert publish._described(p1, tmp_path / "p1_data", 50) == "course data"
 
 
 def test_the_command_line(tmp_path, capsys, monkeypatch):
@@ -67,9 +67,15 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(mini_imagenet, "fill", interrupt)
-    assert main(["mini-imagenet", str(tmp_path), str(tmp_path / "out")]) == 130
+    assert main(["import-data", "mini-imagenet", str(tmp_path), str(tmp_path / "out")]) == 130
     assert "nothing was written" in capsys.readouterr().err and not any(tmp_path.iterdir())
-    for wrong in (["imagenet", "a", "b"], ["cifar10", "a", "b", "--seed", "-1"]):
-        with pytest.raises(SystemExit) as error:
-            main(wrong)
-        assert error.value.code == 2
+    for wrong in (["imagenet", "a", "b"], ["cifar10", "a", "b", "--half", "1"]):
+        assert main(["import-data", *wrong]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0].startswith("error: no dataset 'imagenet'; there are: cifar10, cifar100, ")
+    assert said[1] == "error: cifar10 takes no --half; it takes --all"
+    assert main(["import-data", "office-home", "a", "b", "--domain", "Sketch"]) == 2
+    assert "--domain Sketch: there are Art, " in capsys.readouterr().err
+    with pytest.raises(SystemExit) as error:
+        main(["import-data", "cifar10", "a", "b", "--seed", "-1"])
+    assert error.value.code == 2

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from training.datasets.sample.__main__ import main
 
 from inference import UserError
+from training.__main__ import main
 from training.datasets.sample import write
 
 TINY = write.Scale(2, 1, 70, 70, 66, 2, 3)
@@ -95,7 +95,7 @@ def test_same_data_is_left_alone(tmp_path, quick, capsys):
     out = tmp_path / "hw1_data"
     write.generate(out, workers=1)
     before = (out / write.RECORD).stat().st_mtime_ns
-    assert main([str(out)]) == 0
+    assert main(["sample-data", str(out)]) == 0
     assert "nothing to do" in capsys.readouterr().out
     assert (out / write.RECORD).stat().st_mtime_ns == before
 
@@ -104,7 +104,7 @@ def test_other_folders_are_never_overwritten(tmp_path, quick, capsys):
     out = tmp_path / "hw1_data"
     out.mkdir()
     (out / "mine.txt").write_text("mine")
-    assert main([str(out)]) == 2
+    assert main(["sample-data", str(out)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert _names(out) == {"mine.txt"}
 
@@ -143,7 +143,7 @@ def test_failure_leaves_nothing_behind(tmp_path, quick, monkeypatch):
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_leaves_nothing_behind(tmp_path, number):
-    command = [sys.executable, "-m", "training.datasets.sample", str(tmp_path / "hw1_data")]
+    command = [sys.executable, "-m", "training", "sample-data", str(tmp_path / "hw1_data")]
     process = subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
@@ -157,5 +157,5 @@ def test_signal_leaves_nothing_behind(tmp_path, number):
 
 def test_wrong_seed_is_a_usage_error(tmp_path):
     with pytest.raises(SystemExit) as error:
-        main([str(tmp_path / "hw1_data"), "--seed", "-1"])
+        main(["sample-data", str(tmp_path / "hw1_data"), "--seed", "-1"])
     assert error.value.code == 2
