@@ -15,6 +15,7 @@ The map of the package:
     zoo/           the checkpoints, verified loading; manifest.py: zoo.json, which describes them
       checkpoint.py  a checkpoint's file; listing.py: the zoo as a table
       download.py    fetching checkpoints, by transfer.py (web, folders) and drive.py (Google Drive)
+      urls.py        from the link that a browser shows to the one under which the file can be had
       provenance.py  whether data is the course's own
     device.py      device, precision, batch size, allocator
     fast_import.py importing torch, while images are read

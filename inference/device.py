@@ -117,7 +117,7 @@ def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> 
         raise UserError(f"no {wanted} on the device {device.type}: use --precision fp32")
     if wanted != "auto":
         return wanted
-    fast = (scores or {}).get("fast", {})
+    fast = (scores or {}).get("fast") or {}
     for precision in fast_precisions(device):
         measured = fast.get(f"{device.type}-{precision}")
         if measured and _is_as_good(measured, scores) and _computes_as_measured(device, precision):
@@ -139,6 +139,8 @@ def _computes_as_measured(device: torch.device, precision: str) -> bool:
 
 
 def _is_as_good(measured: dict, scores: dict) -> bool:
+    if not {"score", "agreement"} <= set(measured) or not {"fp32", "images"} <= set(scores):
+        return False  # a record that somebody wrote down in part
     moved = abs(measured["score"] - scores["fp32"])
     # 1e-9: both scores are rounded decimals, and .9 - .899 is a little more than .001 in binary
     return measured["agreement"] >= 0.998 and moved <= max(0.001, 1 / scores["images"]) + 1e-9

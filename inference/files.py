@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterable, Iterator
@@ -74,15 +76,85 @@ def write_whole(path: Path | str, data: bytes) -> None:
 def _replace(target: Path, data: bytes) -> None:
     temporary = _temporary(target.parent)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
-            raise
-        target.write_bytes(data)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+        except OSError as error:
+            _write_through(error, target, data)
+        else:
+            _put(temporary, target, data)
     finally:
         _remove(temporary)
+
+
+def _put(temporary: Path, target: Path, data: bytes) -> None:
+    try:
+        os.replace(temporary, target)
+    except OSError as error:
+        _write_through(error, target, data)
+
+
+def _write_through(error: OSError, target: Path, data: bytes) -> None:
+    """Writes directly to what may be written but not be replaced."""
+    if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
+        raise error
+    target.write_bytes(data)
+
+
+@contextmanager
+def staged(path: Path | str, data: bytes) -> Iterator[None]:
+    """Writes a file beside its place, and renames it into place when the block ends well.
+
+    So what can fail has failed before either the file or what the block writes is there.
+
+    Raises:
+        UserError: as `write_whole`; or what the block raises, with the file as it was before.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = _temporary(target.parent)
+    try:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        yield
+        try:
+            _put(temporary, target, data)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+    finally:
+        _remove(temporary)
+
+
+_alone = threading.RLock()
+_locked: set[str] = set()  # folders
+
+
+@contextmanager
+def locked(folder: Path | str) -> Iterator[None]:
+    """Waits until no other process or thread holds a folder, and keeps them out meanwhile.
+
+    The system lets go when the process ends, however it ends. A system or drive without locks
+    keeps nobody out.
+    """
+    place = os.path.realpath(folder)
+    with _alone:
+        if place in _locked:  # by this thread, further out
+            yield
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                import fcntl
+
+                handle = os.open(place, os.O_RDONLY)
+                stack.callback(os.close, handle)
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            except (ImportError, OSError):
+                pass
+            _locked.add(place)
+            stack.callback(_locked.discard, place)
+            yield
 
 
 def check_writable(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:

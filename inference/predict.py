@@ -213,7 +213,22 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
 
 
 def _note_provenance(record: zoo.Record) -> None:
-    if record.trained_on == "sample data":
+    """Says on stderr what a grader would lose by this default: a better one, or the course's data.
+
+    The better one's absence is the louder of the two, since a command mends it.
+    """
+    sample = record.trained_on == "sample data"
+    better = zoo.passed_over(record)
+    if better:
+        wanted = better[0]
+        mend = f"bash hw1_download.sh {wanted.name}  (from {', '.join(wanted.urls)})"
+        if not wanted.urls:
+            mend = "zoo.json has no url for it: copy it there, or publish it with --url"
+        _say(
+            f"WARNING: {zoo.path(wanted)} is missing, so {record.name} answers in its place"
+            f"{', which was trained on generated sample data alone' if sample else ''}; {mend}"
+        )
+    elif sample:
         _say(
             f"note: {record.name} was trained on this repository's generated sample data, not on "
             "the course's; see README.md for how to train and publish your own"

@@ -129,6 +129,11 @@ def publish(options: Options) -> None:
         run = Run.load(Path(options.what), PROBLEMS)
         tta = not options.no_tta
         publishing.publish(run, options.name, options.data, options.url, options.default, tta)
+    elif options.name is not None or options.url or options.default or options.no_tta:
+        raise UserError(
+            f"{options.what!r} is no run's folder; of a checkpoint, which is scored again, --name, "
+            "--url, --default and --no-tta make no sense"
+        )
     else:
         publishing.rescore(options.what, options.data, PROBLEMS)
 
@@ -287,7 +292,12 @@ ARGUMENTS = {
         _argument("what", metavar="RUN|NAME", help="a run's folder, or a checkpoint's name"),
         _argument("--name", help="what the zoo calls it (the recipe's name)"),
         _argument("--data", type=Path, help="with a validation set (the run's own data)"),
-        _argument("--url", action="append", default=[], help="where it will be hosted"),
+        _argument(
+            "--url",
+            action="append",
+            default=[],
+            help="where it will be hosted: gdrive:ID, https://..., file:..., or a link to it",
+        ),
         _argument("--default", action="store_true", help="make it its problem's default"),
         _argument("--no-tta", action="store_true", help="one view, not the recipe's average"),
     ),

@@ -119,6 +119,8 @@ def _remarks(run: Run) -> list[str]:
     if run.stdout:
         first = run.stdout.splitlines()[0][:80]
         remarks.append(f"warning: it should print nothing on standard output, not {first!r}")
+    # Of a default that is missing: the grader's clone would lack it too
+    remarks += [line for line in run.stderr.splitlines() if line.startswith("WARNING: ")]
     if run.status != 0:
         last = run.stderr.rstrip().splitlines()[-STDERR_LINES:]
         remarks += ["its last lines on standard error:", *(f"    {line}" for line in last)]

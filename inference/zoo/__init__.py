@@ -11,7 +11,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from inference import UserError
+from inference import UserError, files
 from inference.zoo.manifest import ZOO, Record, from_entry, read, to_entry, write
 
 
@@ -71,6 +71,16 @@ def default(task: str, file: Path | None = None, present: bool = True) -> Record
         f"no checkpoint for {task} in {candidates[0].folder} (it would be {names}); "
         f"run: bash hw1_download.sh {candidates[0].name}"
     )
+
+
+def passed_over(record: Record, file: Path | None = None) -> list[Record]:
+    """Return the better defaults of a record's task, best first: those that are named before it."""
+    better = []
+    for candidate in defaults(file).get(record.task, []):
+        if candidate.name == record.name:
+            return better
+        better.append(candidate)
+    return []  # it is no default
 
 
 def path(record: Record) -> Path:
@@ -149,12 +159,13 @@ def add(record: Record, default: bool = False, file: Path | None = None) -> None
         file: another zoo.json; begun where there is none.
     """
     file = file or ZOO
-    zoo = read(file) if file.exists() else {"defaults": {}, "checkpoints": {}}
-    zoo["checkpoints"][record.name] = to_entry(record)
-    if default:
-        others = [name for name in zoo["defaults"].get(record.task, []) if name != record.name]
-        zoo["defaults"][record.task] = [record.name, *others]
-    write(zoo, file)
+    with files.locked(file.parent):  # several may add theirs at once
+        zoo = read(file) if file.exists() else {"defaults": {}, "checkpoints": {}}
+        zoo["checkpoints"][record.name] = to_entry(record)
+        if default:
+            others = [name for name in zoo["defaults"].get(record.task, []) if name != record.name]
+            zoo["defaults"][record.task] = [record.name, *others]
+        write(zoo, file)
 
 
 def _expect_right(record: Record, stream) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Callable, Iterable, Iterator
 
 from inference import UserError, zoo
+from inference.zoo import urls
 from inference.zoo.drive import from_drive
 from inference.zoo.transfer import Failed, PartialFile, RetryPolicy, from_file, from_http
 
@@ -88,8 +89,13 @@ def _provide(record: zoo.Record, policy: RetryPolicy) -> str:
 
 
 def _sources(record: zoo.Record) -> Iterator[str]:
-    mirror = os.environ.get("HW1_MIRROR", "")
-    if "://" in mirror:
+    mirror = os.environ.get("HW1_MIRROR", "").strip()
+    if "://" in mirror and not mirror.startswith("file:"):
+        try:
+            yield urls.beside(mirror, record.file)
+        except UserError:
+            yield mirror  # which `_fetch` says what is wrong with
+    elif mirror.startswith("file://"):
         yield f"{mirror.rstrip('/')}/{urllib.parse.quote(record.file)}"
     elif mirror:
         folder = mirror[len("file:") :] if mirror.startswith("file:") else mirror
@@ -103,10 +109,12 @@ def _sources(record: zoo.Record) -> Iterator[str]:
 def _fetch(
     source: str, record: zoo.Record, private: Path, partial: PartialFile, policy: RetryPolicy
 ) -> None:
-    scheme = source.split(":")[0].lower()
-    if scheme not in SCHEMES:
-        raise Failed(f"not a source; these are: {', '.join(f'{known}:' for known in SCHEMES)}")
-    SCHEMES[scheme](source, partial, policy)
+    if not source.startswith("file:"):  # a path is taken as it is, whatever it is called
+        try:
+            source = urls.direct(source)
+        except UserError as error:  # of a mirror: zoo.json was looked through when it was read
+            raise Failed(str(error).split(": ", 1)[1]) from None
+    SCHEMES[source.split(":")[0]](source, partial, policy)
     digest = zoo.sha256(private)
     if digest != record.sha256:
         there, wanted = digest[:12], record.sha256[:12]

@@ -34,7 +34,7 @@ class Record:
         file: name of the file in `folder`.
         bytes: its size.
         sha256: its hash, in lower-case hexadecimal.
-        urls: where it can be had, tried in order: gdrive:ID, https://..., file:...
+        urls: where it can be had, tried in order: gdrive:ID, https://..., file:...; see urls.py.
         trained_on: the data, in words.
         recipe: name of the training recipe.
         scores: {"data": which set, "images": how many, "metric": "accuracy" or "mIoU", "fp32":
@@ -105,8 +105,12 @@ def write(zoo: dict, file: Path) -> None:
 
 
 def from_entry(name: str, entry: dict, file: Path) -> Record:
-    """Makes the record of what stands under `name` in the zoo.json `file`."""
-    return Record(name=name, folder=file.parent.parent / "weights", **entry)
+    """Makes the record of what stands under `name` in the zoo.json `file`.
+
+    Its urls are those of the files themselves, even where somebody wrote down a page about one.
+    """
+    urls = _direct(entry["urls"])
+    return Record(name=name, folder=file.parent.parent / "weights", **{**entry, "urls": urls})
 
 
 def to_entry(record: Record) -> dict:
@@ -145,7 +149,19 @@ def _problem_of(entry) -> str | None:
         return "its 'input' wants size, and mean and std of three numbers"
     if Path(entry["file"]).name != entry["file"]:
         return f"its file {entry['file']!r} is not a plain file name"
+    try:
+        _direct(entry["urls"])
+    except UserError as error:
+        return str(error)
     return None
+
+
+def _direct(urls: list) -> list:
+    if not urls:  # as of what comes with a clone, for which urllib would be imported in vain
+        return []
+    from inference.zoo.urls import direct
+
+    return [direct(url) for url in urls]
 
 
 def _unusable(file: Path, why: str) -> UserError:

@@ -187,3 +187,50 @@ def test_temporary_files_go_where_there_is_room_for_some(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"no place for temporary files: .*set TMPDIR"):
         with files.scratch(tmp_path / "gone"):
             pass
+
+
+def test_a_staged_file_is_there_when_all_else_is(tmp_path):
+    (tmp_path / "out").write_bytes(b"old")
+    with files.staged(tmp_path / "out", b"new"):
+        assert (tmp_path / "out").read_bytes() == b"old"
+    assert (tmp_path / "out").read_bytes() == b"new"
+    with pytest.raises(ZeroDivisionError), files.staged(tmp_path / "out", b"newer"):
+        raise ZeroDivisionError
+    assert (tmp_path / "out").read_bytes() == b"new" and contents(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.ENOSPC])
+def test_a_staged_file_that_cannot_be_renamed(tmp_path, monkeypatch, code):
+    (tmp_path / "out").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", failing(code))
+    if code == errno.EBUSY:  # a mount point
+        with files.staged(tmp_path / "out", b"new"):
+            pass
+    else:
+        with pytest.raises(UserError, match="cannot write"), files.staged(tmp_path / "out", b"new"):
+            pass
+    wanted = b"new" if code == errno.EBUSY else b"old"
+    assert (tmp_path / "out").read_bytes() == wanted and contents(tmp_path) == ["out"]
+
+
+def test_a_lock_keeps_others_out_and_its_holder_in(tmp_path):
+    order = []
+
+    def other():
+        with files.locked(tmp_path):
+            order.append("other")
+
+    with files.locked(tmp_path), files.locked(tmp_path / "."):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(0.1)
+        order.append("mine")
+    thread.join()
+    assert order == ["mine", "other"] and contents(tmp_path) == []
+    with files.locked(tmp_path / "nowhere"):  # as on a drive without locks
+        order.append("all the same")
+
+
+def test_a_name_that_is_too_long_is_found_out_before_the_work(tmp_path):
+    with pytest.raises(UserError, match="File name too long"):
+        check_writable(tmp_path / ("x" * 256))

@@ -60,6 +60,33 @@ def test_a_default_trained_on_sample_data_says_so(
         assert err == ""
 
 
+@pytest.mark.parametrize("trained_on", ["sample data", "course data"])
+@pytest.mark.parametrize("urls", [[], ["gdrive:1a2b", "https://example.org/best.pth"]])
+def test_a_better_default_that_is_missing_is_said_loudly(
+    repository, small_images, tmp_path, monkeypatch, capsys, trained_on, urls
+):
+    monkeypatch.setattr(zoo, "ZOO", repository.zoo)
+    record = dataclasses.replace(repository.records["p1"], trained_on=trained_on)
+    repository.write_zoo([record])
+    better = dataclasses.replace(record, name="p1-best", file="p1-best.pth", urls=urls)
+    zoo.add(dataclasses.replace(better, trained_on="course data"), default=True)
+    predict.classify(small_images, tmp_path / "out.csv", settings())
+    line = capsys.readouterr().err
+    file = repository.root / "weights" / "p1-best.pth"
+    assert line.startswith(f"WARNING: {file} is missing, so p1-small answers in its place")
+    assert line.count("\n") == 1 and ("generated sample data" in line) == ("sample" in trained_on)
+    if urls:
+        wanted = "; bash hw1_download.sh p1-best  (from gdrive:1a2b, https://example.org/best.pth)"
+    else:
+        wanted = "; zoo.json has no url for it: copy it there, or publish it with --url"
+    assert line.rstrip("\n").endswith(wanted)
+    predict.classify(small_images, tmp_path / "out.csv", settings(model="p1-small"))
+    assert capsys.readouterr().err == ""  # the user knows what they ask for
+    file.write_bytes(zoo.path(record).read_bytes())
+    predict.classify(small_images, tmp_path / "out.csv", settings())
+    assert capsys.readouterr().err == ""
+
+
 def test_the_users_own_weights(small_zoo, small_images, tmp_path):
     state = torch.load(zoo.path(small_zoo["p1"]), weights_only=True)
     state["fc.bias"] = torch.zeros(50).index_fill(0, torch.tensor(33), 1e6)

@@ -60,12 +60,15 @@ def export(name: str, file: Path, folder: Path | None = None) -> None:
         folder: images to compare on, beside noise; None takes generated ones.
 
     Raises:
-        UserError: no such checkpoint, onnx is not installed, or the two differ.
+        UserError: no such checkpoint, onnx is not installed, the file cannot be written, no
+            images, or the two differ; the file is as it was before.
     """
     _expect_installed()
     record = zoo.record(name)
+    _expect_free(file)
+    if folder is not None:  # before minutes are spent
+        (images.list_tiles if record.task == "p3" else images.list_images)(folder)
     network = Logits(zoo.load(record)).eval()
-    files.check_writable(file)
     content = _convert(record, network)
     for what, batches in (("noise", _noise(record)), ("pictures", _pictures(record, folder))):
         difference, equal = _compare(network, content, batches)
@@ -83,6 +86,15 @@ def _expect_installed() -> None:
     for package in PACKAGES:
         if importlib.util.find_spec(package) is None:
             raise UserError(f'no {package} here: pip install -e ".[onnx]"')
+
+
+def _expect_free(file: Path) -> None:
+    """Refuses to write where nothing can be, or over a checkpoint."""
+    files.check_writable(file)
+    for other in zoo.records().values():
+        there = zoo.path(other)
+        if there.exists() and file.exists() and file.samefile(there):
+            raise UserError(f"{file} is the checkpoint of {other.name}: choose another file")
 
 
 def _convert(record: zoo.Record, network: nn.Module) -> bytes:

@@ -13,7 +13,6 @@ import dataclasses
 import hashlib
 import io
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,28 +21,33 @@ from torch import nn
 
 from inference import UserError, device, files, zoo
 from inference.networks import load_into
+from inference.zoo import checkpoint, urls
 from inference.zoo.listing import source
 from inference.zoo.provenance import provenance_of
 from training.engine.fingerprint import fingerprint
 from training.engine.problem import Evaluation, Problem
 from training.engine.run_folder import Run
-from training.publish import zoo_page
+from training.publish import names, zoo_page
 
 SAME = 0.998  # share of labels or pixels that rounding the weights to fp16 leaves, but for one
 
 
 def publish(
-    run: Run, name: str | None, data: Path | None, urls: list[str], default: bool, tta: bool = True
+    run: Run, name: str | None, data: Path | None, links: list[str], default: bool, tta: bool = True
 ) -> None:
     """Make `weights/NAME.pth` of a run's `best.pth`, and its record.
 
     Without `tta` the record answers with one view of an image even where the recipe averages over
     several, and its scores are those of one view: a fraction of the time for some of the accuracy.
 
+    Args:
+        links: where the file will be, as a browser or a record calls it.
+
     Raises:
         UserError: the run has not ended, or no script answers with it; the data is missing;
-            rounding to fp16 changed the predictions; the name cannot be a file's, or is that of
-            another problem's checkpoint.
+            weights are not finite, or rounding to fp16 changed the predictions; the name would
+            fail somewhere, or is another's; nothing can be fetched from a link; a file cannot be
+            written. Then nothing is published.
     """
     problem, recipe, weights = run.problem, run.recipe, run.expect_weights()
     if problem.evaluate is None:
@@ -56,24 +60,33 @@ def publish(
     data = data or run.data
     if data is None:
         raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
-    record = problem.record(recipe, name or "")
-    record = dataclasses.replace(record, tta=recipe.tta and tta)
-    _expect_free(record)
+    name = recipe.name if name is None else name
+    record = dataclasses.replace(
+        problem.record(recipe),
+        name=name,
+        file=f"{name}.pth",
+        folder=zoo.ZOO.parent.parent / "weights",
+        tta=recipe.tta and tta,
+        urls=_places(links),
+    )
+    _expect_publishable(record)
+    state = _finite(weights)
     before = problem.evaluate(record, data, weights, "fp32", "auto")
-    record, content = _deployable(record, weights)
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / record.file
-        file.write_bytes(content)
+    record, content = _deployable(record, weights, state)
+    with files.scratch(run.folder) as scratch:
+        file = scratch / record.file
+        files.write_whole(file, content)
         after = problem.evaluate(record, data, file, "fp32", "auto")
         same = _expect_same(before, after, run.folder)
         scores = _scores(problem, record, data, after, file)
     if recipe.select_epoch_by.word == "val":  # the score flatters, and says so
         scores["select"] = "val"
-    record = dataclasses.replace(
-        record, urls=urls, trained_on=_trained_on(run, data), scores=scores
-    )
-    files.write_whole(zoo.path(record), content)
-    _enter(record, default)
+    record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
+    with files.locked(zoo.ZOO.parent):  # one file and one record, whoever publishes meanwhile
+        _expect_publishable(record)
+        with files.staged(zoo.path(record), content):
+            zoo.add(record, default)
+        _print_pages()
     print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
     _show(record)
     _say_what_follows(record, default)
@@ -96,11 +109,13 @@ def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> No
     assert problem.evaluate is not None  # the zoo has what scripts answer with
     exact = problem.evaluate(record, data, weights, "fp32", "auto")
     scores = _scores(problem, record, data, exact, weights)
-    if (record.scores["data"], record.scores["images"]) == (scores["data"], scores["images"]):
-        scores["fast"] = {**record.scores["fast"], **scores["fast"]}
-    marks = {key: record.scores[key] for key in ("select",) if key in record.scores}
-    record = dataclasses.replace(record, scores={**scores, **marks})
-    _enter(record)
+    with files.locked(zoo.ZOO.parent):
+        now = zoo.record(record.name)  # other machines may have added theirs meanwhile
+        if now.sha256 != record.sha256:
+            raise UserError(f"{record.name} was published anew meanwhile: score it again")
+        record = dataclasses.replace(now, scores=_merged(now.scores, scores))
+        zoo.add(record)
+        _print_pages()
     _show(record)
 
 
@@ -127,20 +142,57 @@ def _say_what_follows(record: zoo.Record, default: bool) -> None:
         )
 
 
-def _expect_free(record: zoo.Record) -> None:
-    """Refuse what would spoil the zoo, before anything is written."""
-    if Path(record.file).name != record.file:
-        raise UserError(f"--name {record.name}: a name without / is needed")
-    there = zoo.records().get(record.name)
-    if there and there.task != record.task:  # it may be that problem's default
-        raise UserError(f"{record.name} is a checkpoint of {there.task}: choose another --name")
+def _places(links: list[str]) -> list[str]:
+    """Return what can be fetched for each link, and say what became of it."""
+    found = []
+    for link in links:
+        place = urls.direct(link)
+        if place != link:
+            print(f"note: --url {link} is recorded as {place}", file=sys.stderr)
+        found.append(place)
+    return list(dict.fromkeys(found))
 
 
-def _enter(record: zoo.Record, default: bool = False) -> None:
-    """Add a record to the zoo, and to the tables that are printed from it."""
-    zoo.add(record, default)
-    if (zoo_page.ROOT / "docs").is_dir():  # a checkout, and not a copy of the code alone
+def _expect_publishable(record: zoo.Record) -> None:
+    """Refuse what would spoil the zoo or cannot be written, before anything is."""
+    names.expect_usable(record, zoo.records())
+    for file in (zoo.path(record), zoo.ZOO):
+        files.check_writable(file)
+
+
+def _finite(weights: Path) -> dict[str, torch.Tensor]:
+    """Read a run's weights; those of a run that diverged are refused."""
+    try:
+        with weights.open("rb") as stream:
+            state = checkpoint.state_dict(stream, weights)
+    except OSError as error:
+        raise UserError(f"cannot read {weights}: {error.strerror or error}") from error
+    for key, value in state.items():
+        if not torch.isfinite(value).all():
+            raise UserError(
+                f"{weights}: {key} has values that are not finite, so training diverged: not "
+                "published; train again with a lower lr"
+            )
+    return state
+
+
+def _merged(old: dict, new: dict) -> dict:
+    """Return new scores, with the fast precisions that other machines measured on the same images."""
+    there = old.get("fast")
+    same = all(old.get(key) == new[key] for key in ("data", "images"))
+    fast = {**there, **new["fast"]} if same and isinstance(there, dict) else new["fast"]
+    marks = {"select": old["select"]} if "select" in old else {}
+    return {**new, "fast": fast, **marks}
+
+
+def _print_pages() -> None:
+    """Print the zoo's tables anew; what cannot be printed takes nothing from what is published."""
+    if not (zoo_page.ROOT / "docs").is_dir():  # a copy of the code alone, and no checkout
+        return
+    try:
         zoo_page.refresh()
+    except UserError as error:
+        print(f"note: {error}", file=sys.stderr)
 
 
 def _show(record: zoo.Record) -> None:
@@ -150,9 +202,10 @@ def _show(record: zoo.Record) -> None:
         print(f"    {precision}: {fast['score']}, {fast['agreement']:.3%} as in fp32")
 
 
-def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
+def _deployable(
+    record: zoo.Record, weights: Path, state: Mapping[str, torch.Tensor]
+) -> tuple[zoo.Record, bytes]:
     """Return the record with the size and hash of a file of rounded weights, and that file."""
-    state = torch.load(weights, map_location="cpu", weights_only=True)
     network = load_into(record.network, record.classes, record.arguments, state)
     exact = {
         f"{name}.{key}"

@@ -66,7 +66,9 @@ def score(record: Record) -> str:
     if "fp32" not in scores:
         return "–"
     chose = ", which chose the epoch" if scores.get("select") == "val" else ""
-    return f"{scores['metric']} {scores['fp32']:.4f} ({scores['images']:,} images{chose})"
+    images = scores.get("images", "?")
+    count = f"{images:,}" if isinstance(images, int) else images
+    return f"{scores.get('metric', 'score')} {scores['fp32']:.4f} ({count} images{chose})"
 
 
 def stale() -> list[str]:
@@ -82,29 +84,48 @@ def refresh() -> list[str]:
     """Prints the tables anew; gives the files that changed.
 
     Raises:
-        UserError: as `stale`; a file cannot be written.
+        UserError: as `stale`; a file cannot be written. The others are printed all the same.
     """
-    changed = stale()
-    texts = printed()
-    for name in changed:
-        write_whole(ROOT / name, texts[name].encode())
+    changed, problems = [], []
+    for name, print_ in _PRINTED.items():
+        try:
+            text = print_()
+            if _read(ROOT / name) != text:
+                write_whole(ROOT / name, text.encode())
+                changed.append(name)
+        except UserError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("; ".join(dict.fromkeys(problems)))
     return changed
 
 
 def printed() -> dict[str, str]:
     """Gives what docs/zoo.md and README.md should say."""
-    file = ROOT / "inference" / "zoo.json"
-    readme, found = _read(ROOT / "README.md"), rows(file)
+    return {name: print_() for name, print_ in _PRINTED.items()}
+
+
+def _print_page() -> str:
+    file = _zoo()
+    return _page(file, rows(file))
+
+
+def _print_readme() -> str:
+    readme = _read(ROOT / "README.md")
     if not MARKED.search(readme):
         raise UserError(
             f"{ROOT / 'README.md'} has no lines <!-- zoo --> and <!-- /zoo -->: put them where the "
             "zoo's table belongs"
         )
-    short = markdown([HEAD[i] for i in SHORT], [[row[i] for i in SHORT] for row in found])
-    return {
-        "docs/zoo.md": _page(file, found),
-        "README.md": MARKED.sub(lambda match: f"{match[1]}{short}{match[2]}", readme),
-    }
+    short = markdown([HEAD[i] for i in SHORT], [[row[i] for i in SHORT] for row in rows(_zoo())])
+    return MARKED.sub(lambda match: f"{match[1]}{short}{match[2]}", readme)
+
+
+_PRINTED = {"docs/zoo.md": _print_page, "README.md": _print_readme}
+
+
+def _zoo() -> Path:
+    return ROOT / "inference" / "zoo.json"
 
 
 def markdown(head: list[str], lines: list[list[str]]) -> str:
@@ -128,7 +149,7 @@ def _page(file: Path, found: list[list[str]]) -> str:
 
 
 def _record(record: Record) -> str:
-    fast = record.scores.get("fast", {})
+    fast = record.scores.get("fast") or {}
     lines = [
         f"## {record.name}",
         "",
@@ -142,6 +163,7 @@ def _record(record: Record) -> str:
     lines += [
         f"- in {name}: {found['score']:.4f}, {found['agreement']:.2%} of answers equal to fp32’s"
         for name, found in sorted(fast.items())
+        if {"score", "agreement"} <= set(found)
     ]
     lines += [f"- from: `{url}`" for url in record.urls]
     return "\n".join(lines)
@@ -156,4 +178,8 @@ def _prediction(record: Record) -> str:
 
 
 def _read(file: Path) -> str:
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    try:
+        return file.read_text(encoding="utf-8") if file.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UserError(f"cannot read {file}: {reason}; mend it") from error

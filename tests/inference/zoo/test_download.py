@@ -77,6 +77,23 @@ def test_what_the_mirror_lacks_comes_from_the_urls(server, shelf, monkeypatch, t
     assert "before that, file:" in line and "No such file or directory" in line
 
 
+@pytest.mark.parametrize(
+    "mirror, reason",
+    [
+        ("ftp://example.org/hw1", "nothing is fetched by ftp:"),
+        ("https://drive.google.com/drive/folders/1a2b3c", "it is a folder of Google Drive"),
+        ("http:///hw1", "it has no host"),
+    ],
+)
+def test_a_mirror_that_cannot_be_one_is_said_and_passed_over(
+    server, shelf, monkeypatch, mirror, reason
+):
+    server.answers["/a"] = server.whole()
+    monkeypatch.setenv("HW1_MIRROR", mirror)
+    [line] = shelf.add(f"{server.url}/a").fetch()
+    assert f"before that, {mirror}" in line and reason in line and shelf.holds()
+
+
 def test_file_urls(shelf, tmp_path):
     (tmp_path / "a b.pth").write_bytes(shelf.data)
     (tmp_path / "cut.pth").write_bytes(shelf.data[:7])

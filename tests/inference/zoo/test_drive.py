@@ -128,6 +128,8 @@ def test_where_gdown_fails_the_plain_link_helps(
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_drive_link_in_place_of_an_id(shelf):
-    line = shelf.add("gdrive:https://drive.google.com/file/d/1a2b3c/view").failure()
-    assert "no file ID (of a link .../file/d/ID/view it is the part after /d/)" in line
+@pytest.mark.parametrize("link", ["gdrive:{}", "{}?usp=sharing"])
+def test_a_drive_link_in_place_of_an_id(google, shelf, link):
+    shelf.add(link.format("https://drive.google.com/file/d/1a2b3c/view"))
+    assert shelf.fetch() == ["small: weights/small.pth (0.3 MB) fetched from gdrive:1a2b3c"]
+    assert shelf.holds()

@@ -69,7 +69,7 @@ def test_the_next_url_is_tried_and_all_reasons_are_told(server, shelf):
         ],
     })  # fmt: skip
     names = ["quota", "portal", "wrong", "short", "long", "forever", "absent"]
-    line = shelf.add(*(f"{server.url}/{name}" for name in names), "ftp://x/y", "http://").failure()
+    line = shelf.add(*(f"{server.url}/{name}" for name in names)).failure()
     for name, reason in {
         "quota": "a web page that says its download quota is exceeded",
         "portal": "a web page (Log in to WiFi) instead of the file",
@@ -80,7 +80,6 @@ def test_the_next_url_is_tried_and_all_reasons_are_told(server, shelf):
         "absent": "HTTP 404 Not Found",
     }.items():
         assert f"{server.url}/{name}: {reason}" in line
-    assert "ftp://x/y: not a source; these are: https:, http:, file:, gdrive:" in line
     assert "\n" not in line
     assert len(server.requests) == len(names)  # nothing here is worth a second try
 

@@ -173,6 +173,9 @@ def test_what_could_not_be_read_is_not_written(there):
         (lambda zoo: zoo["checkpoints"]["p1-x"].update(sha=1), "no field 'sha' in a record; fi"),
         (lambda zoo: zoo["checkpoints"]["p1-x"].update(file="../x"), "is not a plain file name"),
         (lambda zoo: zoo["checkpoints"]["p1-x"]["input"].pop("std"), "its 'input' wants size, "),
+        (lambda zoo: zoo["checkpoints"]["p1-x"].update(urls=["ftp://a/b"]), "nothing is fetched"),
+        (lambda zoo: zoo["checkpoints"]["p1-x"].update(urls=[""]), "url '': it is empty; a url is"),
+        (lambda zoo: zoo["checkpoints"]["p1-x"].update(urls=[{}]), "url {} is no text"),
         (lambda zoo: zoo["defaults"].update(p2=["b"]), "'b', a default of 'p2', has no record"),
     ],
 )
@@ -184,6 +187,41 @@ def test_a_malformed_zoo(there, damage, reason):
     text = message(zoo.records, file)
     assert text.startswith(f"cannot use {file}: ") and reason in text
     assert text.endswith("git checkout inference/zoo.json")
+
+
+def test_a_link_somebody_wrote_down_is_read_as_what_it_means(there):
+    file, *_ = there
+    content = json.loads(file.read_text(encoding="utf-8"))
+    links = ["https://drive.google.com/open?id=1a2b", "https://hf.co/u/r/blob/main/x.pth"]
+    content["checkpoints"]["p1-x"]["urls"] = links
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert zoo.record("p1-x", file).urls == [
+        "gdrive:1a2b",
+        "https://huggingface.co/u/r/resolve/main/x.pth",
+    ]
+
+
+PROGRAM = """
+import dataclasses, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from inference import zoo
+file = Path(sys.argv[2])
+record = zoo.record("p1-x", file)
+for i in range(15):
+    zoo.add(dataclasses.replace(record, name=f"{sys.argv[3]}{i}"), True, file)
+"""
+
+
+def test_what_several_processes_add_at_once_is_all_there(there):
+    file, *_ = there
+    command = [sys.executable, "-c", PROGRAM, str(REPOSITORY), str(file)]
+    several = [subprocess.Popen([*command, letter]) for letter in "abcd"]
+    assert [process.wait(timeout=60) for process in several] == [0] * 4
+    wanted = {"p1-x", *(f"{letter}{i}" for letter in "abcd" for i in range(15))}
+    assert set(zoo.records(file)) == wanted
+    assert {record.name for record in zoo.defaults(file)["p1"]} == wanted
+    assert [path.name for path in file.parent.iterdir()] == ["zoo.json"]
 
 
 def test_a_zoo_that_is_not_there_or_not_json(there):

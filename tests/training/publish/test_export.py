@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -122,3 +123,40 @@ def test_pictures_that_cannot_be_read(small_zoo, tmp_path):
     (tmp_path / "0.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot read an image of .*: not an image"):
         list(export._pictures(small_zoo["p1"], tmp_path))
+
+
+def test_no_minutes_are_spent_where_nothing_could_be_written(
+    repository, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(zoo, "ZOO", repository.zoo)
+    monkeypatch.setattr(export, "PACKAGES", ())
+    monkeypatch.setattr(export, "_convert", None)
+    file = zoo.path(zoo.record("p1-small"))
+    before = file.read_bytes()
+    for place, options, said in (
+        (file, (), "is the checkpoint of p1-small: choose another file"),
+        (tmp_path / ("x" * 300), (), "File name too long"),
+        (file / "x.onnx", (), "is a file: give the name of a folder"),
+        (tmp_path / "x.onnx", ("--images", tmp_path / "none"), "cannot read the folder"),
+    ):
+        assert export.main(["p1-small", str(place), *map(str, options)]) == 2
+        error = capsys.readouterr().err
+        assert said in error and error.count("\n") == 1
+    assert file.read_bytes() == before and list(tmp_path.glob("*.onnx")) == []
+
+
+def test_a_full_disk_leaves_no_half_of_a_file(small_zoo, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(export, "PACKAGES", ())
+    monkeypatch.setattr(export, "_convert", lambda *_: b"onnx" * 1000)
+    monkeypatch.setattr(export, "_compare", lambda *_: (0.0, 1.0))
+    write = Path.write_bytes
+
+    def full(path, data):
+        write(path, data[:10])
+        if data:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert export.main(["p1-small", str(tmp_path / "x.onnx")]) == 2
+    assert "x.onnx: No space left on device" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

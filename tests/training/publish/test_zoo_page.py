@@ -50,3 +50,23 @@ def test_a_readme_without_markers_is_named(place):
     (place / "README.md").write_text("nothing\n")
     with pytest.raises(UserError, match="<!-- zoo -->"):
         zoo_page.refresh()
+    assert "## p1-small" in (place / "docs" / "zoo.md").read_text()  # which has its own
+    assert (place / "README.md").read_text() == "nothing\n"
+
+
+def test_a_readme_that_is_not_utf_8_is_named(place):
+    (place / "README.md").write_bytes("作業".encode("big5"))
+    with pytest.raises(UserError, match=r"README.md: it is not UTF-8"):
+        zoo_page.refresh()
+
+
+def test_scores_that_somebody_wrote_down_in_part(place):
+    zoo = json.loads((place / "inference" / "zoo.json").read_text())
+    zoo["checkpoints"]["p1-small"]["scores"] = {"fp32": 0.5}
+    (place / "inference" / "zoo.json").write_text(json.dumps(zoo))
+    zoo["checkpoints"]["p2-small"]["scores"] = {"fast": None}
+    zoo["checkpoints"]["p3-small"]["scores"] = {"fast": {"cpu-bf16": {}}}
+    (place / "inference" / "zoo.json").write_text(json.dumps(zoo))
+    found = [row[6] for row in zoo_page.rows(place / "inference" / "zoo.json")]
+    assert found == ["score 0.5000 (? images)", "–", "–"]
+    assert zoo_page.refresh() == ["docs/zoo.md", "README.md"]
