@@ -1,4 +1,4 @@
-"""Draws what the quickstart predicted: python scripts/quickstart_page.py DATA OUT.
+"""Draw what the quickstart predicted: python scripts/quickstart_page.py DATA OUT.
 
 Reads OUT/p1.csv, OUT/p2.csv, OUT/p3/ and OUT/grade.txt and the validation sets of DATA; writes
 OUT/index.html, one file with its pictures in it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import html
 import io
 import sys
 from pathlib import Path
@@ -23,25 +22,9 @@ from inference import landcover
 from inference.files import write_whole
 from inference.images import list_tiles, read_rgb
 from inference.overlay import overlay
+from training.report.html import render
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1120px; padding: 1rem;
-       color: #1b1f24; background: #fff }
-h1, h2 { line-height: 1.2 } h2 { margin-top: 2.5rem }
-pre { overflow-x: auto; background: #f3f4f6; padding: .8rem; border-radius: 6px; font-size: 13px }
-.grid { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)) }
-.grid.wide { grid-template-columns: repeat(3, 1fr) }
-figure { margin: 0; font-size: 13px } img { width: 100%; display: block; border-radius: 4px }
-.small img { image-rendering: pixelated }
-.grid:not(.wide) img { aspect-ratio: 1; object-fit: contain }
-.wrong { color: #b42318; font-weight: 600 } .right { color: #1a7f37 }
-.key span { display: inline-block; margin-right: 1rem; white-space: nowrap }
-.key i { display: inline-block; width: 1em; height: 1em; margin-right: .35em;
-         vertical-align: -.15em; border: 1px solid #888 }
-"""
-INTRO = """<p>Sample images that no network was trained on, and what the checkpoints in
-<code>weights/</code> make of them. The data is generated: the numbers say that everything works,
-not how good the recipes are on the course's data.</p>"""
+SHOWN = 40  # images of a problem
 
 
 class Answer(NamedTuple):
@@ -52,27 +35,29 @@ class Answer(NamedTuple):
     predicted: int
 
 
+class Answers(NamedTuple):
+    """Answers counted, and some of them shown: the image for the page, its class, the answer."""
+
+    right: int
+    count: int
+    shown: list[tuple[str, int, int]]
+
+
 def main(data: Path, out: Path) -> None:
-    """Writes OUT/index.html."""
-    parts = [
-        f"<h1>Quickstart</h1>{INTRO}<pre>{html.escape((out / 'grade.txt').read_text())}</pre>",
-        "<h2>Problem 1: image classification</h2>",
-        _labelled(p1_answers(data, out), "small"),
-        "<h2>Problem 2: four styles, fine-tuned</h2>",
-        _labelled(p2_answers(data, out), ""),
-        "<h2>Problem 3: land cover</h2>",
-        _land(data / "p3_data/validation", out / "p3"),
-    ]
-    page = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Quickstart</title>'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<style>{STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    """Write OUT/index.html."""
+    page = render(
+        "quickstart.html.j2",
+        grade=(out / "grade.txt").read_text(encoding="utf-8"),
+        p1=_shown(p1_answers(data, out)),
+        p2=_shown(p2_answers(data, out)),
+        classes=list(zip(landcover.CLASSES, landcover.COLOURS.tolist(), strict=True)),
+        tiles=_tiles(data / "p3_data/validation", out / "p3"),
     )
     write_whole(out / "index.html", page.encode())
 
 
 def p1_answers(data: Path, out: Path) -> list[Answer]:
-    """Gives the answers to P1; here an image's name tells the truth."""
+    """Return the answers to P1; here an image's name tells the truth."""
     folder = data / "p1_data/val_50"
     return [
         Answer(folder / row["filename"], int(row["filename"].split("_")[0]), int(row["label"]))
@@ -81,7 +66,7 @@ def p1_answers(data: Path, out: Path) -> list[Answer]:
 
 
 def p2_answers(data: Path, out: Path) -> list[Answer]:
-    """Gives the answers to P2."""
+    """Return the answers to P2."""
     office = data / "p2_data/office"
     truth = {row["filename"]: int(row["label"]) for row in _rows(office / "val.csv")}
     return [
@@ -95,55 +80,37 @@ def _rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(text))
 
 
-def _labelled(found: list[Answer], kind: str) -> str:
-    """Shows 40 images at even distances, with their labels."""
-    figures = []
-    for place in np.linspace(0, len(found) - 1, min(40, len(found))).astype(int):
-        path, truth, predicted = found[place]
-        verdict = (
-            f'<span class="right">{predicted}</span>'
-            if predicted == truth
-            else f'<span class="wrong">{predicted}</span>, is {truth}'
-        )
-        figures.append(f"<figure>{_picture(read_rgb(path), 160)}class {verdict}</figure>")
-    right = sum(truth == predicted for _, truth, predicted in found)
-    return (
-        f"<p>{right} of {len(found)} are right; 40 of them:</p>"
-        f'<div class="grid {kind}">{"".join(figures)}</div>'
-    )
+def _shown(found: list[Answer]) -> Answers:
+    """Return the count of right answers, and answers at even distances."""
+    places = np.linspace(0, len(found) - 1, min(SHOWN, len(found))).astype(int)
+    shown = [(_picture(read_rgb(path), 160), *rest) for path, *rest in (found[i] for i in places)]
+    return Answers(sum(a.truth == a.predicted for a in found), len(found), shown)
 
 
-def _land(folder: Path, predicted: Path) -> str:
-    """Shows the report's three tiles and some more: image, truth, prediction."""
+def _tiles(folder: Path, predicted: Path) -> list[tuple[str, str]]:
+    """Return the report's three tiles and some more, each as image, truth and prediction."""
     tiles = list_tiles(folder)
     chosen = [tile for tile in tiles if tile.stem[:4] in ("0013", "0062", "0104")]
     chosen += [tile for tile in tiles[:: max(1, len(tiles) // 5)] if tile not in chosen]
-    figures = []
+    found = []
     for tile in chosen:
         image = np.asarray(read_rgb(tile))
-        name = landcover.mask_name(tile.name)
         shown = [("", image)]
         for title, where in (("truth", folder), ("predicted", predicted)):
-            mask = landcover.to_indices(np.asarray(read_rgb(where / name)))
-            shown.append((title, overlay(image, mask)))
-        figures += [
-            f"<figure>{_picture(Image.fromarray(picture), 320)}{tile.name} {title}</figure>"
-            for title, picture in shown
-        ]
-    key = "".join(
-        f'<span><i style="background:rgb{tuple(colour.tolist())}"></i>{name}</span>'
-        for name, colour in zip(landcover.CLASSES, landcover.COLOURS, strict=True)
-    )
-    return f'<p class="key">{key}</p><div class="grid wide">{"".join(figures)}</div>'
+            mask = np.asarray(read_rgb(where / landcover.mask_name(tile.name)))
+            shown.append((title, overlay(image, landcover.to_indices(mask))))
+        found += [(_picture(Image.fromarray(p), 320), f"{tile.name} {t}") for t, p in shown]
+    return found
 
 
 def _picture(image: Image.Image, side: int) -> str:
+    """Return an image, made as small as `side`, as a data: address."""
     image.thumbnail((side, side))
     small = max(image.size) <= 64
     content = io.BytesIO()
     image.save(content, "PNG" if small else "JPEG", quality=85)
     text = base64.b64encode(content.getvalue()).decode()
-    return f'<img alt="" src="data:image/{"png" if small else "jpeg"};base64,{text}">'
+    return f"data:image/{'png' if small else 'jpeg'};base64,{text}"
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
-"""The report: one page made of what runs have left on disk, and the zoo's printed tables.
+"""The report: one page made of what runs have left on disk. Nothing here trains.
 
-`questions` lists what the page answers; `p1`, `p2` and `p3` answer, from `runs` (what is there),
-`scores`, `details` (recipes in words), `trace` and `drawing` (networks) and `figures`; `page` puts
-it together, with the author's `notes`. `zoo_page` prints docs/zoo.md and the README's table.
-Nothing here trains.
+`page.make_report` reads the runs (`groups`), their figures (`figures`), the networks (`trace`,
+`describe`, `drawing`) and the author's words (`notes`), and fills `templates/`, one a problem;
+`sections` lists the questions and the recipes that answer them.
 """

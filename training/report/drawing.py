@@ -1,20 +1,23 @@
-"""Networks as SVG: boxes in the order of the data, the shape of what flows on the arrows.
+"""Where the boxes and arrows of a network's drawing lie; `network.svg.j2` draws them.
 
-Each drawing is made twice, in rows for a page and as one column for a phone, since text that is
+Each network is laid out twice, in rows for a page and as one column for a phone, since text that is
 shrunk to a phone's width cannot be read; the style sheet shows the one that fits.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import pairwise
+from typing import NamedTuple
 
-from training.report.trace import Network, Shape
+from training.report.html import shape
+from training.report.trace import Box, Network, Shape
 
 LINE, PAD = 17, 11  # of a box's text, pixels
 ENDS = 80  # width of the two ends, pixels
+BETWEEN = 62  # rows, pixels
 
 
 @dataclass(frozen=True)
@@ -47,41 +50,77 @@ class Placed:
 
     @property
     def height(self) -> int:
+        """The height, pixels."""
         return len(self.lines) * LINE + 2 * PAD - 3
 
+    def text(self) -> list[tuple[float, float, str]]:
+        """Return where each line of the text begins, or its middle is in an end, and the line."""
+        x = self.x + (self.width / 2 if self.kind == "end" else PAD)
+        return [
+            (x + 8 * line.startswith("  "), self.y + PAD + 11 + LINE * i, line.strip())
+            for i, line in enumerate(self.lines)
+        ]
 
-def draw(network: Network, title: str, what: str) -> str:
-    """Draws a network.
+
+class Label(NamedTuple):
+    """What stands beside an arrow; `anchor` is SVG's text-anchor."""
+
+    x: float
+    y: float
+    text: str
+    anchor: str
+    strong: bool = False
+
+
+class Arrow(NamedTuple):
+    """A line through points, the three corners of its tip, and what stands beside it."""
+
+    line: list[tuple[float, float]]
+    tip: list[tuple[float, float]]
+    labels: list[Label]
+
+
+class Flow(NamedTuple):
+    """Boxes in their places, the arrows between them, and the height of it all in pixels."""
+
+    boxes: list[Placed]
+    arrows: list[Arrow]
+    height: float
+
+
+class Drawing(NamedTuple):
+    """A network laid out; `side` is the head that serves training alone, and what goes into it."""
+
+    layout: Layout
+    main: Flow
+    side: tuple[str, Flow] | None
+
+
+def draw(network: Network, what: str) -> list[Drawing]:
+    """Return a network's drawings, for a page and for a phone.
 
     Args:
-        title: for those who cannot see it.
         what: comes out, in words: `50 classes`.
-
-    Returns:
-        Two SVGs in a div.
     """
-    drawn = []
+    drawings = []
     for layout in (PAGE, PHONE):
-        start = _placed("end", ["image"], network.shape, layout)
-        boxes = [_placed(box.kind, box.text(), box.out, layout) for box in network.boxes]
         end = _placed("end", [what], (), layout)
-        body, height = _flow([start, *boxes, end], layout)
+        main = _flow("image", network.shape, network.boxes, [end], layout)
+        side = None
         if network.side:
-            body, height = _with_side(network, body, height, layout)
-        drawn.append(
-            f'<svg class="network {layout.name}" viewBox="0 0 {layout.width} {height}" role="img" '
-            f'aria-label="{escape(title)}"><title>{escape(title)}</title>{body}</svg>'
-        )
-    return f'<div class="drawing">{"".join(drawn)}</div>'
+            given, boxes = network.side
+            side = shape(given), _flow("from above", given, boxes, [], layout)
+        drawings.append(Drawing(layout, main, side))
+    return drawings
 
 
-def _placed(kind: str, said: list[str], out: Shape, layout: Layout) -> Placed:
+def _placed(kind: str, said: Sequence[str], out: Shape, layout: Layout) -> Placed:
     lines = [line for text in said for line in _wrapped(text, layout.letters)]
     return Placed(kind, lines, out, ENDS if kind == "end" else layout.box)
 
 
 def _wrapped(text: str, letters: int) -> list[str]:
-    """Breaks a line that is too long between things, as `3×3 conv, 64` and `BN`."""
+    """Return a text in lines, broken between things such as `3×3 conv, 64` and `BN`."""
     if len(text) <= letters:
         return [text]
     lines: list[str] = []
@@ -94,29 +133,17 @@ def _wrapped(text: str, letters: int) -> list[str]:
     return lines
 
 
-def _with_side(network: Network, body: str, height: int, layout: Layout) -> tuple[str, int]:
-    """Adds the auxiliary head below."""
-    given, boxes = network.side
-    note = f"In training alone, from {shape(given)} above:"
-    top = height + 34
-    start = _placed("end", ["from above"], given, layout)
-    placed = [start, *(_placed(box.kind, box.text(), box.out, layout) for box in boxes)]
-    more, below = _flow(placed, layout)
-    body += f'<text class="note" x="2" y="{top}">{escape(note)}</text>'
-    return f'{body}<g transform="translate(0 {top + 8})">{more}</g>', top + 8 + below
+def _flow(
+    start: str, given: Shape, boxes: Sequence[Box], end: list[Placed], layout: Layout
+) -> Flow:
+    placed = [_placed("end", [start], given, layout)]
+    placed += [_placed(box.kind, box.text(), box.out, layout) for box in boxes] + end
+    height = _column(placed, layout) if layout.columns == 1 else _rows(placed, layout)
+    return Flow(placed, [_arrow(*pair, layout) for pair in pairwise(placed)], height)
 
 
-def _flow(boxes: list[Placed], layout: Layout) -> tuple[str, int]:
-    """Lays boxes out, and draws them with the arrows between them; gives that and its height."""
-    height = _down(boxes, layout) if layout.columns == 1 else _rows(boxes, layout)
-    parts = []
-    for one, other in pairwise(boxes):
-        parts.append(_arrow(one, other, layout))
-    parts += [_box(box) for box in boxes]
-    return "".join(parts), height
-
-
-def _down(boxes: list[Placed], layout: Layout) -> int:
+def _column(boxes: list[Placed], layout: Layout) -> float:
+    """Put boxes below each other; return the height."""
     y = 2
     for box in boxes:
         box.x, box.y = (layout.width - box.width) / 2, y
@@ -124,8 +151,8 @@ def _down(boxes: list[Placed], layout: Layout) -> int:
     return y - layout.gap + 2
 
 
-def _rows(boxes: list[Placed], layout: Layout) -> int:
-    """Fills rows from the left; boxes of a row have one middle."""
+def _rows(boxes: list[Placed], layout: Layout) -> float:
+    """Fill rows from the left, boxes of a row with one middle; return the height."""
     rows: list[list[Placed]] = [[]]
     x = 2.0
     for box in boxes:
@@ -143,64 +170,32 @@ def _rows(boxes: list[Placed], layout: Layout) -> int:
         tallest = max(box.height for box in row)
         for box in row:
             box.top, box.y = y, y + (tallest - box.height) / 2
-        y += tallest + 62
-    return y - 62 + 2
+        y += tallest + BETWEEN
+    return y - BETWEEN + 2
 
 
-def _box(box: Placed) -> str:
-    middle = box.kind == "end"
-    x = box.x + (box.width / 2 if middle else PAD)
-    anchor = ' text-anchor="middle"' if middle else ""
-    lines = "".join(
-        f'<tspan x="{x + 8 * line.startswith("  "):g}" y="{box.y + PAD + 11 + LINE * i:g}">'
-        f"{escape(line.strip())}</tspan>"
-        for i, line in enumerate(box.lines)
-    )
-    return (
-        f'<rect class="{box.kind}" x="{box.x:g}" y="{box.y:g}" width="{box.width}" '
-        f'height="{box.height}" rx="7"/><text{anchor}>{lines}</text>'
-    )
-
-
-def _arrow(one: Placed, other: Placed, layout: Layout) -> str:
-    """Draws the arrow from a box to the next, with the shape of what comes out of the first."""
+def _arrow(one: Placed, other: Placed, layout: Layout) -> Arrow:
+    """Return the arrow from a box to the next, with the shape of what comes out of the first."""
     if layout.columns == 1:
-        x, top, bottom = layout.width / 2, one.y + one.height, other.y
-        line = _path([(x, top), (x, bottom - 6)], (x, bottom), "down")
-        return line + _label(x + 10, (top + bottom) / 2 + 4, shape(one.out), "start")
+        x, top = layout.width / 2, one.y + one.height
+        label = Label(x + 10, (top + other.y) / 2 + 4, shape(one.out), "start")
+        return _down([(x, top)], x, other.y, label)
     if other.top == one.top:
         left, right, y = one.x + one.width, other.x, one.y + one.height / 2
-        line = _path([(left, y), (right - 6, y)], (right, y), "right")
         middle = (left + right) / 2
-        labels = _label(middle, y - 7, str(one.out[0]), "middle", True)
+        labels = [Label(middle, y - 7, str(one.out[0]), "middle", True)]
         if len(one.out) > 1:
-            labels += _label(middle, y + 17, shape(one.out[1:]), "middle")
-        return line + labels
-    start, x = one.x + one.width / 2, other.x + other.width / 2
-    turn = other.top - 31
-    points = [(start, one.y + one.height), (start, turn), (x, turn), (x, other.y - 6)]
-    line = _path(points, (x, other.y), "down")
-    if start == x:
-        return line + _label(x + 10, turn, shape(one.out), "start")
-    return line + _label((start + x) / 2, turn - 6, shape(one.out), "middle")
+            labels.append(Label(middle, y + 17, shape(one.out[1:]), "middle"))
+        tip = [(right - 8, y - 4.5), (right, y), (right - 8, y + 4.5)]
+        return Arrow([(left, y), (right - 6, y)], tip, labels)
+    start, x, turn = one.x + one.width / 2, other.x + other.width / 2, other.top - 31
+    straight = start == x
+    label = Label(x + 10, turn, shape(one.out), "start")
+    if not straight:
+        label = Label((start + x) / 2, turn - 6, shape(one.out), "middle")
+    return _down([(start, one.y + one.height), (start, turn), (x, turn)], x, other.y, label)
 
 
-def _path(points: list[tuple[float, float]], tip: tuple[float, float], to: str) -> str:
-    line = " ".join(f"{x:g},{y:g}" for x, y in points)
-    x, y = tip
-    corners = {
-        "right": [(x - 8, y - 4.5), (x, y), (x - 8, y + 4.5)],
-        "down": [(x - 4.5, y - 8), (x, y), (x + 4.5, y - 8)],
-    }[to]
-    head = " ".join(f"{a:g},{b:g}" for a, b in corners)
-    return f'<polyline points="{line}"/><polygon points="{head}"/>'
-
-
-def _label(x: float, y: float, text: str, anchor: str, strong: bool = False) -> str:
-    weight = "shape strong" if strong else "shape"
-    return f'<text class="{weight}" x="{x:g}" y="{y:g}" text-anchor="{anchor}">{text}</text>'
-
-
-def shape(of: Shape) -> str:
-    """Writes a shape in one piece: `512 × 16 × 16`."""
-    return "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}".join(map(str, of))
+def _down(points: list[tuple[float, float]], x: float, y: float, label: Label) -> Arrow:
+    tip = [(x - 4.5, y - 8), (x, y), (x + 4.5, y - 8)]
+    return Arrow([*points, (x, y - 6)], tip, [label])

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from inference import UserError
 from inference.files import write_whole
-from training.byol import curve
-from training.classification import figures
-from training.engine.run_folder import read_columns, read_json
-from training.plots import charts
-from training.plots import tiles as segmentation_charts
-from training.report.runs import Entry
-from training.segmentation import figures as segmentation_figures
+from training.engine.fingerprint import fingerprint
+from training.engine.run_folder import Run, read_json
 
 SUMMARY = "figures.json"
 MARK = "drawn-from.txt"  # beside the pictures: the state of the run that they show
 
 
-class Pictures:
+class Pictures(NamedTuple):
     """What was drawn of a run.
 
     Attributes:
-        numbers: what figures.json holds; empty where only curves could be drawn.
         files: picture by name (`pca`, `confusion`, ...), seen from the page.
+        numbers: what figures.json holds; empty where only curves could be drawn.
         notes: what is missing, and why.
     """
 
-    def __init__(self, entry: Entry, numbers: dict, files: dict[str, str], notes: list[str]):
-        self.entry, self.numbers, self.files, self.notes = entry, numbers, files, notes
+    files: dict[str, str]
+    numbers: dict[str, Any]
+    notes: list[str]
 
 
 class Gallery:
@@ -42,65 +38,83 @@ class Gallery:
     Args:
         out: the report's folder.
         data: hw1_data, for runs whose own data is no longer where it was.
+        name: what a run is called in the report.
+        log: takes a line where drawing takes its time.
     """
 
-    def __init__(self, out: Path, data: Path):
-        self.out, self.data = out, data
+    def __init__(
+        self, out: Path, data: Path, name: Callable[[Run], str], log: Callable[[str], None]
+    ) -> None:
+        self.out, self.data, self.name, self.log = out, data, name, log
         self.drawn: dict[Path, Pictures] = {}
 
-    def of(self, entry: Entry) -> Pictures:
-        """Gives a run's pictures; draws what is missing or of another run, or of another state.
+    def of(self, run: Run) -> Pictures:
+        """Return a run's pictures; draw those that are missing, or of another state of the run.
 
         What cannot be drawn is noted, and stops nothing.
         """
-        if entry.folder not in self.drawn:
-            self.drawn[entry.folder] = self._draw(entry)
-        return self.drawn[entry.folder]
+        if run.folder not in self.drawn:
+            self.drawn[run.folder] = self._draw(run)
+        return self.drawn[run.folder]
 
-    def _draw(self, entry: Entry) -> Pictures:
-        folder = self.out / "figures" / entry.name
-        state = _state(entry.folder)
-        if not (folder / MARK).is_file() or (folder / MARK).read_text() != state:
+    def _draw(self, run: Run) -> Pictures:
+        figures, name = run.problem.figures, self.name(run)
+        if figures is None:
+            return Pictures({}, {}, [])
+        folder, state = self.out / "figures" / name, _state(run.folder)
+        mark = folder / MARK
+        if not mark.is_file() or mark.read_text(errors="replace") != state:
             shutil.rmtree(folder, ignore_errors=True)
-            write_whole(folder / MARK, state.encode())
-        if entry.recipe.graded:
-            notes = self._graded(entry, folder)
-        else:
-            notes = []
-        numbers = read_json(folder / SUMMARY) if not notes and entry.recipe.graded else {}
-        if not numbers:
-            notes += _curve(entry, folder)
-        named = numbers.get("figures") or {f.stem: f.name for f in sorted(folder.glob("*.png"))}
-        files = {name: f"figures/{entry.name}/{file}" for name, file in named.items()}
-        return Pictures(entry, numbers, files, notes + numbers.get("notes", []))
-
-    def _graded(self, entry: Entry, folder: Path) -> list[str]:
-        """Makes all pictures of a run, or says why that is not possible."""
-        if _is_whole(folder):
-            return []
-        own = entry.folder / "figures"
-        weights = (entry.folder / "best.pth").is_file()
-        if _is_whole(own, _latest(entry.folder) if weights else 0):
-            _copy(own, folder)
-            return []
-        if not weights:
-            return [f"{entry.folder} has no best.pth: put it there, or the figures made beside it"]
-        data = entry.data(self.data)
-        if data is None and _is_whole(own):
-            _copy(own, folder)
-            return []
-        if data is None:
-            there = entry.result.get("data", "unknown")
-            return [f"the data of {entry.folder} ({there}) is not here: name it with --data"]
-        print(f"drawing the figures of {entry.folder} ...", file=sys.stderr, flush=True)
-        draw = segmentation_figures.draw if entry.recipe.task == "p3" else figures.draw
+            write_whole(mark, state.encode())
         try:
-            draw(entry.folder, data, folder)
+            self._fill(run, folder)
+            summary, missing = read_json(folder / SUMMARY), []
         except UserError as error:
-            for picture in folder.glob("*.png"):
-                picture.unlink()
-            return [str(error)]
-        return []
+            summary, missing = _draw_curve(run, folder), [str(error)]
+        files = {title: f"figures/{name}/{file}" for title, file in summary["figures"].items()}
+        notes = [] if missing else summary.get("notes", [])
+        return Pictures(files, {} if missing else summary, missing + notes)
+
+    def _fill(self, run: Run, folder: Path) -> None:
+        """Put all pictures of a run into a folder.
+
+        Raises:
+            UserError: why that is not possible.
+        """
+        if _is_whole(folder):
+            return
+        own, weights = run.folder / "figures", run.best.is_file()
+        if _is_whole(own, _latest(run.folder) if weights else 0):
+            return _copy(own, folder)
+        data = None
+        if run.problem.evaluate is not None:
+            if not weights:
+                raise UserError(
+                    f"{run.folder} has no best.pth: put it there, or the figures made beside it"
+                )
+            data = run.find_data(self.data, fingerprint)
+            if data is None and _is_whole(own):
+                return _copy(own, folder)
+            if data is None:
+                raise UserError(
+                    f"the data of {run.folder} ({run.data}) is not here: name it with --data"
+                )
+            self.log(f"drawing the figures of {run.folder} ...")
+        assert run.problem.figures is not None
+        run.problem.figures(run, data, folder, ())
+
+
+def _draw_curve(run: Run, folder: Path) -> dict[str, Any]:
+    """Draw what metrics.csv alone allows; return what figures.json would say of it."""
+    assert run.problem.figures is not None
+    for picture in folder.glob("*.png"):
+        picture.unlink()
+    try:
+        return run.problem.figures(run, None, folder, ())
+    except UserError:  # no epoch
+        return {"figures": {}}
+    finally:
+        (folder / SUMMARY).unlink(missing_ok=True)  # once the data is here, the rest is drawn
 
 
 def _files(run: Path) -> list[Path]:
@@ -109,57 +123,32 @@ def _files(run: Path) -> list[Path]:
 
 
 def _latest(run: Path) -> float:
-    """Gives the time at which a run's files last changed."""
+    """Return the time at which a run's files last changed."""
     return max((file.stat().st_mtime for file in _files(run)), default=0)
 
 
 def _state(run: Path) -> str:
-    """Names the state of a run: another one in its place may have older files, a copy's."""
-    digest = hashlib.sha256(str(run.resolve()).encode())
+    """Name the state of a run: another one in its place may have older files, a copy's."""
+    digest = hashlib.sha256(os.fsencode(run.resolve()))
     for file in [*_files(run), *run.glob(f"figures/{SUMMARY}")]:
         status = file.stat()
-        digest.update(f"{file.name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        digest.update(b"%s %d %d\n" % (os.fsencode(file.name), status.st_size, status.st_mtime_ns))
     return digest.hexdigest() + "\n"
 
 
 def _is_whole(folder: Path, latest: float = 0) -> bool:
-    """Whether a folder has every picture that it names, none older than `latest`."""
+    """Return whether a folder has every picture that it names, none older than `latest`."""
     summary = folder / SUMMARY
     if not summary.is_file() or summary.stat().st_mtime < latest:
         return False
     try:
-        named = json.loads(summary.read_text())["figures"].values()
-    except (ValueError, KeyError, AttributeError):
+        named = read_json(summary)["figures"].values()
+        return all(Path(name).name == name and (folder / name).is_file() for name in named)
+    except (UserError, OSError, ValueError, LookupError, AttributeError, TypeError):
         return False
-    return all((folder / name).is_file() for name in named)
 
 
 def _copy(source: Path, folder: Path) -> None:
-    """Takes over pictures that were drawn beside the run; their record comes last."""
+    """Take over pictures that were drawn beside the run; their record comes last."""
     for name in [*read_json(source / SUMMARY)["figures"].values(), SUMMARY]:
         write_whole(folder / name, (source / name).read_bytes())
-
-
-def _curve(entry: Entry, folder: Path) -> list[str]:
-    """Draws what metrics.csv alone allows; gives a note where that is nothing."""
-    table = entry.folder / "metrics.csv"
-    columns = read_columns(table)
-    if not columns.get("loss"):
-        return [f"{table} has no epoch: no learning curve"]
-    target = folder / "learning_curve.png"
-    if target.is_file():
-        return []
-    write_whole(target, figures.png(_curve_of(entry, table, columns)()))
-    return []
-
-
-def _curve_of(entry: Entry, table: Path, columns: dict) -> Callable:
-    recipe, name = entry.recipe, f"{entry.folder.name}, {entry.recipe.network}"
-    best = entry.result.get("scores", {}).get("best_epoch", len(columns["loss"]) - 1) + 1
-    split = "held-out" if recipe.holds_out() else "val"
-    if recipe.task == "byol":
-        return lambda: curve.draw(entry.folder.name, curve.read(table))
-    if recipe.task == "p3":
-        return lambda: segmentation_charts.draw_curves(name, columns, best, entry.score, split)
-    val = entry.score if recipe.graded else None
-    return lambda: charts.draw_learning(name, columns, best, val, split)

@@ -18,19 +18,19 @@ from xml.etree.ElementTree import Element
 
 import markdown
 from markdown.treeprocessors import Treeprocessor
+from markupsafe import Markup
 
 from inference import UserError
-from training.report.markup import Html
-from training.report.questions import BY_NUMBER
+from training.report.sections import BY_NUMBER
 
 HEADING = re.compile(r"(#+)\s+(.*?)\s*#*\s*$")
 NUMBER = re.compile(r"P?\s*([1-9])\s*[.\-]\s*([0-9]+)\b", re.IGNORECASE)
-COVER = ""
+COVER = "cover"
 DEEPEST = 6  # of HTML's headings; a question's own is the third
 
 
-def read(file: Path) -> dict[str, Html]:
-    """Reads the notes: HTML by a question's number, that of the cover under `COVER`.
+def read(file: Path) -> dict[str, Markup]:
+    """Return the notes: HTML by a question's number, that of the cover under `COVER`.
 
     Raises:
         UserError: the file cannot be read, a heading names no question, a picture is missing.
@@ -63,8 +63,8 @@ def _number(heading: str, file: Path) -> str:
     return number
 
 
-def render(text: str, folder: Path) -> Html:
-    """Turns Markdown into HTML; HTML in it is shown as it stands, pictures go into the page.
+def render(text: str, folder: Path) -> Markup:
+    """Return Markdown as HTML; HTML in it is shown as it stands, pictures go into the page.
 
     Args:
         folder: that names of pictures are seen from.
@@ -76,17 +76,18 @@ def render(text: str, folder: Path) -> Html:
     reader.preprocessors.deregister("html_block")
     reader.inlinePatterns.deregister("html")
     reader.treeprocessors.register(_Tame(reader, folder), "tame", 0)
-    return Html(f'<div class="answer">{reader.convert(text)}</div>')
+    return Markup(reader.convert(text))
 
 
 class _Tame(Treeprocessor):
-    """Keeps the page whole without a network: pictures are in it, links lead to pages."""
+    """Keep the page whole without a network: pictures are in it, links lead to pages."""
 
-    def __init__(self, reader: markdown.Markdown, folder: Path):
+    def __init__(self, reader: markdown.Markdown, folder: Path) -> None:
         super().__init__(reader)
         self.folder = folder
 
     def run(self, root: Element) -> None:
+        """Change what would lead out of the page."""
         for element in root.iter():
             if element.tag == "img":
                 element.set("src", self._embedded(element.get("src", "")))

@@ -6,6 +6,7 @@ import pytest
 
 from inference.networks import build
 from training.report import drawing
+from training.report.html import environment
 from training.report.trace import take_apart
 
 CASES = [
@@ -20,10 +21,16 @@ CASES = [
 ]
 
 
+def svgs(network):
+    """Return a network's drawings, as the page has them."""
+    template = environment().get_template("network.svg.j2").module
+    return template.network(drawing.draw(network, "classes"), "title").split("<svg")[1:]
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, [case[0], *case[2]])))
 def test_boxes_and_words_stay_inside_and_apart(case):
     network = take_apart(*case)
-    for svg in drawing.draw(network, "title", "classes").split("<svg")[1:]:
+    for svg in svgs(network):
         width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())
         main = svg.split("<g ")[0]
         boxes = [

@@ -1,5 +1,6 @@
 """Which pictures a report draws, takes over, keeps, and does without."""
 
+import dataclasses
 import os
 import shutil
 
@@ -7,96 +8,122 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from inference import UserError
 from tests.training.report.conftest import P1_NUMBERS, scored, write_figures, write_run
-from training.engine import fingerprint as same
-from training.report import figures, runs
+from training.engine import fingerprint
+from training.engine.run_folder import Run
+from training.problems import PROBLEMS
+from training.report import figures
 
 
 @pytest.fixture
-def entry(tmp_path):
-    """Gives a run with weights, on data that is there."""
+def run(tmp_path):
+    """Return a run with weights, on data that is there."""
     data = tmp_path / "p1_data"
     (data / "train_50").mkdir(parents=True)
     for label in range(2):
         Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(data / "train_50" / f"{label}_0.png")
     folder = write_run(tmp_path / "runs" / "a", "p1-a", scored(0.5, data=str(data)), classes=2)
     (folder / "best.pth").touch()
-    same.check(runs.read(folder, "a").recipe, data, folder)
-    return runs.read(folder, "a")
+    recipe = Run.load(folder, PROBLEMS).recipe
+    fingerprint.claim(PROBLEMS["p1"], recipe, data, folder)
+    return Run.load(folder, PROBLEMS)
 
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Gives the list of runs that were drawn, by a stand-in that leaves two small pictures."""
+    """Return the list of runs that were drawn, by a stand-in that leaves two small pictures."""
     names = []
 
-    def draw(run, data, out):
+    def draw(run, data, out, shown):
+        if data is None:
+            return write_figures(out, {}, ("learning_curve",))
         names.append((run.name, data.name))
-        write_figures(out, P1_NUMBERS, ("pca", "tsne"))
+        return write_figures(out, P1_NUMBERS, ("pca", "tsne"))
 
-    monkeypatch.setattr(figures.figures, "draw", draw)
+    fake = dataclasses.replace(PROBLEMS["p1"], figures=draw)
+    monkeypatch.setitem(PROBLEMS, "p1", fake)
     return names
 
 
-def pictures(tmp_path, entry, data="none"):
-    return figures.Gallery(tmp_path / "out", tmp_path / data).of(entry)
+def pictures(tmp_path, run, data="none"):
+    run = Run.load(run.folder, PROBLEMS)
+    gallery = figures.Gallery(tmp_path / "out", tmp_path / data, lambda run: run.name, print)
+    return gallery.of(run)
 
 
-def test_a_run_is_drawn_once_until_it_changes(tmp_path, entry, drawn):
+def test_a_run_is_drawn_once_until_it_changes(tmp_path, run, drawn):
     for _ in range(2):
-        made = pictures(tmp_path, entry)
+        made = pictures(tmp_path, run)
         assert made.files == {name: f"figures/a/{name}.png" for name in ("pca", "tsne")}
         assert made.numbers["features"] == 4 and drawn == [("a", "p1_data")]
     later = (tmp_path / "out/figures/a/figures.json").stat().st_mtime + 5
-    os.utime(entry.folder / "best.pth", (later, later))
-    pictures(tmp_path, entry)
+    os.utime(run.folder / "best.pth", (later, later))
+    pictures(tmp_path, run)
     assert len(drawn) == 2
 
 
 def test_another_run_of_the_name_has_its_own_pictures_though_its_files_are_older(
-    tmp_path, entry, drawn
+    tmp_path, run, drawn
 ):
-    pictures(tmp_path, entry)
+    pictures(tmp_path, run)
     other = tmp_path / "others" / "a"
-    shutil.copytree(entry.folder, other)
+    shutil.copytree(run.folder, other)
     for file in other.iterdir():
         os.utime(file, (1, 1))
-    pictures(tmp_path, runs.read(other, "a"))
+    pictures(tmp_path, Run.load(other, PROBLEMS))
     assert len(drawn) == 2
-    pictures(tmp_path, runs.read(other, "a"))
+    pictures(tmp_path, Run.load(other, PROBLEMS))
     assert len(drawn) == 2
 
 
-def test_data_that_was_exchanged_is_not_drawn(tmp_path, entry, drawn):
+def test_data_that_was_exchanged_is_not_drawn(tmp_path, run, drawn):
     Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "p1_data/train_50/0_1.png")
-    assert "is not here: name it with --data" in pictures(tmp_path, entry).notes[0]
+    assert "is not here: name it with --data" in pictures(tmp_path, run).notes[0]
     assert not drawn
 
 
-def test_pictures_beside_the_run_are_taken_over(tmp_path, entry, drawn):
-    write_figures(entry.folder / "figures", P1_NUMBERS, ("pca",))
-    assert list(pictures(tmp_path, entry).files) == ["pca"] and not drawn
+def test_pictures_beside_the_run_are_taken_over(tmp_path, run, drawn):
+    write_figures(run.folder / "figures", P1_NUMBERS, ("pca",))
+    assert list(pictures(tmp_path, run).files) == ["pca"] and not drawn
     assert (tmp_path / "out/figures/a/pca.png").is_file()
 
 
-def test_data_that_has_moved_is_found_if_it_is_the_same(tmp_path, entry, drawn):
+def test_data_that_has_moved_is_found_if_it_is_the_same(tmp_path, run, drawn):
     (tmp_path / "p1_data").rename(tmp_path / "moved")
     (tmp_path / "hw1_data").mkdir()
-    assert "is not here: name it with --data" in pictures(tmp_path, entry, "hw1_data").notes[0]
+    assert "is not here: name it with --data" in pictures(tmp_path, run, "hw1_data").notes[0]
     (tmp_path / "moved").rename(tmp_path / "hw1_data" / "p1_data")
-    assert pictures(tmp_path, entry, "hw1_data").numbers
+    assert pictures(tmp_path, run, "hw1_data").numbers
     assert drawn == [("a", "p1_data")]
 
 
-def test_without_weights_the_learning_curve_is_left(tmp_path, entry, drawn):
-    (entry.folder / "best.pth").unlink()
-    made = pictures(tmp_path, entry)
+def test_without_weights_the_learning_curve_is_left(tmp_path, run, drawn):
+    (run.folder / "best.pth").unlink()
+    made = pictures(tmp_path, run)
     assert list(made.files) == ["learning_curve"] and "no best.pth" in made.notes[0]
-    with Image.open(tmp_path / "out" / made.files["learning_curve"]) as curve:
-        assert curve.width > 500
-    assert not drawn
+    assert (tmp_path / "out" / made.files["learning_curve"]).is_file() and not drawn
+    (run.folder / "best.pth").touch()  # and now the rest
+    assert list(pictures(tmp_path, run).files) == ["pca", "tsne"]
 
 
-def test_what_cannot_be_drawn_is_noted(tmp_path, entry):
-    made = pictures(tmp_path, entry)  # best.pth is empty, and there is no val_50
-    assert made.notes and not made.numbers and list(made.files) == ["learning_curve"]
+def test_what_cannot_be_drawn_is_noted(tmp_path, run, monkeypatch):
+    def draw(run, data, out, shown):
+        if data is None:
+            return write_figures(out, {}, ("learning_curve",))
+        write_figures(out, P1_NUMBERS, ("pca",))
+        raise UserError("no val_50")
+
+    fails = dataclasses.replace(PROBLEMS["p1"], figures=draw)
+    monkeypatch.setitem(PROBLEMS, "p1", fails)
+    made = pictures(tmp_path, run)
+    assert made.notes == ["no val_50"] and not made.numbers
+    assert list(made.files) == ["learning_curve"]
+
+
+def test_figures_that_are_damaged_are_drawn_anew(tmp_path, run, drawn):
+    for content in ("", "[]", '{"figures": ["pca"]}', '{"figures": {"pca": 1}}', "\0"):
+        write_figures(run.folder / "figures", P1_NUMBERS, ("pca",))
+        (run.folder / "figures" / "figures.json").write_text(content)
+        assert list(pictures(tmp_path, run).files) == ["pca", "tsne"]
+    assert len(drawn) == 5

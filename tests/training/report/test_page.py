@@ -1,35 +1,39 @@
 """What the page says of small runs, and where it says that something is missing."""
 
+import dataclasses
 import html
 import json
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
-from tests.training.report.conftest import scored, write_run
-from training.publish import zoo_page
-from training.report import __main__ as command
-from training.report import runs as found_runs
-from training.report.questions import QUESTIONS
+from inference import UserError
+from tests.training.report.conftest import made, scored, write_run
+from training.problems import PROBLEMS, RECIPES
+from training.report import groups
+from training.report.html import NO_BREAK
+from training.report.page import make_report
+from training.report.sections import BY_NUMBER
 
 
 @pytest.fixture(scope="module")
 def sections(report):
-    """Gives the text of each question's section, without its tags."""
+    """Return the text of each question's section, without its tags."""
     page = (report / "index.html").read_text()
     parts = re.split(r'<section><h3 id="([^"]+)">', page)[1:]
     return {
         name: re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]+>", " ", text))).replace(
-            found_runs.NO_BREAK, " "
+            NO_BREAK, " "
         )
         for name, text in zip(parts[::2], parts[1::2])
     }
 
 
 def test_every_question_is_answered_in_its_order(sections):
-    assert list(sections)[: len(QUESTIONS)] == [question.number for question in QUESTIONS]
-    for question in QUESTIONS:
+    assert list(sections)[: len(BY_NUMBER)] == list(BY_NUMBER)
+    for question in BY_NUMBER.values():
         assert question.title in sections[question.number]
 
 
@@ -43,8 +47,8 @@ def test_seeds_are_one_row_with_their_spread(sections):
 
 def test_what_has_no_run_says_so_with_its_command(sections):
     assert "No run of p1-b yet." in sections["P1.2"]
-    assert "python -m training.classification p1-b --data hw1_data/p1_data" in sections["P1.2"]
-    assert "python -m training.segmentation p3-b --data hw1_data/p3_data" in sections["P3.3"]
+    assert "python -m training fit p1-b --data hw1_data/p1_data" in sections["P1.2"]
+    assert "python -m training fit p3-b --data hw1_data/p3_data" in sections["P3.3"]
     assert "p2-byol-s0 has not ended: 2 of 7 epochs are done." in sections["P2.1"]
 
 
@@ -81,10 +85,10 @@ def test_notes_go_to_their_places_and_the_others_are_marked(report, sections):
 
 def test_every_run_is_listed_with_its_command(sections):
     listed = sections["runs"]
-    for name in ("p1-a-s0", "p1-a-s2", "p3-lite-s0", "p2-table/p2-c-s0"):
+    for name in ("p1-a-s0", "p1-a-s2", "p3-lite-s0", "p2-compare/p2-c-s0"):
         assert name in listed
-    assert "python -m training.classification p1-a seed=2" in sections["again"]
-    assert "--name Ada --student b0123 --notes" in sections["again"]
+    assert "python -m training fit p1-a seed=2" in sections["again"]
+    assert "--name Ada --student b0123" in sections["again"]
 
 
 def test_pictures_are_beside_the_page_and_nothing_is_fetched(report):
@@ -95,61 +99,84 @@ def test_pictures_are_beside_the_page_and_nothing_is_fetched(report):
     assert not re.search(r'(src|href)="(https?:)?//', page) and "<script" not in page
 
 
-def test_without_any_run_every_question_stands(tmp_path, monkeypatch, capsys):
+def test_without_any_run_every_question_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(zoo_page, "refresh", list)
-    assert command.main([]) == 0
-    page = Path("report/index.html").read_text()
-    assert all(f'id="{question.number}"' in page for question in QUESTIONS)
+    page = made(Path("report"))
+    assert all(f'id="{question.number}"' in page for question in BY_NUMBER.values())
     assert page.count("no run yet") == 5 + 5 and "<img" not in page
     beyond = page.split('<h3 id="P2.3">')[1].split("</section>")[0]
     assert "No run of <code>p2-byol</code> yet." in beyond
-    assert command.main(["elsewhere"]) == 2
-    assert "no folder elsewhere" in capsys.readouterr().err
+    with pytest.raises(UserError, match="no folder elsewhere: give the folder that holds the runs"):
+        made(Path("other"), Path("elsewhere"))
+    write_run(tmp_path / "runs" / "a", "p1-a")
+    with pytest.raises(UserError, match="is a run: give the folder that holds it"):
+        made(Path("other"), Path("runs/a"))
+    assert not Path("other").exists()
+
+
+def test_what_runs_and_authors_write_is_text(tmp_path):
+    evil = "<script>alert(1)</script>"
+    result = scored(0.5, command=evil, revision=evil, device=f"A {evil}", precision=evil)
+    run = write_run(tmp_path / "runs" / "<b>a", "p1-a", result, arguments={"<i>": evil})
+    write_run(tmp_path / "runs" / "b&b", "p2-byol", pretrained=evil)
+    page = make_report(run.parent, tmp_path, run, evil, evil, None, evil, print).read_text()
+    assert "<script" not in page and "<b>" not in page and "<i>" not in page
+    assert page.count("&lt;script&gt;") >= 8 and "b&amp;b" in page
+
+
+def test_pictures_of_runs_with_odd_names_are_found(tmp_path):
+    runs = tmp_path / "runs"
+    write_run(runs / "p1 #1 50%?", "p1-a", scored(0.5))
+    page = made(tmp_path / "out", runs)
+    sources = re.findall(r'<img src="([^"]+)"', page)
+    assert sources and all((tmp_path / "out" / unquote(source)).is_file() for source in sources)
+    assert not any(sign in source for source in sources for sign in " #?")
 
 
 def test_runs_that_differ_in_more_than_the_seed_are_apart(tmp_path):
-    write_run(tmp_path / "one", "p1-a", scored(0.5), seed=1, every=5)
+    write_run(tmp_path / "one", "p1-a", scored(0.5), seed=1, save_every=5)
     write_run(tmp_path / "two", "p1-a", scored(0.6), seed=0)
     write_run(tmp_path / "long", "p1-a", scored(0.7), epochs=999)
     write_run(tmp_path / "more", "p1-a", scored(0.8, trained_on=9))
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "result.json").write_text("{")
-    found = found_runs.find(tmp_path)
-    names = [[entry.name for entry in group.entries] for group in found.groups["p1-a"]]
+    found = groups.find(tmp_path, PROBLEMS).groups["p1-a"]
+    names = [[run.name for run in group.runs] for group in found]
     assert names[0] == ["two", "one"] and sorted(names[1:]) == [["long"], ["more"]]
-    assert len(found.problems) == 1 and "broken" in found.problems[0]
+    changes = {group.runs[0].name: group.changes for group in found}
+    assert changes == {"two": [], "long": ["epochs=999"], "more": []}
 
 
 def test_runs_on_other_data_are_apart_though_it_has_as_many_images(tmp_path):
-    for name, val, seed, more in (
-        ("course", 0.7, 1, {"origin": None}),
-        ("sample", 0.9, 0, {"origin": "sample data"}),
-        ("half", 0.5, 2, {"origin": None}),
+    for name, val, seed, provenance, key in (
+        ("course", 0.7, 1, None, "1"),
+        ("sample", 0.9, 0, "sample data", "1"),
+        ("half", 0.5, 2, None, "2"),
     ):
-        write_run(tmp_path / name, "p1-a", scored(val, **more), seed=seed)
-        key = {"course": "1", "sample": "1", "half": "2"}[name]
-        (tmp_path / name / "data.json").write_text(json.dumps({"folder": "/there", "key": key}))
-    groups = found_runs.find(tmp_path).groups["p1-a"]
-    assert sorted(group.scores[0] for group in groups) == [0.5, 0.7, 0.9]
-    (tmp_path / "half" / "data.json").write_text("{")
-    assert "cannot read" in found_runs.find(tmp_path).problems[0]
+        result = scored(val, provenance=provenance)
+        folder = write_run(tmp_path / name, "p1-a", result, seed=seed)
+        (folder / "data.json").write_text(json.dumps({"folder": "/there", "key": key}))
+    found = groups.find(tmp_path, PROBLEMS).groups["p1-a"]
+    assert sorted(group.score[:5] for group in found) == [".5000", ".7000", ".9000"]
+    assert [g.data.endswith("generated sample data") for g in found].count(True) == 1
 
 
 def test_a_seed_counts_once_and_its_copy_is_listed(tmp_path):
     write_run(tmp_path / "p2-a-s0", "p2-a", scored(0.4), seed=0)
     write_run(tmp_path / "p2-a-s1", "p2-a", scored(0.6), seed=1)
-    write_run(tmp_path / "p2-table" / "p2-a-s0", "p2-a", scored(0.4), seed=0)
-    found = found_runs.find(tmp_path)
+    write_run(tmp_path / "p2-compare" / "p2-a-s0", "p2-a", scored(0.4), seed=0)
+    found = groups.find(tmp_path, PROBLEMS)
     (group,) = found.groups["p2-a"]
-    assert group.scores == [0.4, 0.6]
-    names = sorted(entry.name for entry in found.finished())
-    assert names == ["p2-a-s0", "p2-a-s1", "p2-table/p2-a-s0"]
+    assert [run.score for run in group.runs] == [0.4, 0.6]
+    names = sorted(found.name(run) for run in found.finished)
+    assert names == ["p2-a-s0", "p2-a-s1", "p2-compare/p2-a-s0"]
 
 
-def test_what_a_run_says_of_its_data_is_not_what_lies_there_today(tmp_path, monkeypatch):
-    monkeypatch.setattr(found_runs, "is_sample_data", lambda _: True)
-    told = write_run(tmp_path / "told", "p1-a", scored(0.5, origin=None))
-    untold = write_run(tmp_path / "untold", "p1-a", scored(0.5))
-    words = [found_runs.data_in_words(found_runs.read(run, "a")) for run in (told, untold)]
-    assert "sample" not in words[0] and words[1].endswith("generated sample data")
+def test_a_problem_of_which_the_page_knows_nothing_has_its_line(tmp_path):
+    toy = dataclasses.replace(PROBLEMS["p1"], name="toy", metric="cheer", recipes={
+        "toy-a": dataclasses.replace(RECIPES["p1-a"], name="toy-a", problem="toy"),
+    }, baselines=None, evaluate=None, figures=None)  # fmt: skip
+    every = {**PROBLEMS, "toy": toy}
+    for seed, score in enumerate((0.25, 0.75)):
+        write_run(tmp_path / "runs" / f"t{seed}", "toy-a", scored(score), every, seed=seed)
+    page = made(tmp_path / "out", tmp_path / "runs", problems=every)
+    others = page.split('<h3 id="others">')[1].split("</section>")[0].replace(NO_BREAK, " ")
+    assert "cheer" in others and "toy-a" in others and ".5000 ± .3536 (n = 2)" in others

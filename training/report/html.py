@@ -1,0 +1,76 @@
+"""Pages from `templates/`, where every value is escaped that is not markup already."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import jinja2
+
+from inference.files import in_words
+
+HERE = Path(__file__).parent
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a template of `templates/`, filled in."""
+    return in_words(environment().get_template(template).render(**values))
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """Return what templates are read and filled with; a name that is not defined is an error."""
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters.update(point=point, points=points, percent=percent, count=count, url=url)
+    made.globals.update(attempt=attempt)
+    return made
+
+
+def attempt(macro: Callable[..., str], *numbers: Any) -> str:
+    """Return what a macro says of numbers from a file; nothing where they are of another shape."""
+    try:
+        return macro(*numbers)
+    except (jinja2.UndefinedError, TypeError, ValueError, LookupError, AttributeError):
+        return ""
+
+
+def url(file: str) -> str:
+    """Return a file's address, seen from the page; its name may hold a #, or be no UTF-8."""
+    return quote(os.fsencode(file))
+
+
+def point(share: float, digits: int = 4) -> str:
+    """Return a share as `.8520`."""
+    return f"{share:.{digits}f}".removeprefix("0")
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points: `+1.2`."""
+    return f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """Return a share in per cent: `85.2%`."""
+    return f"{share:.{digits}%}"
+
+
+def count(number: int | None) -> str:
+    """Return a whole number as `1,234`; a dash where there is none."""
+    return "–" if number is None else f"{number:,}"
+
+
+def shape(of: Sequence[int]) -> str:
+    """Return a shape in one piece: `512 × 16 × 16`."""
+    return f"{NO_BREAK}×{NO_BREAK}".join(map(str, of))
