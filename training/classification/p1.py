@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from training.augment.augmentations import (
     CutMix,
@@ -35,7 +36,10 @@ from training.engine.selection import HeldOut, LastEpoch
 
 # What EfficientNet-Lite was trained on: (x - 127) / 128 of pixels from 0 to 255
 LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
-RAW = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}  # pixels as they are, in [0, 1]
+RAW: dict[str, Any] = {
+    "mean": (0.0, 0.0, 0.0),
+    "std": (1.0, 1.0, 1.0),
+}  # pixels as they are, in [0, 1]
 
 RECIPES = {
     # Small and long, half of it at three quarters of the size. No image is held out: the last

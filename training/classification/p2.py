@@ -39,6 +39,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from training.augment.augmentations import (
     ColorJitter,
@@ -74,8 +75,8 @@ A = ClassificationRecipe(
     augment=(RandomResizedCrop(0.3, cache=160), Flip(), ColorJitter(0.4), CutMix(0.3)),
     loss=CrossEntropy(0.1),
 )
-TUNED = {"pretrained": "", "optimizer": replace(A.optimizer, layer_decay=0.8)}
-FROZEN = {"pretrained": "", "frozen": True}
+TUNED: dict[str, Any] = {"pretrained": "", "optimizer": replace(A.optimizer, layer_decay=0.8)}
+FROZEN: dict[str, Any] = {"pretrained": "", "frozen": True}
 
 A_REPORT = ClassificationRecipe(
     name="p2-a-report",

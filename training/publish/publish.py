@@ -177,7 +177,7 @@ def _finite(weights: Path) -> dict[str, torch.Tensor]:
 
 
 def _merged(old: dict, new: dict) -> dict:
-    """Return new scores, with the fast precisions that other machines measured on the same images."""
+    """Return new scores, with the fast precisions that other machines have measured."""
     there = old.get("fast")
     same = all(old.get(key) == new[key] for key in ("data", "images"))
     fast = {**there, **new["fast"]} if same and isinstance(there, dict) else new["fast"]
