@@ -173,12 +173,12 @@ def test_what_changes_no_result_is_no_other_run(place, started, capsys):
         ("result", "cannot read out/p2-a-s1/result.json: "),
         ("empty", "out/p2-a-s1 names no recipe"),
         ("field", "the recipe in out/p2-a-s1 cannot be read: "),
-        ("data", "cannot read out/p2-a-s1/data.json: "),
+        ("data", "out/p2-a-s1/data.json is none of ours: "),
         ("recipe", "out/p2-a-s1 holds a run of p2-a-report: choose another --out"),
         ("lr", "out/p2-a-s1 holds a run with another lr than is asked for: choose another --out, "
          "or say lr=0.5"),
         ("optimizer", "out/p2-a-s1 holds a run with another classes, optimizer than is asked for: "
-         "choose another --out, or say classes=9 optimizer=Adam"),
+         "choose another --out, or say classes=9 'optimizer=Adam(weight_decay=0.05)'"),
         ("seed", "out/p2-a-s1 holds a run with another seed than is asked for: choose another "
          "--out\n"),
     ],

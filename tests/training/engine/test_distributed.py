@@ -138,7 +138,7 @@ def test_one_process_of_a_batch_job_trains_alone(tmp_path, draw, job):
             draw(tmp_path / "p1_data" / part / f"{i % 3}_{i}.png")
     fields = ["classes=3", "epochs=1", "batch_size=4", "precision=fp32"]
     fields.append('arguments={"widths": [4, 8], "depths": [1]}')
-    command = ("training.classification", "p1-a", "--data", "p1_data", *fields, "--out", "run")
+    command = ("training", "fit", "p1-a", "--data", "p1_data", *fields, "--out", "run")
     status, log = run(*command, cwd=tmp_path, **job)
     assert status == 0, log
     assert len(log.splitlines()) == 2

@@ -139,7 +139,7 @@ def test_no_minutes_are_spent_where_nothing_could_be_written(
         (file / "x.onnx", (), "is a file: give the name of a folder"),
         (tmp_path / "x.onnx", ("--images", tmp_path / "none"), "cannot read the folder"),
     ):
-        assert export.main(["p1-small", str(place), *map(str, options)]) == 2
+        assert main(["export", "p1-small", str(place), *map(str, options)]) == 2
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1
     assert file.read_bytes() == before and list(tmp_path.glob("*.onnx")) == []
@@ -157,6 +157,6 @@ def test_a_full_disk_leaves_no_half_of_a_file(small_zoo, tmp_path, capsys, monke
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    assert export.main(["p1-small", str(tmp_path / "x.onnx")]) == 2
+    assert main(["export", "p1-small", str(tmp_path / "x.onnx")]) == 2
     assert "x.onnx: No space left on device" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

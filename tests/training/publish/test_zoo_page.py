@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 from inference import UserError
+from training import __main__ as command
 from training.publish import zoo_page
-from training.report import __main__ as command
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def place(pristine, tmp_path, monkeypatch):
 
 
 def test_stale_tables_are_named_and_refreshed(place, capsys):
-    assert command.main(["--check"]) == 1
+    assert command.main(["report", "--check"]) == 1
     said = capsys.readouterr().err
-    assert "docs/zoo.md" in said and "README.md" in said and "python -m training.report" in said
+    assert "docs/zoo.md" in said and "README.md" in said and "python -m training report" in said
     assert zoo_page.refresh() == ["docs/zoo.md", "README.md"]
-    assert command.main(["--check"]) == 0 and zoo_page.refresh() == []
+    assert command.main(["report", "--check"]) == 0 and zoo_page.refresh() == []
     readme = (place / "README.md").read_text()
     assert readme.startswith("before\n\n<!-- zoo -->\n| name |") and "old" not in readme
     assert readme.endswith("<!-- /zoo -->\n\nafter\n") and "| `p3-small` | p3 |" in readme

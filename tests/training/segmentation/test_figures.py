@@ -173,7 +173,7 @@ def spoil(run, change, data, tmp_path):
         ("moved", "not where it was: say where with --data DIR"),
         ("garbage", "best.pth is not a checkpoint"),
         ("network", "do not fit network"),
-        ("data", "say where with --data DIR"),
+        ("data", "say where .* is with --data DIR"),
         ("mask", "no 0002_mask.png beside .*0002_sat.png"),
         ("image", "cannot read .*0002_sat.png: not an image"),
         ("size", "0002_mask.png is 10 x 12, its tile is not"),
