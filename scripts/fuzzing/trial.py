@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 20  # that a command may take; all of them answer in a fraction of one
 SAID = (
@@ -143,7 +141,8 @@ def alarm(seconds: float) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")  # once a trial, not once a session
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # see corners.at_work
+            # As a command's process does; its bomb warnings are of corners.at_work's making.
+            warnings.filterwarnings("ignore", module="PIL")
             yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
