@@ -140,11 +140,11 @@ def _sum(tallies) -> Tally:
 
 
 def _place(fault: BaseException) -> str:
-    """Return the deepest line of the product that a traceback goes through: `file.py:12`."""
-    place = "of the fuzzer's own"
+    """Return the deepest line of ours, the fuzzer's too, in a traceback: `file.py:12`."""
+    place = ""
     for frame in traceback.extract_tb(fault.__traceback__):
         path = Path(frame.filename)
-        if ROOT in path.parents and path.relative_to(ROOT).parts[0] in PRODUCT:
+        if ROOT in path.parents and path.relative_to(ROOT).parts[0] in (*PRODUCT, "scripts"):
             place = f"{path.relative_to(ROOT)}:{frame.lineno}"
     return place
 

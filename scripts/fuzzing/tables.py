@@ -199,5 +199,5 @@ def _answer(trial: Trial, problem: str, arguments: list[Path]) -> None:
     else:
         rows = read_csv(arguments[0])
         lines = [",".join(HEADER), *(f"{row[0]},{row[1]},3" for row in rows[1:]), ""]
-    text = "\n".join(lines).encode()
+    text = "\n".join(lines).encode("utf-8", "surrogateescape")
     trial.write(arguments[-1], damage(trial.random, text) if trial.chance(0.7) else text)
