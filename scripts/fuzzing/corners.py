@@ -33,7 +33,7 @@ class CornerMap(nn.Module):
 
     def __init__(self, classes: int, gain: float = 1.0):
         super().__init__()
-        self.gain = gain
+        self.gain = float(gain)  # as a network should: what is none is refused when it is built
         self.classifier = nn.Conv2d(3, classes, 1)
 
     def forward(self, images: torch.Tensor) -> dict:
