@@ -34,18 +34,21 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import device, process  # noqa: E402
+from inference import device, editions, process  # noqa: E402
 
 
 def main(arguments=None) -> int:
-    """Runs one command.
+    """Runs one command; the name of a graded script stands for the one that its paths mean.
 
     Returns:
         The exit status: 0; 1 when `grade` found what would cost points; 2 for an error that the
         user can mend; 3 when images could not be read and `--fill` was not given.
     """
-    options = _parser().parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if arguments and arguments[0] in editions.FORMS:
+            arguments[0] = editions.command_of(arguments[0], arguments[1:], _add_settings)
+        options = _parser().parse_args(arguments)
         return options.run(options)
     except Exception as error:
         line = process.line_of(error)
