@@ -210,12 +210,28 @@ def _add_grade(commands) -> None:
     command.add_argument(
         "--limit-seconds", type=_positive, default=600, metavar="S", help="for each script (600)"
     )
+    command.add_argument(
+        "--edition",
+        choices=list(editions.EDITIONS),
+        default=editions.DEFAULT,
+        help=f"whose grader to be ({editions.DEFAULT})",
+    )
+    command.add_argument(
+        "--clone",
+        action="store_true",
+        help="grade what is committed: clone it, download, run; check the repository's files too",
+    )
 
 
 def _grade(options) -> int:
     from inference.grade import grade
 
-    return grade(options.data_dir, options.limit_seconds)
+    return grade(
+        options.data_dir,
+        options.limit_seconds,
+        edition=options.edition,
+        clone=options.clone,
+    )
 
 
 def _add_overlay(commands) -> None:

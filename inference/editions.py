@@ -29,9 +29,7 @@ class Edition(NamedTuple):
 _LATEST = Edition("hw1_download_ckpt.sh", {"P2": "hw1_1.sh", "P3": "hw1_2.sh"})
 EDITIONS = {
     "2022": Edition("hw1_download.sh", {"P1": "hw1_1.sh", "P3": "hw1_2.sh"}, image=""),
-    "2023": Edition(
-        "hw1_download_ckpt.sh", {"P1": "hw1_1.sh", "P2": "hw1_2.sh", "P3": "hw1_3.sh"}
-    ),
+    "2023": Edition("hw1_download_ckpt.sh", {"P1": "hw1_1.sh", "P2": "hw1_2.sh", "P3": "hw1_3.sh"}),
     "2024": _LATEST,
     "2025": _LATEST,
 }
