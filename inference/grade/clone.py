@@ -109,7 +109,7 @@ class Clone:
         return [self._lost(path, why) for path, why in self.missing.items()]
 
     def _named(self, text: str) -> list[str]:
-        """Return the files of the clone, seen from its root, that a script's last words may mean."""
+        """Return the files, seen from `root`, that a script's last words may mean."""
         paths = re.findall(re.escape(str(self.root)) + r"/([^\s'\":;,]+)", text)
         modules = re.findall(r"No module named '([\w.]+)'", text)
         names = re.findall(r"cannot import name '(\w+)' from '([\w.]+)'", text)

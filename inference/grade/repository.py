@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import warnings
 from pathlib import Path
 from typing import Iterable, Iterator, Sequence
 
@@ -65,7 +66,7 @@ def _is_absolute(text: str) -> bool:
 
 
 def _shell_words(text: str) -> Iterator[tuple[int, str]]:
-    """Yield what may be a path in a shell script, with its line; what follows a variable is none."""
+    """Yield what may be a path in a script, with its line; what follows a variable is none."""
     for number, line in enumerate(text.splitlines(), 1):
         code = re.sub(r"(?:^|\s)#.*", "", line)
         words = re.split(r"[\s=:;|&()<>`]+", re.sub(r"[\"']", "", code))
@@ -97,7 +98,9 @@ def _strings(text: str) -> Iterator[tuple[int, str]]:
 
 def _parse(text: str) -> ast.AST:
     try:
-        return ast.parse(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # SyntaxWarning: no matter of this check's
+            return ast.parse(text)
     except (SyntaxError, ValueError):  # the script that runs it says so
         return ast.Module(body=[], type_ignores=[])
 
@@ -186,7 +189,7 @@ def reached(scripts: Sequence[str], roots: Sequence[Path]) -> dict[str, str]:
 
 def named(scripts: Iterable[str], root: Path) -> dict[str, str]:
     """Return the files that scripts name in their text, whatever they are, and where."""
-    found = {}
+    found: dict[str, str] = {}
     for script in scripts:
         if (root / script).is_file():
             text = (root / script).read_text(encoding="utf-8", errors="replace")
