@@ -34,18 +34,21 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import device, process  # noqa: E402
+from inference import device, editions, process  # noqa: E402
 
 
 def main(arguments=None) -> int:
-    """Runs one command.
+    """Runs one command; the name of a graded script stands for the one that its paths mean.
 
     Returns:
         The exit status: 0; 1 when `grade` found what would cost points; 2 for an error that the
         user can mend; 3 when images could not be read and `--fill` was not given.
     """
-    options = _parser().parse_args(arguments)
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if arguments and arguments[0] in editions.FORMS:
+            arguments[0] = editions.command_of(arguments[0], arguments[1:], _add_settings)
+        options = _parser().parse_args(arguments)
         return options.run(options)
     except Exception as error:
         line = process.line_of(error)
@@ -207,12 +210,28 @@ def _add_grade(commands) -> None:
     command.add_argument(
         "--limit-seconds", type=_positive, default=600, metavar="S", help="for each script (600)"
     )
+    command.add_argument(
+        "--edition",
+        choices=list(editions.EDITIONS),
+        default=editions.DEFAULT,
+        help=f"whose grader to be ({editions.DEFAULT})",
+    )
+    command.add_argument(
+        "--clone",
+        action="store_true",
+        help="grade what is committed: clone it, download, run; check the repository's files too",
+    )
 
 
 def _grade(options) -> int:
     from inference.grade import grade
 
-    return grade(options.data_dir, options.limit_seconds)
+    return grade(
+        options.data_dir,
+        options.limit_seconds,
+        edition=options.edition,
+        clone=options.clone,
+    )
 
 
 def _add_overlay(commands) -> None:

@@ -123,6 +123,41 @@ def test_problem_3(pristine, here, script):
             assert (landcover.to_indices(np.asarray(drawn)) < 7).all()
 
 
+def test_problem_1_of_2024_has_three_paths(pristine, here):
+    data = here / "p2 data"
+    for script, out in (("hw1_1.sh", "new.csv"), ("hw1_2.sh", "old.csv")):
+        run = pristine.run(script, data / "test.csv", f"{data}/img/", f"out/{out}", cwd=here)
+        in_silence(run)
+    assert (here / "out" / "new.csv").read_bytes() == (here / "out" / "old.csv").read_bytes()
+    assert answers(here / "out" / "new.csv")[0] == ["id", "filename", "label"]
+
+
+def test_names_of_2022(pristine, here):
+    for path in (here / "p3 images").iterdir():
+        path.rename(path.with_name(path.name.replace("_sat", "").replace("_mask", "")))
+    in_silence(pristine.run("hw1_2.sh", "p3 images", "masks", cwd=here))
+    assert sorted(os.listdir(here / "masks")) == [f"{i:04}.png" for i in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("hw1_1.sh", ["p1 images", "OUT", "--weights", "FILE"]),
+        ("hw1_1.sh", ["--weights=FILE", "p1 images", "--tta", "OUT"]),
+        ("hw1_2.sh", ["p3 images", "OUT", "--weights", "FILE"]),
+        ("hw1_2.sh", ["--tta", "p3 images", "OUT"]),
+        ("hw1_1.sh", ["p2 data/test.csv", "p2 data/img", "OUT", "--model", "p2-small"]),
+        ("hw1_2.sh", ["p2 data/test.csv", "--", "p2 data/img", "OUT"]),
+    ],
+)
+def test_options_are_not_counted(pristine, here, script, arguments):
+    weights = "p3-small.pth" if "p3 images" in arguments else "p1-small.pth"
+    shutil.copy(pristine.root / "weights" / weights, here / "my weights")
+    given = [text.replace("FILE", "my weights").replace("OUT", "out") for text in arguments]
+    in_silence(pristine.run(script, *given, cwd=here))
+    assert (here / "out").is_dir() == ("p3 images" in arguments)
+
+
 def test_from_the_repositorys_root(pristine, small_images, tmp_path):
     line = 'exec bash hw1_1.sh "$@"'
     run = pristine.shell(line, small_images, tmp_path / "out.csv", cwd=pristine.root)
@@ -181,6 +216,31 @@ def test_an_error_is_one_line_and_exit_2(pristine, here):
     assert (run.returncode, run.stdout) == (2, "")
     assert run.stderr.startswith("error: cannot read the folder absent: ")
     assert run.stderr.count("\n") == 1 and not (here / "out.csv").exists()
+
+
+TABLE, FOLDER = "TABLE.csv IMG_DIR OUT.csv", "IMG_DIR OUT_DIR"
+
+
+@pytest.mark.parametrize(
+    ("script", "counts", "forms"),
+    [
+        ("hw1_1.sh", (0, 1, 4), ["IMG_DIR OUT.csv", TABLE]),
+        ("hw1_2.sh", (0, 1, 4), [TABLE, FOLDER]),
+        ("hw1_3.sh", (0, 1, 3), [FOLDER]),
+    ],
+)
+def test_a_wrong_number_of_paths_gets_every_form_in_one_line(pristine, here, script, counts, forms):
+    for count in counts:
+        given = ["p1 images", "a", "b", "c"][:count]
+        run = pristine.run(script, *given, "--device", "cpu", cwd=here)
+        assert (run.returncode, run.stdout, run.stderr.count("\n")) == (2, "", 1)
+        assert run.stderr.startswith(f"error: {script} was given {count} path")
+        assert all(f"bash {script} {text} (" in run.stderr for text in forms)
+    run = pristine.run(script, "--help", cwd=here)
+    assert run.returncode == 0 and all(f"bash {script} {text} " in run.stdout for text in forms)
+    run = pristine.run(script, "p1 images", "out", "--device", cwd=here)
+    assert run.returncode == 2 and "expected one argument" in run.stderr
+    assert not {"a", "b", "c", "out"} & set(os.listdir(here))
 
 
 def test_a_broken_image_costs_itself_only(pristine, here):

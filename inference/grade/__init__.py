@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Iterator, NamedTuple
 
 from inference import UserError
+from inference.editions import DEFAULT, EDITIONS
 from inference.files import FULL, scratch
 from inference.grade.checks import Violation, check_script
+from inference.grade.clone import Clone
 from inference.grade.problems import P1, P2, P3, find_problems
 from inference.grade.run import Run, make_elsewhere, network_cutter, run_script, snapshot
 from inference.zoo.provenance import provenance_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STDERR_LINES = 8  # of a script that failed
+DOWNLOAD_SECONDS = 3600  # the course names no limit
 
 
 class Result(NamedTuple):
@@ -32,33 +35,102 @@ class Result(NamedTuple):
     notes: list[str]
 
 
-def grade(data_dir: Path, limit_seconds: float = 600, scripts: Path = ROOT) -> int:
-    """Grades every problem of a data folder and prints the table on standard output.
+def grade(
+    data_dir: Path,
+    limit_seconds: float = 600,
+    scripts: Path = ROOT,
+    edition: str = DEFAULT,
+    clone: bool = False,
+) -> int:
+    """Grades an edition's problems that a data folder holds and prints the table.
 
     Args:
         data_dir: `hw1_data/`, or one problem's folder of it.
         limit_seconds: what each script may take.
-        scripts: the folder of hw1_1.sh, hw1_2.sh and hw1_3.sh.
+        scripts: the folder of the scripts.
+        edition: a key of `EDITIONS`.
+        clone: run what is committed, in a fresh clone, after the download script.
 
     Returns:
         0, or 1 when something would cost points: a script that fails, takes too long, writes
-        what the contract does not allow, or scores below the simple baseline.
+        what the contract does not allow, or scores below the simple baseline; with `clone`, too,
+        what is missing from git, cannot be downloaded or breaks a rule for repositories.
 
     Raises:
-        UserError: `data_dir` holds no validation set, or one whose truth cannot be read.
+        UserError: `data_dir` holds no validation set, or one whose truth cannot be read; there is
+            nothing to clone.
     """
-    problems = find_problems(data_dir)
+    problems = find_problems(data_dir, EDITIONS[edition])
     cutter = network_cutter()
-    results = []
-    for problem in problems:
-        print(
-            f"{problem.name}: {problem.script} on {len(problem.images)} images ...", file=sys.stderr
-        )
-        with _working_folder() as place:
-            results.append(_grade_one(problem, place, limit_seconds, Path(scripts), cutter))
-    print(_table(results, limit_seconds))
-    print(*_footer(results, cutter), sep="\n")
-    return 0 if all(result.verdict in ("strong", "simple") for result in results) else 1
+    with contextlib.ExitStack() as stack:
+        place, fresh, downloaded, findings = Path(scripts).resolve(), None, None, []
+        if clone:
+            folder = stack.enter_context(_working_folder())
+            fresh = Clone(place, folder)
+            findings = fresh.find(EDITIONS[edition])
+            downloaded = _download(fresh, EDITIONS[edition].download, folder)
+            findings += fresh.find_checkpoints(downloaded.run.stderr if downloaded else "")
+            place = fresh.root
+        results = []
+        for problem in problems:
+            count = f"{len(problem.images)} images"
+            print(f"{_label(problem)}: {problem.script} on {count} ...", file=sys.stderr)
+            with _working_folder() as folder:
+                results.append(_grade_one(problem, folder, limit_seconds, place, cutter, fresh))
+        print(_table(results, limit_seconds, edition, downloaded))
+        if fresh:
+            runs = [r.run for r in (downloaded, *results) if r and r.run]
+            findings += fresh.find_lost(runs)
+            notes = _download_notes(downloaded, EDITIONS[edition].download, findings)
+            lines = [fresh.commit, *notes, *findings, *fresh.notes()]
+            print(*(_shown(line, fresh) for line in lines), sep="\n")
+        elif not (place / EDITIONS[edition].download).is_file():
+            print(f"note: no {EDITIONS[edition].download}, which the grader would run first")
+        footer = _footer(results, cutter)
+        print(*(_shown(line, fresh) for line in footer), sep="\n")
+    good = all(result.verdict in ("strong", "simple") for result in results)
+    failed = downloaded is not None and downloaded.verdict != "ok"
+    return 0 if good and not failed and not findings else 1
+
+
+def _label(problem: P1 | P2 | P3) -> str:
+    """Return a problem's name in the edition that runs it: its script's number."""
+    return f"P{problem.script[len('hw1_')]}"
+
+
+def _shown(line: str, fresh: Clone | None) -> str:
+    """Return a line in which the clone, which is gone when it is read, is called so."""
+    return line if fresh is None else line.replace(str(fresh.root), "clone")
+
+
+class Download(NamedTuple):
+    """How the download script ended."""
+
+    run: Run
+    verdict: str
+
+
+def _download(fresh: Clone, script: str, folder: Path) -> Download | None:
+    """Run the download script of a clone, with the network; None where there is none."""
+    if not (fresh.root / script).is_file():
+        return None
+    print(f"{script} in a fresh clone ...", file=sys.stderr)
+    make_elsewhere(folder)
+    run = run_script(fresh.root / script, [], folder, DOWNLOAD_SECONDS, [], fresh.environment)
+    return Download(run, "time" if run.status is None else "failed" if run.status else "ok")
+
+
+def _download_notes(downloaded: Download | None, script: str, findings: list[str]) -> list[str]:
+    if downloaded is None:
+        return [f"note: no {script} in git, which the grader would run first"]
+    if downloaded.run.status is None:
+        return [f"{script}: stopped after {DOWNLOAD_SECONDS} seconds"]
+    if downloaded.run.status == 0:
+        return []
+    lines = [f"{script}: exit status {downloaded.run.status}"]
+    if not any(line.startswith("checkpoint ") for line in findings):
+        lines += [f"{script}: {line}" for line in _last_words(downloaded.run)]
+    return lines
 
 
 @contextlib.contextmanager
@@ -76,16 +148,22 @@ def _working_folder() -> Iterator[Path]:
 
 
 def _grade_one(
-    problem: P1 | P2 | P3, folder: Path, limit: float, scripts: Path, cutter: list[str]
+    problem: P1 | P2 | P3,
+    folder: Path,
+    limit: float,
+    scripts: Path,
+    cutter: list[str],
+    fresh: Clone | None,
 ) -> Result:
-    script = scripts.resolve() / problem.script
+    script = scripts / problem.script
     if not script.is_file():
         return Result(problem, None, None, "failed", [f"there is no {script}"])
     arguments = problem.build(folder)
     (folder / "output").mkdir()
     make_elsewhere(folder)
     before = snapshot(script.parent, folder)
-    run = run_script(script, arguments, folder, limit, cutter)
+    environment = fresh.environment if fresh else None
+    run = run_script(script, arguments, folder, limit, cutter, environment)
     after = snapshot(script.parent, folder)
     score, violations = None, []
     try:
@@ -122,9 +200,13 @@ def _remarks(run: Run) -> list[str]:
     # Of a default that is missing: the grader's clone would lack it too
     remarks += [line for line in run.stderr.splitlines() if line.startswith("WARNING: ")]
     if run.status != 0:
-        last = run.stderr.rstrip().splitlines()[-STDERR_LINES:]
-        remarks += ["its last lines on standard error:", *(f"    {line}" for line in last)]
+        remarks += _last_words(run)
     return remarks
+
+
+def _last_words(run: Run) -> list[str]:
+    last = run.stderr.rstrip().splitlines()[-STDERR_LINES:]
+    return ["its last lines on standard error:", *(f"    {line}" for line in last)]
 
 
 def _verdict(problem: P1 | P2 | P3, score: float) -> str:
@@ -133,18 +215,23 @@ def _verdict(problem: P1 | P2 | P3, score: float) -> str:
     return "strong" if score >= problem.strong else "simple"
 
 
-def _table(results: list[Result], limit: float) -> str:
+def _table(results: list[Result], limit: float, edition: str, downloaded: Download | None) -> str:
     rows = [
         (
-            *("problem", "images", "format", f"seconds (of {limit:g})", "score"),
-            *("simple", "strong", "verdict"),
+            *("edition", "problem", "script", "images", "format", f"seconds (of {limit:g})"),
+            *("score", "simple", "strong", "verdict"),
         )
     ]
+    if downloaded:
+        script, seconds = EDITIONS[edition].download, f"{downloaded.run.seconds:.1f}"
+        rows.append((edition, "-", script, "-", "-", seconds, "-", "-", "-", downloaded.verdict))
     for problem, run, score, verdict, _ in results:
         finished = run is not None and run.status == 0
         rows.append(
             (
-                problem.name,
+                edition,
+                _label(problem),
+                problem.script,
                 str(len(problem.images)),
                 "-" if not finished else "wrong" if verdict == "format" else "ok",
                 "-" if run is None else f"{run.seconds:.1f}",
@@ -160,20 +247,20 @@ def _table(results: list[Result], limit: float) -> str:
 
 
 def _footer(results: list[Result], cutter: list[str]) -> list[str]:
-    lines = [f"{result.problem.name}: {note}" for result in results for note in result.notes]
+    lines = [f"{_label(result.problem)}: {note}" for result in results for note in result.notes]
     lines.append(
         f"network: cut while the scripts ran ({' '.join(cutter)})"
         if cutter
         else "network: NOT cut, since this system does not allow it (no unshare)"
     )
-    lines.append("baselines: the course's public ones, for the course's own validation sets")
+    lines.append("baselines: the course's public ones of 2023, for its own validation sets")
     return lines + _provenance_notes([result.problem for result in results])
 
 
 def _provenance_notes(problems: list[P1 | P2 | P3]) -> list[str]:
     """Says of which problems the data is known not to be the course's."""
     found = {
-        problem.name: provenance_of(problem.name.lower(), problem.root) for problem in problems
+        _label(problem): provenance_of(problem.name.lower(), problem.root) for problem in problems
     }
     if "sample data" in found.values():
         return ["data: generated samples, not the course's, so the baselines only orient"]

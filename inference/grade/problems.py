@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Sequence
 
 from inference import UserError
+from inference.editions import DEFAULT, EDITIONS, Edition
 from inference.files import FULL
 from inference.grade.checks import Violation, check_masks, read_labels
-from inference.images import list_images, size_of
+from inference.images import list_images, list_tiles, size_of
 from inference.landcover import mask_name
 from inference.tables import locate, read_columns, write_table
 
@@ -27,7 +28,8 @@ EVALUATOR = Path(__file__).resolve().parents[2] / "mean_iou_evaluate.py"
 class P1:
     """Classification: a folder of images in, `filename,label` out."""
 
-    name, script, classes = "P1", "hw1_1.sh", 50
+    place = "p1_data/val_50"
+    name, classes = "P1", 50
     remarks: Sequence[str] = ()
     simple, strong = 0.75, 0.86  # the course's public baselines, accuracy
 
@@ -35,8 +37,8 @@ class P1:
     def is_in(root: Path) -> bool:
         return (root / "val_50").is_dir()
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, edition: Edition):
+        self.root, self.script = root, edition.scripts[self.name]
         images = _shuffled(list_images(root / "val_50"))
         self.truth = [_label(path.name.split("_")[0], self.classes, path) for path in images]
         self.images = {f"{i:04d}{path.suffix.lower()}": path for i, path in enumerate(images)}
@@ -57,7 +59,8 @@ class P1:
 class P2:
     """Office-Home: a csv and a folder of images in, `id,filename,label` out."""
 
-    name, script, classes = "P2", "hw1_2.sh", 65
+    place = "p2_data/office/val with val.csv"
+    name, classes = "P2", 65
     remarks: Sequence[str] = ()
     simple, strong = 0.36, 0.40  # setting C, accuracy
     header = ("id", "filename", "label")
@@ -66,8 +69,8 @@ class P2:
     def is_in(root: Path) -> bool:
         return (root / "office" / "val").is_dir() or (root / "office" / "val.csv").is_file()
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, edition: Edition):
+        self.root, self.script = root, edition.scripts[self.name]
         table = root / "office" / "val.csv"
         rows = _shuffled(_rows(table, self.header))
         self.truth = [_label(label, self.classes, table) for _, _, label in rows]
@@ -95,21 +98,30 @@ class P2:
 class P3:
     """Segmentation: a folder of satellite images in, a folder of masks out."""
 
-    name, script = "P3", "hw1_3.sh"
+    place = "p3_data/validation"
+    name = "P3"
     simple, strong = 0.69, 0.73  # mIoU
 
     @staticmethod
     def is_in(root: Path) -> bool:
         return (root / "validation").is_dir()
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, edition: Edition):
+        self.root, self.script = root, edition.scripts[self.name]
         self.remarks: list[str] = []  # what the evaluator has warned of
-        images = [path for path in list_images(root / "validation") if path.stem.endswith("_sat")]
+        images = list_tiles(root / "validation")
+        if not any(mask_name(path.name).endswith("_mask.png") for path in images):
+            images = [path for path in images if path.with_name(mask_name(path.name)) != path]
         if not images:
-            raise UserError(f"no xxxx_sat.jpg in {root / 'validation'}: put the images there")
-        self.images = {path.name: path for path in images}
-        self.masks = {mask_name(path.name): path.with_name(mask_name(path.name)) for path in images}
+            raise UserError(
+                f"no xxxx_sat.jpg or xxxx.jpg in {root / 'validation'}: put the images there"
+            )
+        self.images, self.masks = {}, {}
+        for path in images:
+            stem = re.sub("_sat$", "", path.stem, flags=re.IGNORECASE)
+            name = f"{stem}{edition.image}{path.suffix}"
+            self.images[name] = path
+            self.masks[mask_name(name)] = path.with_name(mask_name(path.name))
         self.sizes = {name: size_of(path) for name, path in self.masks.items()}
         for name, size in self.sizes.items():
             if size is None:
@@ -138,8 +150,8 @@ class P3:
         return float(found[1])
 
 
-def find_problems(data_dir: Path) -> list[P1 | P2 | P3]:
-    """Finds the problems of a data folder, which may be one problem's folder itself.
+def find_problems(data_dir: Path, edition: Edition = EDITIONS[DEFAULT]) -> list[P1 | P2 | P3]:
+    """Return an edition's problems in a data folder, which may be one problem's folder itself.
 
     Raises:
         UserError: there is none, or the truth of one cannot be read.
@@ -151,15 +163,14 @@ def find_problems(data_dir: Path) -> list[P1 | P2 | P3]:
     inside = sorted(data_dir.iterdir(), key=lambda path: (not path.name.endswith("_data"), path))
     roots = [data_dir, *filter(Path.is_dir, inside)]
     found = []
-    for problem in (P1, P2, P3):
+    problems = [problem for problem in (P1, P2, P3) if problem.name in edition.scripts]
+    for problem in problems:
         root = next(filter(problem.is_in, roots), None)
         if root is not None:
-            found.append(problem(root))
+            found.append(problem(root, edition))
     if not found:
-        raise UserError(
-            f"no validation set in {data_dir}: it should hold p1_data/val_50, "
-            "p2_data/office/val with val.csv, or p3_data/validation"
-        )
+        wanted = " or ".join(problem.place for problem in problems)
+        raise UserError(f"no validation set in {data_dir}: it should hold {wanted}")
     return found
 
 

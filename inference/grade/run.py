@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import NamedTuple, Sequence
+from typing import Mapping, NamedTuple, Sequence
 
 _DECOY = "raise ImportError('{} was imported from the working folder, which is not ours')\n"
 
@@ -49,7 +49,12 @@ def make_elsewhere(folder: Path) -> None:
 
 
 def run_script(
-    script: Path, arguments: Sequence[Path], folder: Path, limit: float, cutter: Sequence[str]
+    script: Path,
+    arguments: Sequence[Path],
+    folder: Path,
+    limit: float,
+    cutter: Sequence[str],
+    environment: Mapping[str, str] | None = None,
 ) -> Run:
     """Runs `bash SCRIPT ARGUMENTS...` and leaves no process of it behind, however it ends.
 
@@ -57,6 +62,7 @@ def run_script(
         folder: holds the working folder, and gets the captured streams.
         limit: seconds after which the script and its children are killed.
         cutter: what `network_cutter` found.
+        environment: of the script; None is this process's own.
     """
     streams = folder / "stdout", folder / "stderr"  # files: a pipe may fill, or stay open
     start = time.perf_counter()
@@ -64,6 +70,7 @@ def run_script(
         process = subprocess.Popen(
             [*cutter, "bash", str(script), *map(str, arguments)],
             cwd=str(folder / "elsewhere"),
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,

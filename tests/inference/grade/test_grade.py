@@ -81,8 +81,11 @@ def graded(capsys, data, scripts, **options):
     """The exit status, the cells of the table's last row, and the whole output."""
     status = grade(data, scripts=scripts, **options)
     output = capsys.readouterr().out
-    table = [line for line in output.splitlines() if re.match(r"P\d  ", line)]
-    return status, [re.split("  +", line) for line in table], output
+    table = [line for line in output.splitlines() if re.match(r"20\d\d  ", line)]
+    rows = [re.split("  +", line) for line in table]
+    assert all(row[0] == options.get("edition", "2023") for row in rows)
+    assert all(row[2] == f"hw1_{row[1][1]}.sh" for row in rows)
+    return status, [[row[1], *row[3:]] for row in rows], output
 
 
 def test_right_answers_get_everything(data, scripts, capsys):
@@ -94,10 +97,48 @@ def test_right_answers_get_everything(data, scripts, capsys):
         ["P3", "3", "ok", "1.0000", "0.69", "0.73", "strong"],
     ]
     assert output.splitlines()[0].split() == (
-        "problem images format seconds (of 600) score simple strong verdict".split()
+        "edition problem script images format seconds (of 600) score simple strong verdict".split()
     )
     assert "network: " in output and "baselines: " in output
     assert "sample" not in output and "warning" not in output
+
+
+def answer_editions(scripts):
+    """Scripts that answer by the number of their paths, as every edition calls them."""
+    masks = P3_RIGHT.replace(
+        "; do n=",
+        '; do [[ $f == *_sat.jpg ]] || { n=${f##*/}; cat "$f" > "$2/${n%.jpg}.png"; '
+        "continue; }; n=",
+    )
+    for script, two in (("hw1_1.sh", P1_RIGHT), ("hw1_2.sh", masks)):
+        (scripts / script).write_text(f"if [ $# -eq 3 ]; then {P2_RIGHT}; else {two}; fi\n")
+
+
+@pytest.mark.parametrize(
+    ("edition", "expected", "download"),
+    [
+        ("2022", [["P1", "8", "0.75"], ["P2", "3", "0.69"]], "hw1_download.sh"),
+        ("2024", [["P1", "5", "0.36"], ["P2", "3", "0.69"]], "hw1_download_ckpt.sh"),
+        ("2025", [["P1", "5", "0.36"], ["P2", "3", "0.69"]], "hw1_download_ckpt.sh"),
+    ],
+)
+def test_every_editions_calls(data, scripts, capsys, edition, expected, download):
+    answer_editions(scripts)
+    status, table, output = graded(capsys, data, scripts, edition=edition)
+    assert [[*row[:2], row[5]] for row in table] == expected
+    assert status == 0 and [row[4] for row in table] == ["1.0000", "1.0000"]
+    assert f"note: no {download}, which the grader would run first" in output
+    (scripts / download).touch()
+    assert "note: " not in graded(capsys, data, scripts, edition=edition)[2]
+
+
+def test_an_edition_tells_its_problems_by_its_own_numbers(data, scripts, capsys):
+    (scripts / "hw1_2.sh").write_text("true")
+    status, [row], output = graded(capsys, data / "p3_data", scripts, edition="2022")
+    assert (status, row[0], row[7]) == (1, "P2", "format")
+    assert "P2: 3 of 3 masks are missing, 000.png first" in output
+    with pytest.raises(UserError, match=r"it should hold p1_data/val_50 or p3_data/validation$"):
+        grade(data / "p2_data", scripts=scripts, edition="2022")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from PIL import Image
 
 from inference import UserError
+from inference.editions import EDITIONS
 from inference.grade.problems import find_problems
 from inference.zoo.provenance import is_sample_data
 
@@ -70,6 +71,42 @@ def test_p3_has_the_images_only(data):
     assert sorted(files) == ["0013_sat.jpg", "0062_sat.jpg"]
 
 
+@pytest.mark.parametrize("layout", ["2022", "2023"])
+@pytest.mark.parametrize(
+    ("edition", "images", "masks"),
+    [
+        ("2022", ["0013.jpg", "0062.jpg"], ["0013.png", "0062.png"]),
+        ("2023", ["0013_sat.jpg", "0062_sat.jpg"], ["0013_mask.png", "0062_mask.png"]),
+        ("2024", ["0013_sat.jpg", "0062_sat.jpg"], ["0013_mask.png", "0062_mask.png"]),
+    ],
+)
+def test_p3_has_the_names_of_the_edition_whatever_the_data_has(
+    data, layout, edition, images, masks
+):
+    if layout == "2022":
+        for path in (data / "p3_data" / "validation").iterdir():
+            name = path.name.replace("_sat", "").replace("_mask", "")
+            path.rename(path.with_name(name))
+    [problem] = find_problems(data / "p3_data", EDITIONS[edition])
+    _, files = built(problem, data / "hidden")
+    assert sorted(files) == images and sorted(problem.sizes) == masks
+    assert set(problem.sizes.values()) == {(6, 8)}
+
+
+@pytest.mark.parametrize(
+    ("edition", "scripts"),
+    [
+        ("2022", {"P1": "hw1_1.sh", "P3": "hw1_2.sh"}),
+        ("2023", {"P1": "hw1_1.sh", "P2": "hw1_2.sh", "P3": "hw1_3.sh"}),
+        ("2024", {"P2": "hw1_1.sh", "P3": "hw1_2.sh"}),
+        ("2025", {"P2": "hw1_1.sh", "P3": "hw1_2.sh"}),
+    ],
+)
+def test_an_edition_has_its_problems_and_scripts(data, edition, scripts):
+    problems = find_problems(data, EDITIONS[edition])
+    assert {problem.name: problem.script for problem in problems} == scripts
+
+
 def test_problems_are_known_by_their_content(data, monkeypatch):
     assert [problem.name for problem in find_problems(data)] == ["P1", "P2", "P3"]
     (data / "p2_data").rename(data / "office home")
@@ -129,5 +166,5 @@ def test_p3_without_masks_or_images(data):
         find_problems(data)
     for path in validation.glob("*_sat.jpg"):
         path.unlink()
-    with pytest.raises(UserError, match=r"no xxxx_sat\.jpg in "):
+    with pytest.raises(UserError, match=r"no xxxx_sat\.jpg or xxxx\.jpg in "):
         find_problems(data)
