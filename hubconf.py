@@ -123,11 +123,12 @@ def _network(names, pretrained):
 
 def _describe(record):
     side = f"{record.size}, {record.size}" if record.size else "H, W"
+    named = f": {', '.join(record.class_names)}" if record.class_names else ""
     gives = '{"out": logits (N, classes, H, W)}' if record.task == "p3" else "logits (N, classes)"
     return f"""The checkpoint {record.name}: {record.network}, trained on {record.trained_on}.
 
     Takes float32 (N, 3, {side}), RGB in [0, 1] less the mean {record.mean}, divided by the standard
-    deviation {record.std}; gives {gives}, {record.classes} classes.
+    deviation {record.std}; gives {gives}, {record.classes} classes{named}.
     `inference.load("{record.name}")` reads image files and answers with classes.
 
     Args:

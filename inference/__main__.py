@@ -96,6 +96,7 @@ def _add_classify(commands) -> None:
         out_csv="csv file to write",
     )
     _add_settings(command)
+    _add_probabilities(command)
 
 
 def _add_classify_csv(commands) -> None:
@@ -113,6 +114,7 @@ def _add_classify_csv(commands) -> None:
         out_csv="csv file to write",
     )
     _add_settings(command)
+    _add_probabilities(command)
 
 
 def _add_segment(commands) -> None:
@@ -148,6 +150,25 @@ def _add_settings(command) -> None:
         action="store_true",
         help="an unreadable image gets class 0, a mask all Unknown; else -1, no mask, and status 3",
     )
+    command.add_argument(
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also a page to look through: images and answers, the least confident first",
+    )
+    command.add_argument(
+        "--html-limit",
+        type=_positive,
+        default=500,
+        metavar="N",
+        help="images that the page shows (500)",
+    )
+
+
+def _add_probabilities(command) -> None:
+    command.add_argument(
+        "--probabilities", type=Path, metavar="FILE", help="also a csv with a column a class"
+    )
 
 
 def _positive(text: str) -> int:
@@ -161,8 +182,11 @@ def _predict(function: str, options, *places) -> int:
     from inference import predict
 
     given = vars(options)
-    settings = predict.Settings(**{k: given[k] for k in predict.Settings._fields if k in given})
-    return 3 if getattr(predict, function)(*places, settings) else 0
+    settings, extras = (
+        kind(**{k: given[k] for k in kind._fields if k in given})
+        for kind in (predict.Settings, predict.Extras)
+    )
+    return 3 if getattr(predict, function)(*places, settings, extras) else 0
 
 
 def _add_zoo(commands) -> None:
@@ -247,13 +271,31 @@ def _add_overlay(commands) -> None:
     command.add_argument(
         "-o", "--out", type=Path, metavar="OUT.png", help="default: <IMAGE's stem>_overlay.png"
     )
+    command.add_argument(
+        "--legend", action="store_true", help="add which colour is which class, and its share"
+    )
+    command.add_argument(
+        "--model", metavar="NAME", help="with the legend: whose classes' names (see `list`)"
+    )
 
 
 def _overlay(options) -> int:
     from inference.overlay import write_overlay
 
-    write_overlay(options.image, options.mask, options.out)
+    names = _legend(options.model) if options.legend or options.model else None
+    write_overlay(options.image, options.mask, options.out, names)
     return 0
+
+
+def _legend(model) -> list:
+    from inference import UserError, landcover, zoo
+
+    if model is None:
+        return list(landcover.CLASSES)
+    record = zoo.record(model)
+    if record.task != "p3" or not record.class_names:
+        raise UserError(f"{model} maps no land cover: leave --model out, or see `list`")
+    return record.class_names
 
 
 if __name__ == "__main__":

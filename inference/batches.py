@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 
@@ -14,12 +14,27 @@ if TYPE_CHECKING:
 MIN_SIDE = 32  # what five halvings leave a pixel of; smaller images are padded
 
 
-def forward(items: Iterable[tuple], runner: Runner, record: zoo.Record) -> Iterator[tuple]:
+class Measured(NamedTuple):
+    """An answer, and how sure the network is of it.
+
+    answer: a class, or a mask, uint8 (H, W).
+    probabilities: of a class fp32 (classes,); of a mask one number, the mean over its pixels of
+        their class's probability.
+    """
+
+    answer: int | np.ndarray
+    probabilities: np.ndarray | float
+
+
+def forward(
+    items: Iterable[tuple], runner: Runner, record: zoo.Record, measure: bool = False
+) -> Iterator[tuple]:
     """Runs a network over (key, pixels) in batches; an exception among the pixels passes through.
 
     Args:
         items: keys, with uint8 (H, W, 3), or an exception, or what `images.read_or_defer` gives of
             a large image.
+        measure: whether to yield `Measured` in place of the bare answers.
 
     Yields:
         (key, class) or, of a segmentation network, (key, uint8 (H, W)), in the order of items.
@@ -27,29 +42,32 @@ def forward(items: Iterable[tuple], runner: Runner, record: zoo.Record) -> Itera
     for batch in _batches(items, runner.batch_size):
         keys, pixels = zip(*batch)
         if callable(pixels[0]):
-            yield keys[0], _read_and_segment(pixels[0], runner)
+            yield keys[0], _read_and_segment(pixels[0], runner, measure)
         elif isinstance(pixels[0], Exception):
             yield keys[0], pixels[0]
         else:
-            yield from zip(keys, _answers(pixels, runner, record.task))
+            yield from zip(keys, _answers(pixels, runner, record.task, measure))
 
 
-def _answers(pixels: Sequence[np.ndarray], runner: Runner, task: str) -> Sequence:
+def _answers(pixels: Sequence[np.ndarray], runner: Runner, task: str, measure: bool) -> Sequence:
     """Gives the classes or the masks of images of one shape, on the CPU if need be and allowed."""
     from inference.runner import OutOfMemory
 
     while True:
         try:
             if task == "p3":
-                return _masks(pixels, runner)
-            return runner(np.stack(pixels)).cpu().numpy()
+                return _masks(pixels, runner, measure)
+            if not measure:
+                return runner(np.stack(pixels)).cpu().numpy()
+            classes, shares = runner.with_probabilities(np.stack(pixels))
+            return list(map(Measured, classes.tolist(), shares.cpu().numpy()))
         except OutOfMemory:
             if not runner.spare_cpu:
                 raise
         runner.use_cpu()
 
 
-def _masks(pixels: Sequence[np.ndarray], runner: Runner) -> Sequence[np.ndarray]:
+def _masks(pixels: Sequence[np.ndarray], runner: Runner, measure: bool) -> Sequence:
     """Segments images of one shape whole, or in windows where they are too large for that."""
     from inference import windows
     from inference.runner import OutOfMemory
@@ -57,17 +75,28 @@ def _masks(pixels: Sequence[np.ndarray], runner: Runner) -> Sequence[np.ndarray]
     height, width, _ = pixels[0].shape
     if height * width <= runner.largest:
         try:
-            return runner(_padded(np.stack(pixels))).cpu().numpy()[:, :height, :width]
+            batch = _padded(np.stack(pixels))
+            if not measure:
+                return runner(batch).cpu().numpy()[:, :height, :width]
+            masks, shares = (
+                found[:, :height, :width] for found in runner.with_probabilities(batch)
+            )
+            return list(map(Measured, masks.cpu().numpy(), shares.mean((1, 2)).tolist()))
         except OutOfMemory:
             runner.largest = height * width - 1
         runner.free(f"windows of {runner.window} x {runner.window}")
-    found = (windows.segment(_padded(image[None])[0], runner) for image in pixels)
-    return [mask[:height, :width] for mask in found]
+    padded = (_padded(image[None])[0] for image in pixels)
+    if not measure:
+        return [windows.segment(image, runner)[:height, :width] for image in padded]
+    found = (windows.with_confidence(image, runner) for image in padded)
+    return [Measured(mask[:height, :width], sure) for mask, sure in found]
 
 
-def _read_and_segment(read, runner: Runner) -> np.ndarray | Exception:
+def _read_and_segment(read, runner: Runner, measure: bool):
     pixels = images.attempt(read)
-    return pixels if isinstance(pixels, Exception) else _answers([pixels], runner, "p3")[0]
+    if isinstance(pixels, Exception):
+        return pixels
+    return _answers([pixels], runner, "p3", measure)[0]
 
 
 def _padded(batch: np.ndarray) -> np.ndarray:

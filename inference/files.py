@@ -9,7 +9,7 @@ import stat
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterable, Iterator
+from typing import Iterable, Iterator, Sequence
 
 from inference import UserError
 
@@ -184,6 +184,44 @@ def check_writable(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
             raise
 
 
+def check_outputs(
+    outputs: Sequence[Path | str],
+    inputs: Sequence[Path | str] = (),
+    folders: Sequence[Path | str] = (),
+) -> None:
+    """Find out that one of several outputs could not be written, or is one of the others.
+
+    Folders that were made for one of them are removed again where another will not do.
+
+    Args:
+        outputs, inputs: files, as of `check_writable`.
+        folders: that are written into.
+
+    Raises:
+        UserError: as `check_writable` and `check_folder`; two of them are one file, by whatever
+            name.
+    """
+    seen: dict = {}
+    places = [*folders, *(Path(os.path.realpath(path)).parent for path in outputs)]
+    every = {folder for place in places for folder in (Path(place), *Path(place).parents)}
+    made = [folder for folder in every if not os.path.lexists(folder)]
+    try:
+        for folder in folders:
+            check_folder(folder)
+        for path in outputs:
+            target = Path(os.path.realpath(path))
+            if target in seen and str(target) != os.devnull:
+                raise UserError(
+                    f"{path} and {seen[target]} are one file, to be written twice: choose two"
+                )
+            seen[target] = path
+            check_writable(path, inputs)
+    except UserError:
+        for folder in sorted(made, reverse=True):  # what is inside before what it is in
+            _remove_empty(folder)
+        raise
+
+
 def overwritten(outputs: Iterable[Path | str], inputs: Iterable[Path | str]) -> tuple | None:
     """Return the first output that is an input too, and which; None where there is none.
 
@@ -259,6 +297,13 @@ def _remove(path: Path) -> None:
         path.unlink()
     except OSError:
         pass  # renamed into place, or its folder never came to be
+
+
+def _remove_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except OSError:
+        pass  # not made, or not empty
 
 
 def _unwritable(path: Path | str, error: OSError) -> UserError:

@@ -34,24 +34,34 @@ class Model:
 
     Attributes:
         record: its record in the zoo.
+        names: of the classes, in the order of their numbers; none where nobody knows them.
         network: the `torch.nn.Module`, in eval mode, on its device, in its precision; on a CPU
             its layers may be fused, for predictions alone. `zoo.load` gives it as it was trained.
     """
 
     def __init__(self, record: zoo.Record, settings: predict.Settings) -> None:
         self.record = record
+        self.names = predict.class_names(record, settings)
         self._runner = predict.load_runner(record, settings)
         self.network = self._runner.network
 
-    def predict(self, paths: Iterable[Path | str]) -> list[int] | list[np.ndarray]:
+    def predict(
+        self, paths: Iterable[Path | str], names: bool = False
+    ) -> list[int] | list[str] | list[np.ndarray]:
         """Read images and predict them, in their order; of a damaged one what can be decoded.
+
+        Args:
+            names: answer with the classes' names in place of their numbers.
 
         Returns:
             Classes; of a segmentation network masks, uint8 (H, W), class indices 0-6.
 
         Raises:
-            UserError: an image cannot be read, or `paths` is a single one.
+            UserError: an image cannot be read, or `paths` is a single one; no names are known,
+                or a mask's are asked for.
         """
+        if names:
+            self._expect_names()
         if isinstance(paths, (str, Path)):  # a word's letters would be looked for as files
             raise UserError(f"predict takes a list of images: give [{str(paths)!r}]")
         paths = [Path(path) for path in paths]
@@ -62,4 +72,17 @@ class Model:
                 why = images.reason(classes)
                 raise UserError(f"cannot read {path}: {why}; mend it, or leave it out")
             found.append(classes if self.record.task == "p3" else int(classes))
-        return found
+        return [self.names[label] for label in found] if names else found
+
+    def _expect_names(self) -> None:
+        name = self.record.name
+        if self.record.task == "p3":
+            raise UserError(
+                f"{name} answers with masks, whose pixels are numbers: leave out names=True; its "
+                "`names` says what they mean"
+            )
+        if not self.names:
+            what = "own weights say" if self.record.names else f"record of {name} says"
+            raise UserError(
+                f"the {what} no names of classes: leave out names=True, or publish with --names"
+            )

@@ -6,6 +6,7 @@ the labels and writes the csv, masks are written by whoever made them.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from functools import partial
@@ -35,6 +36,27 @@ if TYPE_CHECKING:
 UNREADABLE = -1
 
 
+class Extras(NamedTuple):
+    """What is written beside the answers, none of which it changes.
+
+    html: a page of the images and their answers, the least confident first; see page.py.
+    html_limit: how many images it shows.
+    probabilities: of a classifier a csv with a column a class.
+    """
+
+    html: Path | None = None
+    html_limit: int = 500
+    probabilities: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Those that are asked for."""
+        return [path for path in (self.probabilities, self.html) if path is not None]
+
+
+NO_EXTRAS = Extras()
+
+
 class Settings(NamedTuple):
     """The options that every prediction has; see `python3 -m inference classify --help`."""
 
@@ -47,7 +69,7 @@ class Settings(NamedTuple):
     fill: bool = False
 
 
-def classify(folder: Path, out: Path, settings: Settings) -> int:
+def classify(folder: Path, out: Path, settings: Settings, extras: Extras = NO_EXTRAS) -> int:
     """Labels every image of a folder: `filename,label`, sorted by name.
 
     Returns:
@@ -58,13 +80,15 @@ def classify(folder: Path, out: Path, settings: Settings) -> int:
     """
     record = choose("p1", settings)
     paths = images.list_images(folder, _say)
-    files.check_writable(out, [*paths, settings.weights or zoo.path(record)])
-    found = labels(paths, record, settings)
-    rows = ((path.name, label) for path, label in zip(paths, found))
-    return _finish(out, ("filename", "label"), rows, found)
+    inputs = [*paths, settings.weights or zoo.path(record)]
+    files.check_outputs([out, *extras.files], inputs)
+    rows = [(path.name,) for path in paths]
+    return _classify(paths, out, ("filename",), rows, record, settings, extras)
 
 
-def classify_csv(table: Path, folder: Path, out: Path, settings: Settings) -> int:
+def classify_csv(
+    table: Path, folder: Path, out: Path, settings: Settings, extras: Extras = NO_EXTRAS
+) -> int:
     """Labels the images that a csv lists: `id,filename,label`, in the csv's order.
 
     Returns:
@@ -81,13 +105,49 @@ def classify_csv(table: Path, folder: Path, out: Path, settings: Settings) -> in
             f"none of the {len(paths)} images of {table} is in {folder} (the first is "
             f"{listed[0].filename!r}): wrong folder?"
         )
-    files.check_writable(out, [table, *paths, settings.weights or zoo.path(record)])
-    found = labels(paths, record, settings)
-    rows = ((*row, label) for row, label in zip(listed, found))
-    return _finish(out, ("id", "filename", "label"), rows, found)
+    inputs = [table, *paths, settings.weights or zoo.path(record)]
+    files.check_outputs([out, *extras.files], inputs)
+    return _classify(paths, out, ("id", "filename"), listed, record, settings, extras)
 
 
-def segment(folder: Path, out: Path, settings: Settings) -> int:
+def _classify(
+    paths: Sequence[Path],
+    out: Path,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    record: zoo.Record,
+    settings: Settings,
+    extras: Extras,
+) -> int:
+    """Label images and write all that is asked for; return how many have no label.
+
+    Args:
+        head: of the csv, before the label.
+        rows: an image each, as the head says.
+    """
+    found, probabilities = _answers(paths, record, settings, measure=bool(extras.files))
+    if sharding.rank_and_world()[0] == 0:
+        answers = ((*row, label) for row, label in zip(rows, found))
+        tables.write_table(out, (*head, "label"), answers)
+        names = class_names(record, settings)
+        if extras.probabilities is not None:
+            columns = names or range(record.classes)
+            cells = ((*row, *_cells(shares)) for row, shares in zip(rows, probabilities))
+            tables.write_table(extras.probabilities, (*head, *columns), cells)
+        if extras.html is not None:
+            from inference import page
+
+            of = page.Subject(record, settings.weights, record.tta or settings.tta, names)
+            page.write_classes(extras.html, of, paths, found, probabilities, extras.html_limit)
+    return sum(label == UNREADABLE for label in found)
+
+
+def _cells(probabilities: np.ndarray) -> list[str]:
+    """Return a csv's cells, with six digits; empty ones of an image that could not be read."""
+    return ["" if np.isnan(share) else f"{share:.6g}" for share in probabilities]
+
+
+def segment(folder: Path, out: Path, settings: Settings, extras: Extras = NO_EXTRAS) -> int:
     """Writes a mask for every satellite image of a folder: RGB PNG of the image's size.
 
     Returns:
@@ -99,8 +159,39 @@ def segment(folder: Path, out: Path, settings: Settings) -> int:
     record = choose("p3", settings)
     paths = images.list_tiles(folder, _say)
     masks.protect(paths, out)
-    files.check_folder(out)
-    return write_masks(paths, out, record, settings)
+    if extras.html is None:
+        files.check_folder(out)
+        return write_masks(paths, out, record, settings)
+    _expect_no_mask(extras.html, out, paths)
+    inputs = [*paths, settings.weights or zoo.path(record)]
+    files.check_outputs([extras.html], inputs, folders=[out])
+    missing, named, measures = _segmented(paths, out, record, settings, measure=True)
+    if sharding.rank_and_world()[0] == 0:
+        from inference import page
+
+        names = class_names(record, settings)
+        of = page.Subject(record, settings.weights, record.tta or settings.tta, names)
+        page.write_masks(extras.html, of, named, out, measures, extras.html_limit)
+    return missing
+
+
+def _expect_no_mask(html: Path, out: Path, paths: Sequence[Path]) -> None:
+    folder, name = os.path.split(os.path.realpath(html))
+    if folder == os.path.realpath(out):
+        for path in paths:
+            if landcover.mask_name(path.name) == name:
+                raise UserError(f"{html} is where the mask of {path} goes: choose another place")
+
+
+def class_names(record: zoo.Record, settings: Settings) -> list[str]:
+    """Return the names of the classes that are predicted; none where nobody knows them.
+
+    A user's own weights may have learnt other classes than the record's, except of land cover,
+    whose colours say what they are.
+    """
+    if settings.weights is not None:
+        record = dataclasses.replace(record, names=[])
+    return record.class_names
 
 
 def choose(task: str, settings: Settings) -> zoo.Record:
@@ -120,18 +211,45 @@ def choose(task: str, settings: Settings) -> zoo.Record:
 
 def labels(paths: Sequence[Path], record: zoo.Record, settings: Settings) -> list[int]:
     """Gives each image's class; of an unreadable one -1, or 0 when filling in."""
+    return _answers(paths, record, settings, measure=False)[0]
+
+
+def _answers(
+    paths: Sequence[Path], record: zoo.Record, settings: Settings, measure: bool
+) -> tuple[list[int], np.ndarray]:
+    """Return each image's class, as `labels` does, and the probabilities of all, fp32 (N, classes).
+
+    Of an unreadable image they are nan; where `measure` does not ask for them there are none.
+    """
     mine, pixels, runner = _begin(paths, record, settings)
     found = np.full(len(mine), 0 if settings.fill else UNREADABLE)
-    for index, label in forward(enumerate(pixels), runner, record):
+    shares = np.full((len(mine), record.classes if measure else 0), np.nan, np.float32)
+    for index, label in forward(enumerate(pixels), runner, record, measure):
         if isinstance(label, Exception):
             _warn(mine[index], label, "class 0" if settings.fill else "label -1")
+        elif measure:
+            found[index], shares[index] = label
         else:
             found[index] = label
-    return sharding.gather(found, len(paths)).tolist()
+    if not measure:
+        return sharding.gather(found, len(paths)).tolist(), shares
+    both = sharding.gather(np.column_stack([found, shares]), len(paths))  # processes meet but once
+    return both[:, 0].astype(int).tolist(), both[:, 1:]
 
 
 def write_masks(paths: Sequence[Path], out: Path, record: zoo.Record, settings: Settings) -> int:
     """Segment images and write their masks; return how many have none and were not filled in."""
+    return _segmented(paths, out, record, settings, measure=False)[0]
+
+
+def _segmented(
+    paths: Sequence[Path], out: Path, record: zoo.Record, settings: Settings, measure: bool
+) -> tuple[int, Sequence[Path], np.ndarray]:
+    """Return what `write_masks` does, the images whose masks have names, and measures of these.
+
+    Measures are a row of numbers an image: the mean probability of its pixels' classes, and each
+    class's share of them; nan of an unreadable image; none where `measure` does not ask for them.
+    """
     named = [path for path in paths if files.fits(out / landcover.mask_name(path.name))]
     for path in sorted(set(paths).difference(named)):
         _say(f"warning: the mask of {path} would have too long a name: it gets none")
@@ -139,16 +257,24 @@ def write_masks(paths: Sequence[Path], out: Path, record: zoo.Record, settings: 
     if not named:
         raise UserError(f"no mask of {paths[0].parent} can be written: all names are too long")
     mine, pixels, runner = _begin(named, record, settings)
+    measures = np.full((len(mine), 1 + record.classes if measure else 0), np.nan)
     with masks.write_behind() as write:
-        for path, mask in forward(zip(mine, pixels), runner, record):
+        for index, mask in forward(enumerate(pixels), runner, record, measure):
+            path = mine[index]
             if isinstance(mask, Exception):
                 _warn(path, mask, "a mask all Unknown" if settings.fill else "no mask")
                 if not settings.fill:
                     missing += 1
                     continue
                 mask = np.full(images.size_of(path) or (512, 512), landcover.UNKNOWN, np.uint8)
+            elif measure:
+                mask, measures[index, 0] = mask
+                counts = np.bincount(mask.ravel(), minlength=record.classes)
+                measures[index, 1:] = counts / mask.size
             write(out / landcover.mask_name(path.name), mask)
-    return missing
+    if measure:  # all processes have written their masks when they have met
+        measures = sharding.gather(measures, len(named))
+    return missing, named, measures
 
 
 def _begin(
@@ -252,9 +378,3 @@ def _progress(items: Iterable, total: int) -> Iterable:
     except ImportError:  # a grader's machine may lack it
         return items
     return tqdm(items, total=total, unit="image", leave=False)
-
-
-def _finish(out: Path, header: Sequence[str], rows: Iterable, labels: Sequence[int]) -> int:
-    if sharding.rank_and_world()[0] == 0:
-        tables.write_table(out, header, rows)
-    return sum(label == UNREADABLE for label in labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from typing import Callable
 
 import numpy as np
 import torch
@@ -107,12 +108,42 @@ class Runner:
             OutOfMemory: there is not memory enough for one image.
             UserError: the logits are not finite.
         """
+        return self._in_parts(images, lambda part: (_classes(self.finite_logits(part)),))[0]
+
+    def with_probabilities(self, images: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the classes, as a call does, and how probable the network takes them to be.
+
+        Args, Raises: as of a call.
+
+        Returns:
+            On the device: the classes, and fp32 in [0, 1]: of a classifier (N, classes), every
+            class's probability; of a segmentation network (N, H, W), that of each pixel's class.
+        """
+
+        def measured(part: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+            logits = self.finite_logits(part)
+            shares = self.probabilities(logits)
+            return _classes(logits), shares.amax(1) if shares.dim() == 4 else shares
+
+        classes, shares = self._in_parts(images, measured)
+        return classes, shares
+
+    def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """Return the softmax over dimension 1 of what `logits` gave, in fp32.
+
+        Of several views it is that of their mean logits: the sum would be surer than each of them.
+        """
+        views = VIEWS if logits.dim() == 4 else MIRRORED
+        return (logits.float() / (len(views) if self.tta else 1)).softmax(1)
+
+    def _in_parts(self, images: np.ndarray, answer: Callable) -> tuple[torch.Tensor, ...]:
+        """Return what `answer` returns of every part of the images, put together."""
         results, start = [], 0
         most = max(1, LARGEST // (images.shape[1] * images.shape[2]))
         while start < len(images):
             part = images[start : start + min(self.batch_size, most)]
             try:
-                results.append(self._classes(part))
+                results.append(answer(part))
                 start += len(part)
                 continue
             except (RuntimeError, MemoryError) as error:
@@ -120,7 +151,7 @@ class Runner:
                     raise
                 reason = str(error)
             self._halve(len(part), reason)  # here the error, and what its frames hold, is gone
-        return torch.cat(results)
+        return tuple(map(torch.cat, zip(*results)))
 
     def _halve(self, tried: int, reason: str) -> None:
         if tried == 1:
@@ -138,11 +169,6 @@ class Runner:
         """Makes the error that says for what memory is too small, and what to do."""
         other = "a machine with more" if self.device.type == "cpu" else "--device cpu"
         return OutOfMemory(f"not memory enough on {self.device} for {what}: try {other}")
-
-    def _classes(self, images: np.ndarray) -> torch.Tensor:
-        logits = self.finite_logits(images)
-        classes = logits.argmax(1)
-        return classes.to(torch.uint8) if classes.dim() == 3 else classes
 
     def finite_logits(self, images: np.ndarray) -> torch.Tensor:
         """Return what `logits` does; of NaN the greatest would be class 0, whatever the image.
@@ -193,6 +219,11 @@ class Runner:
         batch = batch.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
         batch = batch.permute(0, 3, 1, 2)  # (N, H, W, 3) read as (N, 3, H, W): channels_last
         return batch.to(self.dtype) if self.device.type == "cpu" else batch
+
+
+def _classes(logits: torch.Tensor) -> torch.Tensor:
+    classes = logits.argmax(1)
+    return classes.to(torch.uint8) if classes.dim() == 3 else classes
 
 
 def _logits(output: torch.Tensor | dict) -> torch.Tensor:

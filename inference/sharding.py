@@ -59,6 +59,10 @@ def local_rank_and_world() -> tuple[int, int]:
 def gather(labels: np.ndarray, total: int) -> np.ndarray:
     """Bring the processes' labels together, (total,) on every one of them.
 
+    Args:
+        labels: of this process's images; or a row of numbers for each of them.
+        total: how many images all processes have.
+
     Raises:
         UserError: the processes do not find each other.
     """
@@ -78,7 +82,7 @@ def gather(labels: np.ndarray, total: int) -> np.ndarray:
             f"the {world} processes do not meet at {where} ({reason}): start them with torchrun"
         ) from error
     dist.destroy_process_group()
-    whole = np.empty(total, labels.dtype)
+    whole = np.empty((total, *labels.shape[1:]), labels.dtype)
     for part in range(world):
         whole[part::world] = parts[part]
     return whole

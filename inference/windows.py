@@ -43,20 +43,30 @@ def segment(image: np.ndarray, runner: Runner) -> np.ndarray:
         runner: of a segmentation network. It is given one window at a time, the size of four
             tiles; the window's side that memory proves large enough for is kept in it.
 
+
     Returns:
         uint8 (H, W), class indices.
 
     Raises:
         OutOfMemory: there is not memory enough for the smallest window.
     """
+    return _segment(image, runner, measure=False)[0]
+
+
+def with_confidence(image: np.ndarray, runner: Runner) -> tuple[np.ndarray, float]:
+    """Return what `segment` does, and the mean over all pixels of their class's probability."""
+    return _segment(image, runner, measure=True)
+
+
+def _segment(image: np.ndarray, runner: Runner, measure: bool) -> tuple[np.ndarray, float]:
     mask = np.empty(image.shape[:2], np.uint8)
     while True:
-        done = 0
+        done, total = 0, 0.0
         try:
-            for rows in bands(image, runner):
+            for rows, sure in bands(image, runner, measure):
                 mask[done : done + len(rows)] = rows
-                done += len(rows)
-            return mask
+                done, total = done + len(rows), total + sure
+            return mask, total / mask.size
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -66,12 +76,18 @@ def segment(image: np.ndarray, runner: Runner) -> np.ndarray:
         runner.free(f"windows of {runner.window} x {runner.window}")
 
 
-def bands(image: np.ndarray, runner: Runner) -> Iterator[np.ndarray]:
-    """Segments an image from the top down and yields its rows, uint8 (rows, W), as they are done.
+def bands(
+    image: np.ndarray, runner: Runner, measure: bool = False
+) -> Iterator[tuple[np.ndarray, float]]:
+    """Segments an image from the top down.
 
     Args:
         image: as of `segment`.
+        measure: whether the second is asked for; else it is 0.
         runner: with the windows' side in `window`, a multiple of 128.
+
+    Yields:
+        Rows, uint8 (rows, W), as they are done; and the sum of their pixels' probabilities.
     """
     height, width = image.shape[:2]
     across, down = spans(width, runner.window), spans(height, runner.window)
@@ -85,7 +101,11 @@ def bands(image: np.ndarray, runner: Runner) -> Iterator[np.ndarray]:
             weights = torch.from_numpy(np.outer(span.weights, left.weights)).to(logits.device)
             sums[:, : len(weights), left.start : left.stop] += logits * weights
         done = (following.start if following else height) - span.start
-        yield sums[:, :done].argmax(0).to(torch.uint8).cpu().numpy()
+        sure = 0.0
+        if measure:
+            shares = runner.probabilities(sums[None, :, :done])
+            sure = shares.amax(1).sum(dtype=torch.float64).item()
+        yield sums[:, :done].argmax(0).to(torch.uint8).cpu().numpy(), sure
         if following:
             _move_up(sums, done)
 

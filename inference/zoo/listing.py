@@ -10,7 +10,7 @@ from pathlib import Path
 
 from inference import zoo
 
-HEADER = "name task network parameters input MB score trained_on source file".split()
+HEADER = "name task network classes parameters input MB score trained_on source file".split()
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
@@ -45,6 +45,7 @@ def _row(record: zoo.Record, default: bool) -> list[str]:
         record.name + (" *" if default else ""),
         record.task,
         record.network,
+        f"{record.classes}, named" if record.names else str(record.classes),
         "-" if problem else _parameters(zoo.path(record)),
         f"{record.size}x{record.size}" if record.size else "any size",
         f"{record.bytes / 1e6:.1f}",

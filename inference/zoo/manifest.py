@@ -2,13 +2,14 @@
 
     {"defaults": {"p1": ["p1-a"]}, "checkpoints": {"p1-a": {"task": "p1", "network": ...}}}
 
-A record that lacks a field, has one too many or one of the wrong type fails when it is read.
+A record that lacks a field, has one too many or one of the wrong type fails when it is read; only
+`names` may be missing.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from inference import UserError, files
@@ -40,6 +41,7 @@ class Record:
         scores: {"data": which set, "images": how many, "metric": "accuracy" or "mIoU", "fp32":
             score in [0, 1], "fast": {"cuda-fp16": {"score": ..., "agreement": ...}, ...}}, and
             "select": "val" where those images chose the epoch, which flatters the score.
+        names: of the classes, in the order of their numbers; none where nobody said.
         folder: follows from where the zoo.json lies, and is not written there.
     """
 
@@ -57,6 +59,7 @@ class Record:
     trained_on: str
     recipe: str
     scores: dict
+    names: list = field(default_factory=list)
     folder: Path = WEIGHTS
 
     @property
@@ -71,9 +74,20 @@ class Record:
     def std(self) -> list:
         return self.input["std"]
 
+    @property
+    def class_names(self) -> list:
+        """The names of the classes, of P3 at least those of its colours; else none."""
+        if not self.names and self.task == "p3":
+            from inference.landcover import CLASSES  # numpy, for which `list` does not wait
+
+            return list(CLASSES) if self.classes == len(CLASSES) else []
+        return self.names
+
 
 _TYPES = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
 _FIELDS = {f.name: _TYPES[f.type] for f in fields(Record) if f.name not in ("name", "folder")}
+_OPTIONAL = ("names",)
+_LONGEST = 100  # characters of a name: it is to fit a column's head and a caption
 
 
 def read(file: Path) -> dict:
@@ -116,7 +130,24 @@ def from_entry(name: str, entry: dict, file: Path) -> Record:
 def to_entry(record: Record) -> dict:
     """Makes what stands under the record's name in zoo.json."""
     whole = asdict(record)
-    return {name: whole[name] for name in _FIELDS}
+    return {name: whole[name] for name in _FIELDS if whole[name] or name not in _OPTIONAL}
+
+
+def problem_of_names(names: list, classes: int) -> str | None:
+    """Return what is wrong with the names of classes, in words; None where nothing is."""
+    if len(names) != classes:
+        return f"{len(names)} names for {classes} classes"
+    for number, name in enumerate(names):
+        if not isinstance(name, str) or not name.strip():
+            return f"the name of class {number} is {json.dumps(name)}, no word"
+        if not name.isprintable() or len(name) > _LONGEST:
+            return (
+                f"the name of class {number}, {json.dumps(name)[:40]}, is no single line of at "
+                f"most {_LONGEST} characters"
+            )
+        if name in names[:number]:
+            return f"classes {names.index(name)} and {number} are both called {json.dumps(name)}"
+    return None
 
 
 def _check(zoo, file: Path) -> None:
@@ -140,6 +171,8 @@ def _problem_of(entry) -> str | None:
         if name not in _FIELDS:
             return f"no field {name!r} in a record; fields: {', '.join(_FIELDS)}"
     for name, wanted in _FIELDS.items():
+        if name in _OPTIONAL and name not in entry:
+            continue
         if not isinstance(entry.get(name), wanted):
             return f"its {name!r} is " + (f"no {wanted.__name__}" if name in entry else "missing")
     numbers = [entry["input"].get(name) for name in ("mean", "std")]
@@ -153,7 +186,7 @@ def _problem_of(entry) -> str | None:
         _direct(entry["urls"])
     except UserError as error:
         return str(error)
-    return None
+    return problem_of_names(entry["names"], entry["classes"]) if "names" in entry else None
 
 
 def _direct(urls: list) -> list:

@@ -29,7 +29,24 @@ def is_sample_data(data: Path) -> bool:
 
 def source_of(part: Path) -> str | None:
     """Says in words which dataset a part of hw1_data was imported from; None if it was not."""
+    found = _noted(part, "source")
+    return None if found is None else str(found)
+
+
+def class_names_of(task: str, data: Path) -> list[str]:
+    """Return the names of a problem's classes, in the labels' order; none where no note has them.
+
+    Args:
+        task, data: as `provenance_of`.
+    """
+    found = _noted(data / _PARTS[task], "classes") if task in _PARTS else None
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        return []
+    return found
+
+
+def _noted(part: Path, key: str):
     try:
-        return str(json.loads((part / IMPORTED).read_text("utf-8"))["source"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return json.loads((part / IMPORTED).read_text("utf-8"))[key]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

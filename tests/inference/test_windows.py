@@ -129,7 +129,7 @@ def test_windows_cover_an_axis(length, window):
 def test_rows_are_finished_as_soon_as_no_window_reaches_them():
     network, image = Local(), noise(1500, 270)
     across, heights = len(windows.spans(270, 256)), []
-    for number, rows in enumerate(windows.bands(image, runner(network)), start=1):
+    for number, (rows, _) in enumerate(windows.bands(image, runner(network)), start=1):
         assert len(network.shapes) == number * across
         heights.append(len(rows))
         held = [t for t in gc.get_objects() if type(t) is torch.Tensor and t.shape[:1] == (5,)]

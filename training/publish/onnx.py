@@ -7,7 +7,7 @@ The file takes `images`, float32 (N, 3, H, W), RGB in [0, 1] less the mean and d
 standard deviation, and gives `logits`: (N, classes), or (N, classes, H, W) of P3. N is free, and so
 are H and W of P3, from 32 up. Its metadata say what it was made of and how to feed it: name, task,
 network, classes, size ("any" for P3), mean, std, trained_on, the checkpoint's sha256, and tta:
-whether the scripts add the logits of the mirror image.
+whether the scripts add the logits of the mirror image; and the classes' names where they are known.
 
 Needs the `onnx` extra: pip install -e ".[onnx]".
 """
@@ -127,6 +127,8 @@ def _metadata(record: zoo.Record) -> dict[str, str]:
     values = {key: getattr(record, key) for key in ("name", "task", "network", "classes")}
     values.update(size=record.size or "any", mean=record.mean, std=record.std, tta=record.tta)
     values.update(trained_on=record.trained_on, sha256=record.sha256)
+    if record.class_names:
+        values["names"] = record.class_names
     return {
         key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
     }

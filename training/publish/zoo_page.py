@@ -165,8 +165,15 @@ def _record(record: Record) -> str:
         for name, found in sorted(fast.items())
         if {"score", "agreement"} <= set(found)
     ]
+    if record.names:
+        lines.append(f"- classes, from 0: {', '.join(map(_escaped, record.names))}")
     lines += [f"- from: `{url}`" for url in record.urls]
     return "\n".join(lines)
+
+
+def _escaped(name: str) -> str:
+    """Return a name as Markdown that shows it: `aquarium_fish` has no emphasis in it."""
+    return re.sub(r"([\\`*_{}\[\]<>#|&~])", r"\\\1", name)
 
 
 def _prediction(record: Record) -> str:

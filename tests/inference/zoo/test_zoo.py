@@ -243,10 +243,10 @@ def test_the_table_says_what_is_where(there):
     (record.folder.parent / ".gitignore").write_text("weights/*\n!weights/gone.pth\n")
     head, *rows, legend = listing.table(file).splitlines()
     assert head.split() == (
-        "name task network parameters input MB score trained on source file".split()
+        "name task network classes parameters input MB score trained on source file".split()
     )
     learned = sum(parameter.numel() for parameter in small().parameters())
-    assert [row.replace("*", " ").split()[3] for row in rows] == [f"{learned:,}", "-", "-", "-"]
+    assert [row.replace("*", " ").split()[4] for row in rows] == [f"{learned:,}", "-", "-", "-"]
     assert rows[0].startswith("p1-x *") and legend == "* the default of its task"
     assert "32x32" in rows[0] and "0.9012 accuracy (n=2500)" in rows[0]
     assert "gdrive, https" in rows[0] and "bundled" in rows[1]
