@@ -17,6 +17,7 @@ The map of the package:
       download.py    fetching checkpoints, by transfer.py (web, folders) and drive.py (Google Drive)
       provenance.py  whether data is the course's own
     device.py      device, precision, batch size, allocator
+    threads.py     how many threads compute, and how they wait
     fast_import.py importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, views, out-of-memory retry
     grade/         a local autograder

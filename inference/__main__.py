@@ -34,7 +34,7 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import device, process  # noqa: E402
+from inference import device, process, threads  # noqa: E402
 
 
 def main(arguments=None) -> int:
@@ -240,6 +240,7 @@ def _overlay(options) -> int:
 if __name__ == "__main__":
     process.use_utf8()
     process.open_streams()
+    threads.wait_passively()
     try:
         process.leave(main())
     except KeyboardInterrupt:
