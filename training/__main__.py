@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference import UserError, process
+from inference import UserError, process, threads
 from inference.files import in_words
 
 Options = argparse.Namespace
@@ -340,4 +340,5 @@ ARGUMENTS = {
 
 
 if __name__ == "__main__":
+    threads.wait_passively()
     sys.exit(main())
