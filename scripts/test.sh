@@ -15,4 +15,4 @@ mypy
 echo "== Printed tables"
 python3 -m training report --check
 echo "== Tests"
-exec python3 -m pytest --durations=10 "$@"
+exec python3 -m pytest -n auto --dist loadfile --durations=10 "$@"
