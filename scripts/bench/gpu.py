@@ -7,8 +7,8 @@ command takes for a single image, and is split out. Training: images per second 
 of p1-a, p2-byol and p3-b on random bytes, the recipes as they are, and the share of the card's own
 bf16 peak (a product of two 8192 x 8192 matrices, median). What no time is left for is named.
 
-Leaves OUT/gpu.json and OUT/gpu.md, anew after each part. --dry does every part with the least there is, on a CPU if need
-be: its numbers mean nothing. `bash scripts/gpu.sh OUT` runs the tests before.
+Leaves OUT/gpu.json and OUT/gpu.md, anew after each part. --dry does all with the least there is, on
+a CPU if need be: its numbers mean nothing. `bash scripts/gpu.sh OUT` runs the tests before.
 """
 
 from __future__ import annotations
