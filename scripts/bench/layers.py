@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # before this folder, where `inference` would be another file
 
 from inference import device, threads  # noqa: E402
-from inference.networks import build, initialise  # noqa: E402
+from inference.networks import NETWORKS, build, initialise  # noqa: E402
 from inference.networks.dilated import DilatedConv2d  # noqa: E402
 from inference.networks.fused import FusedConv, FusedDilatedConv  # noqa: E402
 from inference.runner import Runner  # noqa: E402
@@ -57,10 +57,14 @@ CASES = [
     Case("report_cnn", 50, 64, 16),
     Case("resnet50", 65, 128, 32),
     Case("resnext101_64x4d", 50, 100, 32),
+    Case("efficientnet_lite0", 50, 128, 32),
+    Case("efficientnet_lite1", 50, 128, 32),
+    Case("efficientnet_lite2", 50, 128, 32),
     Case("vgg16_fcn32", 7, 512, 1),
     Case("vgg16_fcn32", 7, 512, 1, (("transposed", True),)),
     Case("deeplabv3_resnet50", 7, 512, 1),
     Case("lraspp_mobilenet_v3_large", 7, 512, 1),
+    Case("lraspp_efficientnet_lite0", 7, 512, 1),
 ]
 
 
@@ -70,6 +74,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = sorted({case.network for case in CASES})
+    if missing := NETWORKS.keys() - set(names):
+        sys.exit(f"no case of {', '.join(sorted(missing))}: add one to CASES")
     parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(names))
     parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"))
     parser.add_argument("--rounds", type=int, default=5)
