@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import logging
 import os
 import re
 import sys
@@ -338,5 +339,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")  # Pillow's remarks on odd files: our one line says more
+    logging.getLogger("PIL").addHandler(logging.NullHandler())  # and what it logs of a damaged TIFF
     keep_freed_memory()
     sys.exit(main())

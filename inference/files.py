@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import threading
 from contextlib import contextmanager
@@ -23,6 +24,15 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, `ulimit 
 def in_words(path: Path | str) -> str:
     """Return a path as text that any page and picture can show, also where it is not UTF-8."""
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+def in_one_line(text: object) -> str:
+    """Return a text with its control characters as `\\n`, `\\x1b`: a name may hold line breaks."""
+    return re.sub(
+        "[\x00-\x1f\x7f-\x9f\u2028\u2029]",
+        lambda found: found[0].encode("unicode_escape").decode(),
+        str(text),
+    )
 
 
 @contextmanager

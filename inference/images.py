@@ -8,6 +8,7 @@ but for salvage.py, by which the graded path takes what a damaged file still hol
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from collections import deque
@@ -22,6 +23,7 @@ from PIL import Image
 
 from inference import UserError, landcover
 from inference.colours import to_rgb
+from inference.files import in_one_line
 
 # What every Pillow reads. Only where a folder holds other files is it asked for the rest: 20 ms.
 EXTENSIONS = (
@@ -36,6 +38,9 @@ _SYSTEMS_OWN = ("thumbs.db", "desktop.ini")  # by Windows, in any folder of pict
 # pixels. A satellite scene of 20,000 x 20,000 is none; a damaged header may well ask for more. So
 # it warns from 23,170 x 23,170 and refuses from 32,768 x 32,768.
 Image.MAX_IMAGE_PIXELS = 2**29
+
+# Of a damaged TIFF it logs why; where nobody has set logging up, that would come out on stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # What a network sees at once, in pixels; a larger image is seen window by window. A whole scene of
 # DeepGlobe, 2,448 x 2,448, still is one. Measured in fp32 on a CPU, FCN32s and DeepLabV3 need 650
@@ -102,7 +107,7 @@ def _note_rest(folder, names: Iterable[str], taken: Iterable[str], why: str, not
     taken = set(taken)
     rest = [name for name in names if name not in taken]
     if rest:
-        note(f"note: left out of {folder}: {_first(rest)}, {why}")
+        note(in_one_line(f"note: left out of {folder}: {_first(rest)}, {why}"))
 
 
 def _first(names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Sequence
 import numpy as np
 
 from inference import UserError
-from inference.files import check_writable, write_whole
+from inference.files import check_writable, in_one_line, write_whole
 from inference.images import read_rgb
 from inference.landcover import CLASSES, COLOURS, NO_CLASS, encode_png, to_colours, to_indices
 
@@ -138,7 +138,7 @@ def write_overlay(
     if names is not None:
         picture = with_legend(picture, mask, names)
     write_whole(out_path, encode_png(picture))
-    print(f"wrote {out_path}", file=sys.stderr)
+    print(in_one_line(f"wrote {out_path}"), file=sys.stderr)
     return out_path
 
 

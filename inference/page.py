@@ -212,8 +212,9 @@ def _head(
     else:
         what += f", trained on {record.trained_on or 'unknown data'}"
         if "fp32" in record.scores:
-            what += f"; {record.scores['metric']} {record.scores['fp32']:.4f} on "
-            what += f"{record.scores['data']}, {record.scores['images']:,} images"
+            scores = {"metric": "score", "data": "unknown data", "images": 0, **record.scores}
+            what += f"; {scores['metric']} {scores['fp32']:.4f} on {scores['data']}"
+            what += f", {scores['images']:,} images" if scores["images"] else ""
     if subject.tta:
         what += "; answers are averages over flipped or turned views"
     folder = files.in_words(paths[0].parent)

@@ -99,7 +99,7 @@ def classify_csv(
         UserError: as `classify`; an unusable csv; none of its images in the folder.
     """
     record = choose("p2", settings)
-    listed = tables.read_rows(table)
+    listed = tables.read_rows(table, folder)
     paths = [tables.locate(folder, row.filename) for row in listed]
     if not any(map(os.path.exists, paths)):
         raise UserError(
@@ -371,7 +371,8 @@ def _say(line: str) -> None:
 
 
 def _warn(path: Path, error: Exception, answer: str) -> None:
-    print(f"warning: cannot read {path}: {images.reason(error)}; it gets {answer}", file=sys.stderr)
+    line = f"warning: cannot read {path}: {images.reason(error)}; it gets {answer}"
+    print(files.in_one_line(line), file=sys.stderr)
 
 
 def _progress(items: Iterable, total: int) -> Iterable:

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from inference.colours import to_rgb
+from inference.files import in_one_line
 from inference.images import attempt, read_pixels, reason, resized
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -67,7 +68,7 @@ def announced(path: Path | str, found):
     if not isinstance(found, Salvaged):
         return found
     line = f"warning: {path} is damaged ({found.fault}): what can be read of it is used"
-    print(line, file=sys.stderr)
+    print(in_one_line(line), file=sys.stderr)
     return found.pixels
 
 

@@ -36,18 +36,25 @@ class Line(NamedTuple):
     values: tuple[str | None, ...]  # None where the row is too short to have one
 
 
-def read_rows(path: Path | str) -> list[Row]:
+def read_rows(path: Path | str, folder: Path | str | None = None) -> list[Row]:
     """Read `id` and `filename` of every row, in the file's order.
 
     A byte order mark, carriage returns, blank lines, further columns, and a label that says None,
     is empty or is missing altogether make no difference; nor does what `read_columns` allows.
 
+    Args:
+        folder: of the images. Blanks after commas belong to the names where all images are called
+            so in it, and none without the blank.
+
     Raises:
         UserError: there is no such file, it is no csv, a column or a name is missing, or it
             has no row.
     """
-    rows = []
-    for number, (key, name) in read_columns(path, Row._fields):
+    rows, (lines, padded) = [], _read(path, Row._fields)
+    if folder is not None and padded and not _any_there(folder, lines):
+        written = _read(path, Row._fields, padding=False)[0]
+        lines = written if _any_there(folder, written) else lines
+    for number, (key, name) in lines:
         if key is None or not name or not name.strip():
             raise UserError(f"line {number} of {path} names no image: complete or remove it")
         rows.append(Row(key, name))
@@ -64,6 +71,10 @@ def locate(folder: Path | str, filename: str) -> Path:
     return path
 
 
+def _any_there(folder: Path | str, lines: Iterable[Line]) -> bool:
+    return any(name and os.path.exists(locate(folder, name)) for _, (_, name) in lines)
+
+
 def read_columns(path: Path | str, columns: Sequence[str]) -> list[Line]:
     """Read some columns of every row of a csv that is not blank, in the file's order.
 
@@ -74,12 +85,23 @@ def read_columns(path: Path | str, columns: Sequence[str]) -> list[Line]:
         UserError: there is no such file, it is no csv, a quote is not closed, or a column is
             missing or there twice; a line that is wrong is named by its number.
     """
+    return _read(path, columns)[0]
+
+
+def _read(
+    path: Path | str, columns: Sequence[str], padding: bool = True
+) -> tuple[list[Line], bool]:
+    """Return what `read_columns` does, and whether blanks after commas were left out.
+
+    Args:
+        padding: whether they may be.
+    """
     try:
         text = _decoded(Path(path).read_bytes(), path)
     except OSError as error:
         raise UserError(f"cannot read the csv {path}: {error.strerror}") from error
     delimiter = _delimiter(text)
-    padded = _is_padded(text, delimiter)
+    padded = padding and _is_padded(text, delimiter)
     records = _records(text, path, delimiter, padded)
     header = [name.strip() for name in next(records, (1, []))[1]]
     places = [_place(name, header, path) for name in columns]
@@ -89,7 +111,7 @@ def read_columns(path: Path | str, columns: Sequence[str]) -> list[Line]:
             values = [value.rstrip(" \t") for value in values]
         chosen = (values[place] if place < len(values) else None for place in places)
         found.append(Line(number, tuple(chosen)))
-    return found
+    return found, padded
 
 
 def _decoded(content: bytes, path: Path | str) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inference import UserError, process, threads
-from inference.files import in_words
+from inference.files import in_one_line, in_words
 
 Options = argparse.Namespace
 DATA = Path("hw1_data")
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except UserError as error:
-        process.say_error(f"error: {error}")
+        process.say_error(f"error: {process.line_of(error)}")
         return 2
     except KeyboardInterrupt:
         log(f"interrupted: {options.interrupted}")
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def log(line: str) -> None:
     """Print a line on stderr."""
-    print(in_words(line), file=sys.stderr, flush=True)
+    print(in_words(in_one_line(line)), file=sys.stderr, flush=True)
 
 
 # ---- the commands

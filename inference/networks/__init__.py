@@ -45,7 +45,7 @@ NETWORKS = {
 }
 
 
-def build(name: str, classes: int, **arguments: Any) -> nn.Module:
+def build(name: str, classes: int, /, **arguments: Any) -> nn.Module:
     """Build a network with PyTorch's default initialisation, in train mode.
 
     Args:
@@ -118,11 +118,11 @@ def load_into(
 
 
 def check_state(name: str, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:
-    """Compare keys and shapes.
+    """Compare keys, shapes and kinds of numbers: weights are no whole numbers.
 
     Raises:
-        UserError: In one line, which counts the keys that are missing, unexpected or of another
-            shape, and names the first of each.
+        UserError: In one line, which counts the keys that are missing, unexpected, of another
+            shape or of whole numbers, and names the first of each.
     """
     missing = [key for key in wanted if key not in given]
     unexpected = [key for key in given if key not in wanted]
@@ -131,7 +131,13 @@ def check_state(name: str, wanted: Mapping[str, Tensor], given: Mapping[str, Ten
         for key in wanted
         if key in given and given[key].shape != wanted[key].shape
     ]
+    whole = [
+        f"{key}, {str(given[key].dtype).split('.')[-1]}"
+        for key in wanted
+        if key in given and wanted[key].is_floating_point() and not given[key].is_floating_point()
+    ]
     faults = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
+    faults["of no floating type"] = whole
     found = [f"{len(keys)} {fault} ({keys[0]})" for fault, keys in faults.items() if keys]
     if found:
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import warnings
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +32,9 @@ def state_dict(stream: BinaryIO, file: Path) -> dict:
     known = inspect.signature(torch.load).parameters
     options = {"weights_only": True} if "weights_only" in known else {}
     try:
-        found = torch.load(stream, map_location="cpu", **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's, on how the file was saved
+            found = torch.load(stream, map_location="cpu", **options)
     except Exception as error:  # strange bytes make an unpickler raise nearly anything
         raise UserError(f"{file} {_reason(stream, error)}; {_HOW}") from None
     if not isinstance(found, dict):
@@ -41,7 +44,24 @@ def state_dict(stream: BinaryIO, file: Path) -> dict:
         listed = ", ".join(strangers[:5]) + (", ..." if len(strangers) > 5 else "")
         what = f"holds other things than tensors ({listed})" if found else "holds nothing"
         raise UserError(f"{file} {what}; {_HOW}")
+    for key, tensor in found.items():
+        odd = _oddity(tensor)
+        if odd:
+            raise UserError(f"{file} holds {odd} ({key}), and no plain numbers; {_HOW}")
     return found
+
+
+def _oddity(tensor) -> str:
+    """Return what a tensor is that no network can be filled with, or nothing."""
+    import torch
+
+    if tensor.is_meta:
+        return "a tensor without values, of the meta device"
+    if tensor.layout != torch.strided or getattr(tensor, "is_nested", False):
+        return "a sparse tensor"
+    if tensor.is_quantized:
+        return "a quantised tensor"
+    return "complex numbers" if tensor.is_complex() else ""
 
 
 def expect_finite(tensors: dict, file: Path) -> None:

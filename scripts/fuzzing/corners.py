@@ -20,7 +20,7 @@ from torch import nn
 
 from inference import networks, zoo
 from inference.landcover import COLOURS, UNKNOWN
-from inference.records import Record, to_entry
+from inference.zoo.manifest import Record, to_entry
 
 CLASSES = len(COLOURS)
 BLACK, WHITE = UNKNOWN, 5

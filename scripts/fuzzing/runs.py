@@ -1,6 +1,6 @@
 """Trials of run folders: publish, the report, and what reads runs for figures and tables.
 
-All that is known here of training/ stands in `_publish`, `_report` and `_READERS`.
+All that is known here of training/ stands in `_publish`, `_READERS` and `_run`.
 """
 
 from __future__ import annotations
@@ -20,48 +20,40 @@ from inference.landcover import COLOURS
 from scripts.fuzzing import corners
 from scripts.fuzzing.damage import damage, damage_json
 from scripts.fuzzing.trial import Trial, expect
-from training import publish as publishing
-from training.byol import curve
-from training.classification import answers
-from training.classification.finished import read_run
-from training.classification.recipes import RECIPES
-from training.report import __main__ as report_page
-from training.report import zoo_page
-from training.run import record_of
+from training import __main__ as training
+from training.classification import compare
+from training.engine.run_folder import Run
+from training.problems import PROBLEMS, RECIPES
+from training.publish import publish as publishing
+from training.publish import zoo_page
 
-METRICS = "epoch,loss,accuracy,spread,knn\n0,2.0,0.2,0.9,0.3\n1,1.5,0.3,0.8,0.4\n"
+METRICS = """epoch,loss,accuracy,spread,knn,best_epoch
+0,2.0,0.2,0.9,0.3,0
+1,1.5,0.3,0.8,0.4,1
+"""
 URLS = ("https://example.org/a.pth", "gdrive:1AbCdEf", "ftp://x/y", "", "a\nb", "file:/nowhere/x")
 NAMES = ("mine", "a/b", "", "..", "ü", "a\nb", "x" * 300, "p3-corners", "p1-corners", "-x", ".x")
+RECIPE = {"p1": "p1-a", "p2": "p2-a", "byol": next(iter(PROBLEMS["byol"].recipes))}
 
 
 def _publish(root: Path, run: Path, name: str, urls: list[str], default: bool) -> None:
-    """Publish into the zoo in ROOT: a record made of a run names this repository's weights/."""
-
-    def record_there(*words):
-        return dataclasses.replace(record_of(*words), folder=root / "weights")
-
-    with (
-        mock.patch.object(publishing, "record_of", record_there),
-        mock.patch.object(zoo_page, "ROOT", root),
-    ):
-        publishing.publish(run, name, None, urls, default)
+    """Publish into the zoo in ROOT."""
+    with mock.patch.object(zoo_page, "ROOT", root):
+        publishing.publish(Run.load(run, PROBLEMS), name, None, urls, default)
 
 
-def _report(words: list[str]) -> int:
-    return report_page.main(words)
+def _curves(run: Path, data: Path) -> None:
+    draw = PROBLEMS["byol"].figures
+    assert draw is not None
+    draw(Run.load(run, PROBLEMS), None, run.parent / "figures", ())
 
 
-_READERS: dict[str, Callable] = {
-    "figures' reader": lambda run, data: read_run(run, data),
-    "curve's reader": lambda run, data: curve.read(run / "metrics.csv"),
-    "table's reader": lambda run, data: _answers(run, data),
+# What reads a run, of which problem
+_READERS: dict[str, tuple[str, Callable]] = {
+    "run's reader": ("p1", lambda run, data: Run.load(run, PROBLEMS)),
+    "figures' reader": ("byol", _curves),
+    "table's reader": ("p2", lambda run, data: compare.read_right(Run.load(run, PROBLEMS), data)),
 }
-
-
-def _answers(run: Path, data: Path) -> None:
-    there = answers.finished(run)
-    if there is not None:  # it has ended
-        answers.right(there, data)
 
 
 def publish(trial: Trial) -> None:
@@ -103,20 +95,21 @@ def report(trial: Trial) -> None:
     _spoil(trial, _run(runs / "p1-a-s1", data, trial, weights=False, seed=1, epochs=7))
     out = trial.folder / "report"
     with corners.at_work(trial.folder), mock.patch.object(zoo_page, "ROOT", trial.folder):
-        words = (runs, "--out", out, "--data", trial.folder / "none")
-        trial.run("python -m training.report", _report, *words, allowed=(0,), quiet=False)
+        words = ("report", runs, "--out", out, "--data", trial.folder / "none")
+        trial.run("python -m training", training.main, *words, allowed=(0,), quiet=False)
     page = (out / "index.html").read_text(encoding="utf-8")
     expect(".4321" in page, "the page lacks a sound run's score")
 
 
 def readers(trial: Trial) -> None:
     """What figures and tables read of a damaged run."""
-    data = _data(trial.folder / "p1_data")
-    run = _run(trial.folder / "runs" / "p1-a-s0", data, trial)
-    _spoil(trial, run)
     name = trial.random.choice([*_READERS])
+    problem, read = _READERS[name]
+    data = (_office if problem == "p2" else _data)(trial.folder / "data")
+    run = _run(trial.folder / "runs" / f"{problem}-s0", data, trial, problem=problem)
+    _spoil(trial, run)
     with corners.at_work(trial.folder / "none"):
-        trial.run(name, _command(lambda: _READERS[name](run, data)), run)
+        trial.run(name, _command(lambda: read(run, data)), run, quiet=False)
 
 
 def _list() -> int:
@@ -149,19 +142,34 @@ def _data(folder: Path) -> Path:
     return folder
 
 
-def _run(folder: Path, data: Path, trial: Trial, weights: bool = True, **changes) -> Path:
+def _office(folder: Path) -> Path:
+    """Write a validation set of P2: a picture of each class, and their csv."""
+    place, lines = folder / "office" / "val", ["id,filename,label"]
+    place.mkdir(parents=True)
+    for label in range(corners.CLASSES):
+        Image.new("RGB", (8, 8), tuple(COLOURS[label].tolist())).save(place / f"{label}_0.png")
+        lines.append(f"{label},{label}_0.png,{label}")
+    (folder / "office" / "val.csv").write_text("\n".join([*lines, ""]))
+    return folder
+
+
+def _run(
+    folder: Path, data: Path, trial: Trial, weights: bool = True, problem: str = "p1", **changes
+) -> Path:
     """Write a run as a training leaves it."""
-    recipe = dataclasses.replace(
-        RECIPES["p1-a"],
-        **{"network": "corners", "arguments": {"gain": 1.0}, "classes": corners.CLASSES},
-        **{"size": corners.SIDE, "cache_size": corners.SIDE, "mean": (0.5,) * 3, "std": (0.5,) * 3},
-        **changes,
-    )
+    recipe = RECIPES[RECIPE[problem]]
+    changes = {"mean": (0.5,) * 3, "std": (0.5,) * 3, **changes}
+    if problem != "byol":
+        changes |= {"network": "corners", "arguments": {"gain": 1.0}, "classes": corners.CLASSES}
+        changes |= {"size": corners.SIDE}
+    recipe = dataclasses.replace(recipe, **changes).to_plain()
     scores = {"metric": "accuracy", "val": 0.4321, "images": 7, "best_epoch": 1}
+    if problem == "p2":
+        scores["val"] = 1.0  # what predictions.csv says
     result = {
-        "recipe": dataclasses.asdict(recipe),
-        "command": "python -m training.classification p1-a",
-        **{"data": str(data), "origin": None, "trained_on": 7, "scores": scores, "epochs": 2},
+        "recipe": recipe,
+        "command": f"python -m training fit {RECIPE[problem]}",
+        **{"data": str(data), "provenance": None, "trained_on": 7, "scores": scores, "epochs": 2},
         **{"kept": [1], "minutes": 1.5, "device": "x86_64", "cores": 2, "processes": 1},
         **{"revision": "abc", "torch": "2", "finished": "2024-05-06T07:08:09+00:00"},
     }

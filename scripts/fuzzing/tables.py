@@ -12,7 +12,7 @@ from PIL import Image
 
 from inference import grade
 from inference.__main__ import main
-from inference.grade_run import Run
+from inference.grade.run import Run
 from inference.landcover import COLOURS, encode_mask
 from scripts.fuzzing.corners import CLASSES
 from scripts.fuzzing.damage import MARKS, damage
@@ -145,7 +145,7 @@ def graded(trial: Trial) -> None:
     data = trial.folder / f"{problem}_data"
     {"p1": _p1, "p2": _p2, "p3": _p3}[problem](trial, data)
 
-    def answered(script, arguments, folder, limit, cutter):
+    def answered(script, arguments, folder, limit, cutter, environment=None):
         _answer(trial, problem, [Path(argument) for argument in arguments])
         return Run(0, 0.1, "", "")
 

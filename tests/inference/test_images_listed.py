@@ -1,6 +1,8 @@
 """Which files of a folder are images, and what is said of the others."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -99,3 +101,33 @@ def test_a_pipe_is_not_waited_for(run_here, small_zoo, draw, tmp_path):
         "classify-csv", tmp_path / "in.csv", tmp_path / "in", tmp_path / "out.csv", *CPU
     )
     assert status == 3 and "1.png: it is not a file, but a pipe or a device" in line
+
+
+def test_a_name_of_two_lines_is_told_in_one(run_here, small_zoo, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a\nb.png", "c\rd\x1b[2J.txt"):
+        (tmp_path / "in" / name).write_bytes(b"none")
+    status, lines = run_here("classify", tmp_path / "in", tmp_path / "out.csv", "--fill", *CPU)
+    assert status == 0 and len(lines) == 2 and all(line.isprintable() for line in lines)
+    assert any("a\\nb.png: not an image" in line for line in lines)
+    assert any("1 file, c\\rd\\x1b[2J.txt" in line for line in lines)
+
+
+def test_what_pillow_logs_of_a_damaged_tiff_is_not_said(tmp_path):
+    for name in ("p", "t"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "0_mask.png", "TIFF", tiffinfo={277: 3})
+        data = (tmp_path / name / "0_mask.png").read_bytes()
+        samples = b"\x15\x01\x03\x00\x01\x00\x00\x00\x03"  # tag 277, one short: 3 a pixel
+        assert data.count(samples) == 1
+        (tmp_path / name / "0_mask.png").write_bytes(data.replace(samples, samples[:-1] + b"\x63"))
+    mask = tmp_path / "t" / "0_mask.png"
+    root = os.path.dirname(os.path.dirname(images.__file__))
+    for command in (
+        ["mean_iou_evaluate.py", "-p", tmp_path / "p", "-g", tmp_path / "t"],
+        ["inference", "overlay", mask, mask, "-o", tmp_path / "out.png"],
+    ):
+        command = [sys.executable, os.path.join(root, command[0]), *command[1:]]
+        done = subprocess.run(command, capture_output=True, text=True)
+        (line,) = done.stderr.splitlines()
+        assert done.returncode == 2 and "0_mask.png" in line

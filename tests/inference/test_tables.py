@@ -103,6 +103,13 @@ def test_blanks_that_are_part_of_a_name_stay(tmp_path):
     assert [locate(tmp_path, name).name for name in names] == [" a.jpg", "b.jpg", "c.jpg"]
 
 
+@pytest.mark.parametrize("name, found", [(" a.jpg", " a.jpg"), ("a.jpg", "a.jpg")])
+def test_a_blank_before_every_name_is_theirs_where_files_say_so(tmp_path, name, found):
+    (tmp_path / "in.csv").write_text("id,filename,label\n1, a.jpg,None\n2, a.jpg,None\n")
+    (tmp_path / name).touch()
+    assert read_rows(tmp_path / "in.csv", tmp_path) == [Row("1", found), Row("2", found)]
+
+
 def test_rows_keep_their_line_and_short_ones_lack_values(tmp_path):
     (tmp_path / "in.csv").write_text("filename,label\n\na.jpg,3\nb.jpg\n")
     assert read_columns(tmp_path / "in.csv", ("label", "filename")) == [

@@ -30,7 +30,7 @@ def planted(tmp_path, capsys, kind, seconds=20):
 
 
 def test_a_traceback_is_found_and_its_input_kept(tmp_path, monkeypatch, capsys):
-    def broken(path):
+    def broken(path, folder):
         raise IndexError("planted")
 
     monkeypatch.setattr(tables, "read_rows", broken)
@@ -43,7 +43,7 @@ def test_a_traceback_is_found_and_its_input_kept(tmp_path, monkeypatch, capsys):
 
 def test_a_row_that_is_lost_is_found(tmp_path, monkeypatch, capsys):
     read = tables.read_rows
-    monkeypatch.setattr(tables, "read_rows", lambda path: read(path)[1:] or read(path))
+    monkeypatch.setattr(tables, "read_rows", lambda *given: read(*given)[1:] or read(*given))
     said = planted(tmp_path, capsys, "classify-csv")
     assert any("rows are missing: 1 of" in line for line in said)
 

@@ -148,7 +148,7 @@ def _places(links: list[str]) -> list[str]:
     for link in links:
         place = urls.direct(link)
         if place != link:
-            print(f"note: --url {link} is recorded as {place}", file=sys.stderr)
+            print(files.in_one_line(f"note: --url {link} is recorded as {place}"), file=sys.stderr)
         found.append(place)
     return list(dict.fromkeys(found))
 
@@ -192,7 +192,7 @@ def _print_pages() -> None:
     try:
         zoo_page.refresh()
     except UserError as error:
-        print(f"note: {error}", file=sys.stderr)
+        print(files.in_one_line(f"note: {error}"), file=sys.stderr)
 
 
 def _show(record: zoo.Record) -> None:

@@ -31,6 +31,7 @@ SMALL = {"widths": [8, 8, 16], "depths": [1, 0]}
         ("convnet", 50, {"dropout": 2}, "dropout"),
         ("resnet50", 50, {"head": 256}, "head=256"),
         ("report_cnn", 50, {"divide": 0}, "divide is 1..128"),
+        ("convnet", 50, {"name": "x", "classes": 3}, "no argument 'name'; it takes: widths"),
         ("convnet", 0, {}, "classes is 0"),
         ("convnet", "50", {}, "classes is '50'"),
     ],

@@ -92,3 +92,37 @@ def test_large_weights_are_finite(small_zoo, tmp_path):
     state["fc.bias"][:] = 3e38
     torch.save(state, tmp_path / "own.pth")
     assert zoo.load(small_zoo["p1"], tmp_path / "own.pth").fc.bias[0] > 2e38
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch's, on quantised tensors to come
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda v: v.to("meta"), "a tensor without values"),
+        (lambda v: v.to_sparse(), "a sparse tensor"),
+        (lambda v: v.to(torch.complex64), "complex numbers"),
+        (lambda v: torch.quantize_per_tensor(v, 0.1, 0, torch.qint8), ""),
+    ],
+    ids=["meta", "sparse", "complex", "quantised"],
+)
+def test_tensors_that_fill_no_network(small_zoo, tmp_path, recwarn, change, reason):
+    state = torch.load(zoo.path(small_zoo["p1"]), weights_only=True)
+    state["fc.weight"] = change(state["fc.weight"].float())
+    torch.save(state, tmp_path / "own.pth")
+    recwarn.clear()
+    with pytest.raises(UserError, match=r"own\.pth (holds|is not)") as raised:
+        zoo.load(small_zoo["p1"], tmp_path / "own.pth")
+    assert reason in str(raised.value) and "\n" not in str(raised.value)
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool])
+@pytest.mark.parametrize("learned", [False, True])
+def test_weights_of_whole_numbers(small_zoo, tmp_path, dtype, learned):
+    state = torch.load(zoo.path(small_zoo["p1"]), weights_only=True)
+    value = state["fc.weight"].to(dtype)
+    state["fc.weight"] = torch.nn.Parameter(value, requires_grad=False) if learned else value
+    torch.save(state, tmp_path / "own.pth")
+    name = str(dtype).split(".")[-1]
+    with pytest.raises(UserError, match=rf"1 of no floating type \(fc\.weight, {name}\)"):
+        zoo.load(small_zoo["p1"], tmp_path / "own.pth")

@@ -176,6 +176,9 @@ def test_what_could_not_be_read_is_not_written(there):
         (lambda zoo: zoo["checkpoints"]["p1-x"].update(urls=["ftp://a/b"]), "nothing is fetched"),
         (lambda zoo: zoo["checkpoints"]["p1-x"].update(urls=[""]), "url '': it is empty; a url is"),
         (lambda zoo: zoo["checkpoints"]["p1-x"].update(urls=[{}]), "url {} is no text"),
+        (lambda zoo: zoo["checkpoints"].update({"a\nb": {}}), "its name is no single line of text"),
+        (lambda zoo: zoo["defaults"].update(p2=[["b"]]), "['b'], a default of 'p2', has no record"),
+        (lambda zoo: zoo["defaults"].update(p2=[{}]), "{}, a default of 'p2', has no record"),
         (lambda zoo: zoo["defaults"].update(p2=["b"]), "'b', a default of 'p2', has no record"),
     ],
 )
@@ -187,6 +190,83 @@ def test_a_malformed_zoo(there, damage, reason):
     text = message(zoo.records, file)
     assert text.startswith(f"cannot use {file}: ") and reason in text
     assert text.endswith("git checkout inference/zoo.json")
+
+
+ENTRY = {  # a field's value, and what the line says
+    "input": [
+        ({"size": size, "mean": [0.5] * 3, "std": [0.5] * 3}, "its 'size' is ")
+        for size in ("32", 0, -1, 0.5, 32.0, 1e308, float("inf"), 10_000, True, [32], {})
+    ]
+    + [
+        ({"size": 32, "mean": mean, "std": [0.5] * 3}, "'input' wants size, and mean and std of")
+        for mean in (None, "abc", 0.5, [0.5] * 2, [[], [], []], ["0", 0, 0], [None] * 3, [True] * 3)
+    ]
+    + [
+        ({"size": 32, "mean": [0.5] * 3, "std": std}, "std is above 0")
+        for std in ([0, 1, 1], [1, -1, 1], [1e-300] * 3, [1e308] * 3)
+    ]
+    + [({"size": 32, "mean": [0.5] * 3, "std": [float("nan")] * 3}, "of three numbers")]
+    + [({"size": 32, "mean": [10**400, 0, 0], "std": [1] * 3}, "of three numbers")],
+    "scores": [
+        ({"fast": fast}, "fast is no record of precisions")
+        for fast in ([1], "x", 3, {"cpu-bf16": None}, {"cpu-bf16": [0.5]})
+    ]
+    + [
+        ({"fast": {"cpu-bf16": {"score": 0.5, "agreement": "1"}}}, "'cpu-bf16': agreement is"),
+        ({"fast": {"cpu-bf16": {"score": {}, "agreement": 1}}}, "'cpu-bf16': score is {}, and no"),
+        ({"fp32": "0.9"}, 'fp32 is "0.9", and no share'),
+        ({"fp32": float("nan")}, "fp32 is NaN, and no share"),
+        ({"fp32": 90.1}, "fp32 is 90.1, and no share, 0 to 1"),
+        ({"images": 0}, "images is 0, and not from 1 up"),
+        ({"images": "9"}, 'images is "9", and not from 1 up'),
+        ({"metric": ["mIoU"]}, 'metric is no single line of text: ["mIoU"]'),
+    ],
+    "classes": [(0, "its 'classes' is 0, and not from 1 up"), (True, "its 'classes' is no int")],
+    "bytes": [(-1, "its 'bytes' is -1"), (10**400, "its 'bytes' is 1000")],
+    "file": [("", "is not a plain file name"), ("x" * 300, "is not a plain file name")],
+    "trained_on": [("a\nb", "its 'trained_on' is no single line"), ("\ud800", '"\\ud800"')],
+    "arguments": [({"\ud800": 1}, "it holds half a character")],
+    "task": [("p2", "'p1-x', a default of 'p1', is for another task")],
+}
+
+
+@pytest.mark.parametrize("field", ENTRY)
+def test_odd_values_in_a_record(there, field):
+    file, *_ = there
+    content = json.loads(file.read_text(encoding="utf-8"))
+    for value, reason in ENTRY[field]:
+        content["checkpoints"]["p1-x"][field] = value
+        file.write_text(json.dumps(content), encoding="utf-8")
+        text = message(zoo.records, file)
+        assert text.startswith(f"cannot use {file}: ") and reason in text, value
+        assert text.isprintable() and len(text) < 400
+
+
+def test_right_values_in_a_record(there):
+    file, *_ = there
+    content = json.loads(file.read_text(encoding="utf-8"))
+    one = content["checkpoints"]["p1-x"]
+    for size in (1, 4096, None):
+        one["input"] = {"size": size, "mean": [0, 0, 0], "std": [1, 1, 0.001]}
+        for scores in ({}, {"fp32": 1}, {"fast": None}, {"fast": {"cpu-bf16": {}}, "note": [3]}):
+            one["scores"] = scores
+            file.write_text(json.dumps(content), encoding="utf-8")
+            assert zoo.record("p1-x", file).size == size and listing.table(file)
+
+
+def test_a_map_has_the_size_of_its_image(there):
+    _, record, _ = there
+    odd = dataclasses.replace(record, name="p3-x", task="p3")
+    assert "its 'size' is 32, and not null: maps are of their" in message(
+        zoo.add, odd, file=there[0]
+    )
+
+
+def test_a_zoo_whose_brackets_never_close(there):
+    file, *_ = there
+    for text in ("[" * 200_000, '{"a":' * 200_000):
+        file.write_text(text, encoding="utf-8")
+        assert f"cannot use {file}: it is not JSON (" in message(zoo.records, file)
 
 
 def test_a_link_somebody_wrote_down_is_read_as_what_it_means(there):
