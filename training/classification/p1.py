@@ -193,3 +193,4 @@ def read(data: Path, part: str) -> Labelled:
 batches = partial(classifier_data.batches, read)
 files = partial(classifier_data.files, read)
 evaluate = partial(classifier_data.evaluate, read)
+words = partial(classifier_data.words, read)
