@@ -41,7 +41,7 @@ class UserError(Exception):
 
 
 def __getattr__(name):
-    """Gives `inference.load` without importing torch for those who never call it (PEP 562)."""
+    """Return `inference.load` without importing torch for those who never call it (PEP 562)."""
     if name == "load":
         from inference.model import load
 

@@ -50,7 +50,7 @@ def forward(
 
 
 def _answers(pixels: Sequence[np.ndarray], runner: Runner, task: str, measure: bool) -> Sequence:
-    """Gives the classes or the masks of images of one shape, on the CPU if need be and allowed."""
+    """Return the classes or the masks of images of one shape, on the CPU if need be and allowed."""
     from inference.runner import OutOfMemory
 
     while True:

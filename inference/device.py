@@ -72,7 +72,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def batch_size(device: torch.device, task: str) -> int:
-    """Gives how many images of a task are best predicted at a time."""
+    """Return how many images of a task are best predicted at a time."""
     return BATCH_SIZES["cuda" if device.type == "cuda" else "cpu"].get(task, OTHER_BATCH_SIZE)
 
 

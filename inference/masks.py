@@ -28,7 +28,7 @@ def write_mask(path: Path, mask: np.ndarray) -> None:
 
 @contextmanager
 def write_behind() -> Iterator[Callable[[Path, np.ndarray], None]]:
-    """Gives a `write_mask` that returns at once; leaving the block waits for all of them.
+    """Return a `write_mask` that returns at once; leaving the block waits for all of them.
 
     At most 64 masks wait, and of large ones only so many as make 67 million pixels, or one; so a
     slow disk slows the network down instead of filling memory.

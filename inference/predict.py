@@ -211,7 +211,7 @@ def choose(task: str, settings: Settings) -> zoo.Record:
 
 
 def labels(paths: Sequence[Path], record: zoo.Record, settings: Settings) -> list[int]:
-    """Gives each image's class; of an unreadable one -1, or 0 when filling in."""
+    """Return each image's class; of an unreadable one -1, or 0 when filling in."""
     return _answers(paths, record, settings, measure=False)[0]
 
 

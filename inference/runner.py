@@ -162,7 +162,7 @@ class Runner:
         self.free(f"batches of {self.batch_size}")
 
     def free(self, trying: str) -> None:
-        """Gives back what the device holds unused, and says what is tried next."""
+        """Return back what the device holds unused, and says what is tried next."""
         print(f"note: out of memory; trying {trying}", file=sys.stderr)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -189,7 +189,7 @@ class Runner:
         return logits
 
     def logits(self, images: np.ndarray) -> torch.Tensor:
-        """Gives the logits of one batch, on the device: (N, classes) or (N, classes, H, W).
+        """Return the logits of one batch, on the device: (N, classes) or (N, classes, H, W).
 
         With `tta` they are the sum of all views', in fp32, which has the mean's greatest class.
         Logits are averaged and not probabilities, which scores the same (p3-lite on 40 sample

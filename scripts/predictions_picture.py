@@ -150,7 +150,7 @@ def _land(folder: Path, predicted: Path) -> tuple[list[Tile], str]:
 
 
 def _thumbnail(path: Path) -> Image.Image:
-    """Gives an image as a square: a small one enlarged pixel by pixel, the middle of a large."""
+    """Return an image as a square: a small one enlarged pixel by pixel, the middle of a large."""
     image = read_rgb(path)
     if max(image.size) < SIDE:
         return image.resize((SIDE, SIDE), Image.Resampling.NEAREST)

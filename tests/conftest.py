@@ -153,7 +153,7 @@ def small_zoo(pristine, monkeypatch):
 
 @pytest.fixture(scope="session")
 def draw():
-    """Gives a function that writes an image: blobs of random colours, the same for each name."""
+    """Return a function that writes an image: blobs of random colours, the same for each name."""
 
     def draw(path, size=(32, 32), mode="RGB", **options):
         random = np.random.default_rng(list(Path(path).name.encode()))
@@ -202,7 +202,7 @@ def photos(tmp_path_factory, draw):
 
 @pytest.fixture
 def run_here(capsys):
-    """Gives a function that runs a command in this process: exit status and lines on stderr."""
+    """Return a function that runs a command in this process: exit status and lines on stderr."""
 
     def run_here(*arguments):
         try:
@@ -218,7 +218,7 @@ def run_here(capsys):
 
 @pytest.fixture
 def refused(run_here):
-    """Gives a function that runs a command which must fail with one line, that it returns."""
+    """Return a function that runs a command which must fail with one line, that it returns."""
 
     def refused(*arguments):
         status, lines = run_here(*arguments)

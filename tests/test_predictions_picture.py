@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts/predictions_picture.py"
 
 @pytest.fixture
 def left(tmp_path):
-    """Gives the data and the answers of a tiny quickstart: of each problem one is wrong."""
+    """Return the data and the answers of a tiny quickstart: of each problem one is wrong."""
     random, data, out = np.random.default_rng(0), tmp_path / "data", tmp_path / "out"
     p1, office = data / "p1_data/val_50", data / "p2_data/office"
     p3, masks = data / "p3_data/validation", out / "p3"

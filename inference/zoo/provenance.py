@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-GENERATED = "SAMPLE_DATA.json"  # in hw1_data, by python -m training.datasets.sample
-IMPORTED = "DATA.json"  # in a part of hw1_data, by python -m training.datasets.public
+GENERATED = "SAMPLE_DATA.json"  # in hw1_data, by python -m training sample-data
+IMPORTED = "DATA.json"  # in a part of hw1_data, by python -m training import-data
 _PARTS = {"p1": ".", "p2": "office", "p3": "."}  # of a problem's folder: where its labels are
 
 

@@ -107,7 +107,7 @@ def _run(side: str, options) -> float:
 
 
 def _measure(side: str, options) -> float:
-    """Gives images per second."""
+    """Return images per second."""
     package, *equal = side.split()
     count = options.batch * (options.steps + (package != "ours"))
     pixels = np.random.default_rng(0).integers(0, 256, (count, SIZE, SIZE, 3), dtype=np.uint8)

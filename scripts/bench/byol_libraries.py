@@ -22,7 +22,7 @@ from scripts.bench.peak import precision
 
 
 def byol_pytorch(pixels: np.ndarray, equal: bool, batch: int) -> tuple[Iterable, Callable]:
-    """Gives batches and a step, as in the README of byol-pytorch."""
+    """Return batches and a step, as in the README of byol-pytorch."""
     from byol_pytorch import BYOL
 
     where, layout, size = device.choose_device(), _layout(equal), pixels.shape[1]
@@ -45,7 +45,7 @@ def byol_pytorch(pixels: np.ndarray, equal: bool, batch: int) -> tuple[Iterable,
 
 
 def lightly(pixels: np.ndarray, equal: bool, batch: int, workers: int) -> tuple[Iterable, Callable]:
-    """Gives batches and a step, as in lightly's example of BYOL."""
+    """Return batches and a step, as in lightly's example of BYOL."""
     from lightly.loss import NegativeCosineSimilarity
     from lightly.models.modules import BYOLPredictionHead, BYOLProjectionHead
     from lightly.models.utils import update_momentum

@@ -28,5 +28,5 @@ def peak(precision: str, clock: Callable[[], float] = time.perf_counter) -> floa
 
 
 def precision() -> str:
-    """Gives what `precision=auto` trains in here."""
+    """Return what `precision=auto` trains in here."""
     return "bf16" if "bf16" in device.fast_precisions(device.choose_device()) else "fp32"

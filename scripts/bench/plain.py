@@ -74,7 +74,7 @@ def write_labels(labels, files, rows, out):
 
 
 def list_images(task, source, limit):
-    """Gives the files, and the rows of P2's csv or None."""
+    """Return the files, and the rows of P2's csv or None."""
     if task == "p2":
         rows = list(csv.DictReader(open(sys.argv[7])))[:limit]
         return [os.path.join(source, r["filename"]) for r in rows], rows

@@ -42,7 +42,7 @@ def _zoo(small_zoo):
 
 
 def plain(record, paths, batch_size=32):
-    """Gives what torchvision's transforms and a loop over batches predict."""
+    """Return what torchvision's transforms and a loop over batches predict."""
     transforms = pytest.importorskip("torchvision.transforms")
     steps = [] if record.size is None else [transforms.Resize((record.size, record.size))]
     steps += [transforms.ToTensor(), transforms.Normalize(record.mean, record.std)]

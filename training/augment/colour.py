@@ -125,7 +125,7 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
 
 
 def grey(images: torch.Tensor) -> torch.Tensor:
-    """Gives the luma of images, (N, 1, H, W): ITU-R BT.601, as torchvision and Pillow do."""
+    """Return the luma of images, (N, 1, H, W): ITU-R BT.601, as torchvision and Pillow do."""
     red, green, blue = images.split(1, dim=1)
     return (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114).clamp_(max=1)
 

@@ -134,7 +134,7 @@ def rotate(
 
 
 def rotation(angle: torch.Tensor) -> torch.Tensor:
-    """Gives the matrix for `warp` that turns by angles (N,) in radians, counter-clockwise."""
+    """Return the matrix for `warp` that turns by angles (N,) in radians, counter-clockwise."""
     return affine(xx=angle.cos(), xy=-angle.sin(), yx=angle.sin(), yy=angle.cos())
 
 
@@ -168,7 +168,7 @@ def warp(
 
 
 def _grid(theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Gives what torch's affine_grid does, on a CPU in a fraction of its time.
+    """Return what torch's affine_grid does, on a CPU in a fraction of its time.
 
     Args:
         theta: (N, 2, 3).

@@ -184,7 +184,7 @@ def _generated(record: zoo.Record) -> Iterator[np.ndarray]:
 def _compare(
     network: nn.Module, content: bytes, batches: Iterable[torch.Tensor]
 ) -> tuple[float, float]:
-    """Gives the largest difference, relative to a batch's largest logit, and how much is equal.
+    """Return the largest difference, relative to a batch's largest logit, and how much is equal.
 
     Returns:
         The difference, and the share of images, or pixels, that get the same class.

@@ -29,7 +29,7 @@ files are. `docs/hosting.md` says how to add one.
 
 
 def rows(file: Path | None = None) -> list[list[str]]:
-    """Gives a row of `HEAD` for every checkpoint, in the zoo's order.
+    """Return a row of `HEAD` for every checkpoint, in the zoo's order.
 
     Args:
         file: another zoo.json.
@@ -101,7 +101,7 @@ def refresh() -> list[str]:
 
 
 def printed() -> dict[str, str]:
-    """Gives what docs/zoo.md and README.md should say."""
+    """Return what docs/zoo.md and README.md should say."""
     return {name: print_() for name, print_ in _PRINTED.items()}
 
 
@@ -129,7 +129,7 @@ def _zoo() -> Path:
 
 
 def markdown(head: list[str], lines: list[list[str]]) -> str:
-    """Gives a Markdown table; the first column is code."""
+    """Return a Markdown table; the first column is code."""
     cells = [[f"`{first}`", *rest] for first, *rest in lines]
     drawn = [f"| {' | '.join(line)} |" for line in [list(head), *cells]]
     return "\n".join([drawn[0], "|---" * len(head) + "|", *drawn[1:], ""])

@@ -52,7 +52,7 @@ class Box:
     units: list[tuple[list[str], list[str]]] = field(default_factory=list)
 
     def text(self) -> list[str]:
-        """Gives the box's lines, copies counted: `3 × bottleneck: ...`, `first: stride 2`."""
+        """Return the box's lines, copies counted: `3 × bottleneck: ...`, `first: stride 2`."""
         lines = []
         for said, variants in self.units:
             count = len(variants)

@@ -38,7 +38,7 @@ for (const width of widths) {
 
 @pytest.fixture
 def chromium(tmp_path):
-    """Gives a function that runs headless Chromium to its end: its output, and what it logged."""
+    """Return a function that runs headless Chromium to its end: its output, and what it logged."""
     there = [found for found in map(shutil.which, NAMES) if found]
     # Some systems have a stand-in that only says where to get one.
     works = [found for found in there if subprocess.run([found, "--version"]).returncode == 0]

@@ -9,7 +9,7 @@ from training.report import notes
 
 @pytest.fixture
 def read(tmp_path):
-    """Gives a function that reads a text as notes."""
+    """Return a function that reads a text as notes."""
 
     def read(text):
         (tmp_path / "notes.md").write_text(text)

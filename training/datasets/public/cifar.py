@@ -118,7 +118,7 @@ def _write(file: Path, pixels: np.ndarray) -> None:
 
 
 def _read(form: Form, source: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Gives pixels, uint8 (N, 32, 32, 3), labels, int64 (N,), and the classes' names."""
+    """Return pixels, uint8 (N, 32, 32, 3), labels, int64 (N,), and the classes' names."""
     files = _files(form, source)
     meta = pickles.read(files[form.meta], f"{form.meta} in {source}")
     try:

@@ -75,7 +75,7 @@ def _mask_of(scene: Path) -> Path:
 
 
 def _tiles(scene: Path, random: np.random.Generator) -> list[tuple[Path, tuple[int, int]]]:
-    """Gives (scene, (top, left)) of its tiles, in a random order."""
+    """Return (scene, (top, left)) of its tiles, in a random order."""
     height, width = size_of(scene) or decode(scene).shape[:2]  # the second says what is wrong
     if min(width, height) < TILE:
         raise UserError(f"{scene} is {width} x {height} pixels, less than a tile of {TILE}")

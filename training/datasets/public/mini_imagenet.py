@@ -62,7 +62,7 @@ def fill(folder: Path, source: Path, seed: int) -> dict:
 
 
 def _listed(source: Path) -> list[tuple[str, Path | np.ndarray]]:
-    """Gives (class, file or pixels (H, W, 3)) of every training image."""
+    """Return (class, file or pixels (H, W, 3)) of every training image."""
     cache = source / CACHE if source.is_dir() else source
     if cache.is_file():
         return _from_cache(cache)
