@@ -145,16 +145,16 @@ def _entries():
     with _this_clone():
         from inference import zoo
 
-        records = zoo.records()
+        described = {name: _describe(record) for name, record in zoo.records().items()}
     names = {}
-    for name in records:
+    for name in described:
         names.setdefault(name.replace("-", "_"), []).append(name)
     entries = {}
     for hub_name, those in names.items():
         if hub_name in globals() or hub_name.startswith("_"):
             continue  # `dependencies`: publishing refuses what torch.hub could not show
         entries[hub_name] = _entry(hub_name, those)
-        entries[hub_name].__doc__ = "\n\n".join(_describe(records[name]) for name in those)
+        entries[hub_name].__doc__ = "\n\n".join(described[name] for name in those)
     return entries
 
 

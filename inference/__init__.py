@@ -18,6 +18,7 @@ The map of the package:
       urls.py        from the link that a browser shows to the one under which the file can be had
       provenance.py  whether data is the course's own
     device.py      device, precision, batch size, allocator
+    threads.py     how many threads compute, and how they wait
     fast_import.py importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, views, out-of-memory retry
     grade/         a local autograder

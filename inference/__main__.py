@@ -34,7 +34,7 @@ if __name__ == "__main__":
 import argparse  # noqa: E402
 from pathlib import Path  # noqa: E402
 
-from inference import device, editions, process  # noqa: E402
+from inference import device, editions, process, threads  # noqa: E402
 
 
 def main(arguments=None) -> int:
@@ -301,6 +301,7 @@ def _legend(model) -> list:
 if __name__ == "__main__":
     process.use_utf8()
     process.open_streams()
+    threads.wait_passively()
     try:
         process.leave(main())
     except KeyboardInterrupt:

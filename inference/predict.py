@@ -26,6 +26,7 @@ from inference import (
     salvage,
     sharding,
     tables,
+    threads,
     zoo,
 )
 from inference.batches import forward
@@ -281,10 +282,13 @@ def _begin(
     paths: Sequence[Path], record: zoo.Record, settings: Settings
 ) -> tuple[Sequence[Path], Iterable, Runner]:
     """Begins to read this process's share of the images, and loads the network meanwhile."""
+    own = "torch" not in sys.modules  # this is a command, whose process is its own
     rank, world = sharding.rank_and_world()
     mine = paths[rank::world]
     pixels = _progress(read(mine, record, damaged=True), len(mine))
     fast_import.import_torch(freeze=True)
+    if own:
+        threads.limit()
     return mine, pixels, load_runner(record, settings)
 
 

@@ -11,6 +11,7 @@ import torch
 
 from inference import UserError
 from inference.images import LARGEST
+from inference.networks import dilated
 from inference.networks.fused import fuse, keep_last_layers_exact
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -80,6 +81,7 @@ class Runner:
         weights = self.dtype if device.type == "cpu" else torch.float32
         network = fuse(self.network, weights) if device.type == "cpu" else self.network
         self.network = network.to(device, weights, memory_format=torch.channels_last)
+        dilated.speed_up(self.network, weights)  # where nothing could be fused
         if weights != torch.float32:
             keep_last_layers_exact(self.network)
         self.mean, self.std = self.mean.to(device), self.std.to(device)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from inference import UserError, process
+from inference import UserError, process, threads
 from inference.files import in_one_line, in_words
 
 Options = argparse.Namespace
@@ -118,7 +118,8 @@ def publish(options: Options) -> None:
     """Publish a run's weights: a file in weights/ and its record in the zoo.
 
     Of a checkpoint's name it scores the fast precisions of this machine and adds them to its
-    record.
+    record; with --names it names its classes. A run's classes are named by --names, else by what
+    its data says: DATA.json, or the words that its files begin with.
     """
     from training.problems import PROBLEMS
     from training.publish import publish as publishing
@@ -127,14 +128,16 @@ def publish(options: Options) -> None:
         from training.engine.run_folder import Run
 
         run = Run.load(Path(options.what), PROBLEMS)
-        tta = not options.no_tta
-        publishing.publish(run, options.name, options.data, options.url, options.default, tta)
+        given = options.name, options.data, options.url, options.default
+        publishing.publish(run, *given, tta=not options.no_tta, classes=options.names)
     elif options.name is not None or options.url or options.default or options.no_tta:
         raise UserError(
             f"{options.what!r} is no run's folder; of a checkpoint, which is scored again, --name, "
             "--url, --default and --no-tta make no sense"
         )
-    else:
+    if options.names is not None:
+        publishing.name_classes(options.what, options.names)
+    if options.names is None or options.data is not None:
         publishing.rescore(options.what, options.data, PROBLEMS)
 
 
@@ -300,6 +303,7 @@ ARGUMENTS = {
         ),
         _argument("--default", action="store_true", help="make it its problem's default"),
         _argument("--no-tta", action="store_true", help="one view, not the recipe's average"),
+        _argument("--names", type=Path, metavar="FILE", help="the classes' names, one a line"),
     ),
     "export": (
         _argument("name", metavar="NAME", help="checkpoint of the zoo"),
@@ -340,4 +344,5 @@ ARGUMENTS = {
 
 
 if __name__ == "__main__":
+    threads.wait_passively()
     sys.exit(main())

@@ -13,11 +13,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inference.networks import dilated
 from inference.networks import efficientnet_lite as lite
 from inference.networks.resnet import Bottleneck, Trunk
 
 ACTIVATIONS = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
 SCALARS = {"hardtanh": [0.0, 6.0]}  # of an activation that has some: ReLU6
+APPLY = {
+    "relu": torch.relu_,
+    "hardswish": nn.functional.hardswish,
+    "hardtanh": lambda x: x.clamp_(0.0, 6.0),
+    "none": lambda x: x,
+}
 
 
 def fuse(network: nn.Module, dtype: torch.dtype) -> nn.Module:
@@ -138,17 +145,44 @@ class FusedConv(nn.Module):
         )  # fmt: skip
 
 
+class FusedDilatedConv(FusedConv):
+    """The same where taps are faster (see dilated.py): their sum, bias and activation in fp32."""
+
+    def __init__(
+        self, conv: nn.Conv2d, norm: nn.BatchNorm2d, activation: str, dtype: torch.dtype
+    ) -> None:
+        super().__init__(conv, norm, activation, dtype)
+        self.weight = self.packed = dilated.by_tap(self.weight)
+
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        """(N, C, H, W) -> (N, out, H', W'), the shape of the shortcut, which stays as it is."""
+        padding, _, dilation, _ = self.settings
+        total = dilated.sum_of_taps(x, self.weight, padding, dilation)
+        total += self.bias.reshape(-1, 1, 1)
+        if shortcut is not None:
+            total += shortcut
+        return APPLY[self.activation](total).to(self.weight.dtype)
+
+
+def fused_conv(
+    conv: nn.Conv2d, norm: nn.BatchNorm2d, activation: str, dtype: torch.dtype
+) -> FusedConv:
+    """Return what computes a convolution, its BN and an activation fastest here."""
+    kind = FusedDilatedConv if dilated.is_slow(conv, dtype) else FusedConv
+    return kind(conv, norm, activation, dtype)
+
+
 class FusedBottleneck(nn.Module):
     """A `Bottleneck` of three or four passes over memory."""
 
     def __init__(self, block: Bottleneck, dtype: torch.dtype) -> None:
         super().__init__()
-        self.conv1 = FusedConv(block.conv1, block.bn1, "relu", dtype)
-        self.conv2 = FusedConv(block.conv2, block.bn2, "relu", dtype)
-        self.conv3 = FusedConv(block.conv3, block.bn3, "relu", dtype)
+        self.conv1 = fused_conv(block.conv1, block.bn1, "relu", dtype)
+        self.conv2 = fused_conv(block.conv2, block.bn2, "relu", dtype)
+        self.conv3 = fused_conv(block.conv3, block.bn3, "relu", dtype)
         self.downsample = None
         if block.downsample is not None:
-            self.downsample = FusedConv(*block.downsample, "none", dtype)
+            self.downsample = fused_conv(*block.downsample, "none", dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W), overwritten -> (N, 4 * planes, H/stride, W/stride)."""
@@ -205,7 +239,7 @@ def _fuse_sequence(layers: nn.Sequential, dtype: torch.dtype) -> None:
         if not isinstance(norm, nn.BatchNorm2d) or (pools and norm.weight.min() < 0):
             continue
         name = ACTIVATIONS.get(type(activation), "none")
-        layers[i] = FusedConv(layer, norm, name, dtype)
+        layers[i] = fused_conv(layer, norm, name, dtype)
         layers[i + 1 + pools] = nn.Identity()
         if name != "none":
             layers[i + 2 + pools] = nn.Identity()

@@ -167,6 +167,7 @@ class Dihedral(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         """Return flipped and turned images and masks."""
+        assert targets is not None  # tiles have masks
         return augment.dihedral(images, targets)
 
     def describe(self) -> str:
@@ -224,7 +225,8 @@ class ColorJitter(Augmentation):
 
     def change(self, images: Tensor) -> Tensor:
         """Return recoloured images."""
-        return augment.jitter(images, *[self.strength] * 3)
+        strength = self.strength
+        return augment.jitter(images, strength, strength, strength)
 
     def describe(self) -> str:
         """Return the augmentation in words."""
@@ -287,6 +289,7 @@ class CutMix(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         """Return mixed images and targets."""
+        assert targets is not None  # a classifier's images have labels
         return augment.cutmix(images, targets, self.p)
 
     def describe(self) -> str:
@@ -306,6 +309,7 @@ class MixUp(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         """Return blended images and targets."""
+        assert targets is not None  # a classifier's images have labels
         return augment.mixup(images, targets, 1.0, self.p)
 
     def describe(self) -> str:

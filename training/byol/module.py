@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class Byol(TrainingModule):
 
     def exported(self, average: nn.Module) -> nn.Module:
         """Return the online backbone."""
-        return average.backbone
+        return average.get_submodule("backbone")
 
     def modules_to_compile(self) -> tuple[nn.Module, ...]:
         """Return both networks."""
@@ -112,7 +113,7 @@ class Byol(TrainingModule):
         recipe = self.recipe
         return epoch in (0, recipe.epochs - 1) or (epoch + 1) % recipe.knn_every == 0
 
-    def measure(self, network: nn.Module, images: Tensor, labels: Tensor) -> None:
+    def measure(self, network: Any, images: Tensor, labels: Tensor) -> None:
         """Note features; images uint8 (N, size, size, 3), labels int64 (N,)."""
         images = self.normalise(self.to_float(images))
         self.features.append(network.backbone.features(images).float())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from inference import predict
+from inference import UserError, predict
 from inference.zoo import Record
 from training.classification import predictions
 from training.classification.recipe import ClassificationRecipe
@@ -50,6 +51,36 @@ def files(read: Read, recipe: ClassificationRecipe, data: Path) -> list[Files]:
     """Return what a run trains on; with `BestOnVal` val too, since it chooses the epoch."""
     parts = ("train", "val") if recipe.select_epoch_by.word == "val" else ("train",)
     return [Files(*read(data, part)) for part in parts]
+
+
+def words(read: Read, data: Path) -> list[str]:
+    """Return the names of the classes, by the words that their files' names alone begin with.
+
+    Of train's files, or else of val's, whichever tell them; none where neither do.
+    """
+    for part in ("train", "val"):
+        try:
+            paths, labels = read(data, part)
+        except UserError:  # another machine's data may hold val alone
+            continue
+        found = words_of(paths, labels)
+        if found and sorted(found) == list(range(len(found))):
+            return [found[label] for label in range(len(found))]
+    return []
+
+
+def words_of(paths: Sequence[Path], labels: np.ndarray) -> dict[int, str]:
+    """Return the word that a class's files alone begin with, by label: `Couch00024.jpg`, `Couch`.
+
+    Nothing where a file has none, or a word does not tell the classes apart.
+    """
+    found: dict[int, set[str]] = {}
+    for path, label in zip(paths, labels.tolist(), strict=True):
+        found.setdefault(label, set()).add(re.split(r"[^A-Za-z]", path.stem)[0])
+    every = set().union(*found.values())
+    if "" in every or not len(every) == len(found) == sum(map(len, found.values())):
+        return {}
+    return {label: word for label, (word,) in found.items()}
 
 
 def evaluate(

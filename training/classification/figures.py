@@ -14,7 +14,6 @@ silhouette of the classes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from matplotlib.figure import Figure
 
 from inference import UserError
 from training.classification import features
-from training.classification.data import Read
+from training.classification.data import Read, words_of
 from training.engine.knn import TEMPERATURE, knn_accuracy
 from training.engine.run_folder import Run
 from training.plots import confusion, curves, mistakes, scatter, style
@@ -114,13 +113,8 @@ def class_names(paths: Sequence[Path], labels: np.ndarray, classes: int) -> list
 
     `Couch00024.jpg` of class 4 makes `4 Couch`; P1's names have no word.
     """
-    words: dict[int, set[str]] = {}
-    for path, label in zip(paths, labels.tolist(), strict=True):
-        words.setdefault(label, set()).add(re.split(r"[^A-Za-z]", path.stem)[0])
-    every = set().union(*words.values())
-    if "" in every or not len(every) == len(words) == sum(map(len, words.values())):
-        words = {}
-    return [" ".join([str(label), *words.get(label, ())]) for label in range(classes)]
+    words = words_of(paths, labels)
+    return [f"{label} {words.get(label, '')}".rstrip() for label in range(classes)]
 
 
 # ---- the figures

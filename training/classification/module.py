@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -36,10 +38,10 @@ class Classification(TrainingModule):
         super().train(mode)
         if self.recipe.frozen:
             self.network.eval()
-            self.network.head.train(mode)
+            self.trained_part(self.network).train(mode)
         return self
 
-    def trained_part(self, network: nn.Module) -> nn.Module:
+    def trained_part(self, network: Any) -> nn.Module:
         """Return the head where the rest is frozen, else the network."""
         return network.head if self.recipe.frozen else network
 

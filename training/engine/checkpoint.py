@@ -110,12 +110,12 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
                 rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise UserError(f"{file} is damaged: mend it, or remove it") from error
-    text = io.StringIO(newline="")
+    content = io.StringIO(newline="")
     names = dict.fromkeys([*(rows[0] if rows else []), *row])  # some are not measured each epoch
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n", extrasaction="ignore")
+    writer = csv.DictWriter(content, names, restval="", lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows([*rows, row])
-    write_whole(file, text.getvalue().encode())
+    write_whole(file, content.getvalue().encode())
 
 
 class Curves:

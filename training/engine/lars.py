@@ -6,7 +6,7 @@ high rates do not tear a layer apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -43,7 +43,7 @@ class Lars(torch.optim.Optimizer):
         return loss
 
     def _step(self, group: dict, weights: list[torch.Tensor]) -> None:
-        steps = [p.grad for p in weights]
+        steps = [p.grad for p in weights if p.grad is not None]
         if group["weight_decay"]:
             steps = list(torch._foreach_add(steps, weights, alpha=group["weight_decay"]))
         large = [i for i, weight in enumerate(weights) if weight.dim() > 1]
@@ -59,7 +59,7 @@ class Lars(torch.optim.Optimizer):
         torch._foreach_add_(moving, steps)
         torch._foreach_add_(weights, moving, alpha=-group["lr"])
 
-    def _scaled(self, weights: list, steps: list) -> list[torch.Tensor]:
+    def _scaled(self, weights: list, steps: list) -> Sequence[torch.Tensor]:
         sizes, lengths = torch._foreach_norm(weights), torch._foreach_norm(steps)
         size, length = torch.stack(sizes), torch.stack(lengths)
         # A weight of zero, or one without a gradient, has no size to go by.

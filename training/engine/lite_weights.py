@@ -140,7 +140,8 @@ def _places(state: Mapping[str, Tensor]) -> list[str]:
 
     A stage is what has the same number of output channels.
     """
-    places, last, stage, index = [], None, -1, 0
+    places: list[str] = []
+    last, stage, index = None, -1, 0
     while f"_blocks.{len(places)}._project_conv.weight" in state:
         block = f"_blocks.{len(places)}"
         out = len(state[f"{block}._project_conv.weight"])

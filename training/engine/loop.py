@@ -8,7 +8,7 @@ average on the held-out images after every epoch, and leaves in `folder` what
 
 Every random draw is a function of (seed, epoch, step): the generators are seeded anew before each
 step, and the order of the images is drawn for each epoch. So a run that was killed ends as an
-uninterrupted one does.
+uninterrupted one does, to the bit at an equal number of threads (see `training/engine/threads.py`).
 
 Devices, precision and processes are Lightning Fabric's. Under torchrun every process trains on its
 share of each batch, `batch_size` in all, and the gradients are averaged: the steps are those of
@@ -41,11 +41,12 @@ from inference import UserError
 from inference.device import fast_precisions
 from inference.sharding import local_rank_and_world, rank_and_world
 from training.data.batches import Batches
-from training.engine import checkpoint, depthwise
+from training.engine import checkpoint, depthwise, dilated
 from training.engine.ema import EMA
 from training.engine.module import TrainingModule
 from training.engine.prefetch import Prefetcher
 from training.engine.recipe import Recipe
+from training.engine.threads import Threads
 
 UNSEEN = 50  # losses that a GPU may compute before somebody looks whether they are finite
 
@@ -119,6 +120,8 @@ def train(
         warnings.filterwarnings("ignore", module="lightning")
         wrapped, stepper = fabric.setup(module, optimizer)
 
+    one_cpu = fabric.device.type == "cpu" and fabric.world_size == 1
+    threads = Threads(recipe.precision == "fp32", one_cpu, log)
     steps = len(batches)
     ahead = _divide(Prefetcher(batches, fabric.device), fabric)
     held_out = None if measured is None else Prefetcher(measured, fabric.device)
@@ -133,6 +136,7 @@ def train(
             module.start_epoch()
             module.train()
             losses = Losses(recipe, epoch * steps)
+            began = time.perf_counter()
             for step, batch in enumerate(_bar(ahead, epoch, recipe.epochs)):
                 done = epoch * steps + step
                 seed_draws(recipe.seed, epoch, step, fabric.global_rank)
@@ -146,6 +150,9 @@ def train(
                 stepper.step()
                 module.after_step(done, recipe.epochs * steps)
                 ema.update(done + 1)
+                ended = time.perf_counter()
+                threads.after_step(ended - began)
+                began = ended
             if fabric.world_size > 1:
                 sync_bn_buffers(module, ema, fabric.world_size)
             scores = {}
@@ -254,6 +261,8 @@ def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EM
     ema = EMA(module.network, recipe.ema, module.trained_part)
     if fabric.device.type == "cpu":
         depthwise.speed_up(module.network)
+        for network in (module.network, ema.network):
+            dilated.speed_up(network)
     elif fabric.world_size > 1:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         ema.source = module.network

@@ -90,7 +90,8 @@ class Stages:
     def __init__(self, network: nn.Module, decay: float, head: float) -> None:
         self.decay, self.head = decay, head
         self.prefixes = head_prefixes(network)
-        stages = {stage_of(network, name) for name, _ in network.named_parameters()} - {None}
+        found = (stage_of(network, name) for name, _ in network.named_parameters())
+        stages = {stage for stage in found if stage is not None}
         if decay != 1 and not stages:
             raise UserError(
                 f"layer_decay={decay} is for networks with stages; "

@@ -58,6 +58,7 @@ class Problem:
             None where no script answers with what it trains.
         figures: (run, data, out, names of images to show) -> what figures.json holds; without
             data the learning curve alone is drawn. None: nothing is.
+        words: (data) -> the names of the classes that those of the files tell; none if they do not.
         baselines: the course's on val, (simple, strong).
         claims: what recipes were measured to reach, by their names.
     """
@@ -71,6 +72,7 @@ class Problem:
     files: Callable[[Any, Path], list[Files]]
     evaluate: Callable[[Record, Path, Path, str, str], Evaluation] | None = None
     figures: Callable[[Run, Path | None, Path, Sequence[str]], dict] | None = None
+    words: Callable[[Path], list[str]] = lambda data: []
     baselines: tuple[float, float] | None = None
     claims: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
 

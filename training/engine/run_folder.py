@@ -59,6 +59,8 @@ class Run:
             fields = read_json(folder / "recipe.json")
         else:
             raise UserError(f"no recipe.json in {folder}: give a run's folder, like runs/p1-a-s0")
+        if not isinstance(fields, dict):
+            raise UserError(f"{folder} names no recipe")
         problem = _problem_of(fields, problems, folder)
         try:
             recipe = problem.recipe_type.from_plain(fields)
@@ -246,9 +248,7 @@ def read_metrics(table: Path) -> dict[str, list[float]]:
     return columns if rows else {}
 
 
-def _problem_of(fields: Any, problems: Mapping[str, Problem], folder: Path) -> Problem:
-    if not isinstance(fields, dict):
-        raise UserError(f"{folder} names no recipe")
+def _problem_of(fields: dict[str, Any], problems: Mapping[str, Problem], folder: Path) -> Problem:
     name = fields.get("problem")
     if not isinstance(name, str) or name not in problems:
         listed = ", ".join(problems)

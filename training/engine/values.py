@@ -141,7 +141,7 @@ def _field_from_plain(field: dataclasses.Field, value: Any) -> Any:
 
 def _kind_from_plain(name: str, kinds: Kinds, value: Any) -> Any:
     kind = value.get("kind") if isinstance(value, Mapping) else None
-    if kind not in kinds:
+    if not isinstance(kind, str) or kind not in kinds:
         raise UserError(f"it is of another version of this program ({name}: {_short(value)})")
     return from_plain(kinds[kind], value)
 
@@ -297,7 +297,8 @@ def _parse_value(node: ast.expr, kinds: Kinds, old: tuple) -> Any:
         }
         return kind(**{key: getattr(old[0], key) for key in shared})
     arguments = [_tuples(ast.literal_eval(a)) for a in call.args] if call else []
-    keywords = {k.arg: _tuples(ast.literal_eval(k.value)) for k in call.keywords} if call else {}
+    given = call.keywords if call else []
+    keywords = {str(k.arg): _tuples(ast.literal_eval(k.value)) for k in given}
     made = kind(*arguments, **keywords)
     for field in dataclasses.fields(made):
         value = getattr(made, field.name)

@@ -27,13 +27,19 @@ from inference.zoo.provenance import provenance_of
 from training.engine.fingerprint import fingerprint
 from training.engine.problem import Evaluation, Problem
 from training.engine.run_folder import Run
-from training.publish import names, zoo_page
+from training.publish import class_names, names, zoo_page
 
 SAME = 0.998  # share of labels or pixels that rounding the weights to fp16 leaves, but for one
 
 
 def publish(
-    run: Run, name: str | None, data: Path | None, links: list[str], default: bool, tta: bool = True
+    run: Run,
+    name: str | None,
+    data: Path | None,
+    links: list[str],
+    default: bool,
+    tta: bool = True,
+    classes: Path | None = None,
 ) -> None:
     """Make `weights/NAME.pth` of a run's `best.pth`, and its record.
 
@@ -42,6 +48,7 @@ def publish(
 
     Args:
         links: where the file will be, as a browser or a record calls it.
+        classes: a file with the names of the classes, one a line; None takes what the data says.
 
     Raises:
         UserError: the run has not ended, or no script answers with it; the data is missing;
@@ -68,6 +75,7 @@ def publish(
         folder=zoo.ZOO.parent.parent / "weights",
         tta=recipe.tta and tta,
         urls=_places(links),
+        names=class_names.of(problem, data, recipe.classes, classes),
     )
     _expect_publishable(record)
     state = _finite(weights)
@@ -90,6 +98,21 @@ def publish(
     print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
     _show(record)
     _say_what_follows(record, default)
+
+
+def name_classes(name: str, classes: Path) -> None:
+    """Write the names of its classes, a file's lines, into the record of a published checkpoint.
+
+    Raises:
+        UserError: no such checkpoint, or names that will not do.
+    """
+    zoo.record(name)
+    with files.locked(zoo.ZOO.parent):
+        record = zoo.record(name)
+        record = dataclasses.replace(record, names=class_names.read(classes, record.classes))
+        zoo.add(record)
+        _print_pages()
+    print(f"{name}: {record.classes} classes, {record.names[0]} to {record.names[-1]}")
 
 
 def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> None:

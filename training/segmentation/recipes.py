@@ -176,6 +176,15 @@ RECIPES = {
     ),
 }
 CLAIMS = {
+    "p3-b-lite": [
+        Claim(
+            0.633,
+            "Dubai from the air and two scenes of DeepGlobe: 174 + 31 tiles",
+            "one core of an AMD EPYC (Zen 4), other work beside",
+            34.0,
+            changes="epochs=30 select_epoch_by=LastEpoch() save_every=3",
+        ),
+    ],
     "p3-lite": [
         Claim(
             0.542,
