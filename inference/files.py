@@ -23,7 +23,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, `ulimit 
 
 def in_words(path: Path | str) -> str:
     """Return a path as text that any page and picture can show, also where it is not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "replace")
+    try:
+        return os.fsencode(path).decode("utf-8", "replace")
+    except UnicodeEncodeError:  # half a character of a JSON file, no file's name
+        return os.fspath(path).encode("utf-8", "replace").decode()
 
 
 def in_one_line(text: object) -> str:

@@ -234,3 +234,9 @@ def test_a_lock_keeps_others_out_and_its_holder_in(tmp_path):
 def test_a_name_that_is_too_long_is_found_out_before_the_work(tmp_path):
     with pytest.raises(UserError, match="File name too long"):
         check_writable(tmp_path / ("x" * 256))
+
+
+def test_names_are_shown_whatever_they_hold():
+    names = {"ü.png": "ü.png", "caf\udce9": "caf\ufffd", "a\ud800é": "a?é"}
+    assert {name: files.in_words(name) for name in names} == names
+    assert files.in_one_line("a\nb\r\x1b[2J\u2028\x85é") == r"a\nb\r\x1b[2J\u2028\x85é"
