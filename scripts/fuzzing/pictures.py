@@ -49,10 +49,16 @@ def segment(trial: Trial) -> None:
     pictures = _fill(trial, folder, "_sat" if trial.chance(0.7) else "", blocks=True)
     fill = trial.chance(0.6)
     options = ["--fill"] * fill + ["--tta"] * trial.chance(0.1)
-    answer = trial.run(
-        PROGRAM, main, "segment", folder, out, *options, "--device", "cpu", allowed=(0, 3)
-    )
     names = {mask_name(name): name for name in pictures}
+    none = all(len(os.fsencode(mask)) > 255 for mask in names)  # can be written: an error
+    answer = trial.run(
+        PROGRAM,
+        main,
+        *("segment", folder, out, *options, "--device", "cpu"),
+        allowed=(2,) if none else (0, 3),
+    )
+    if none:
+        return
     there = set(os.listdir(out))
     expect(there <= set(names), "writes a mask of no picture")
     for mask, name in names.items():
