@@ -130,7 +130,8 @@ def publish(options: Options) -> None:
         run = Run.load(Path(options.what), PROBLEMS)
         given = options.name, options.data, options.url, options.default
         publishing.publish(run, *given, tta=not options.no_tta, classes=options.names)
-    elif options.name is not None or options.url or options.default or options.no_tta:
+        return
+    if options.name is not None or options.url or options.default or options.no_tta:
         raise UserError(
             f"{options.what!r} is no run's folder; of a checkpoint, which is scored again, --name, "
             "--url, --default and --no-tta make no sense"
