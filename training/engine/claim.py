@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from training.engine.problem import Problem
+from typing import Any
 
 HEAD = ("recipe", "network", "score on val", "data", "minutes", "hardware")
 
@@ -44,8 +41,12 @@ def _point(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def markdown(problems: Mapping[str, Problem]) -> str:
-    """Return the table of all recipes and their claims, as Markdown."""
+def markdown(problems: Mapping[str, Any]) -> str:
+    """Return the table of all recipes and their claims, as Markdown.
+
+    Args:
+        problems: `training.problems.PROBLEMS`.
+    """
     lines = [f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|"]
     for problem in problems.values():
         for name, recipe in problem.recipes.items():

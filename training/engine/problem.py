@@ -16,7 +16,6 @@ from training.engine.recipe import Recipe
 
 if TYPE_CHECKING:
     from training.engine.module import TrainingModule
-    from training.engine.run_folder import Run
 
 
 class Files(NamedTuple):
@@ -71,7 +70,7 @@ class Problem:
     batches: Callable[[Any, Path], tuple[Batches, Batches | None]]
     files: Callable[[Any, Path], list[Files]]
     evaluate: Callable[[Record, Path, Path, str, str], Evaluation] | None = None
-    figures: Callable[[Run, Path | None, Path, Sequence[str]], dict] | None = None
+    figures: Callable[[Any, Path | None, Path, Sequence[str]], dict] | None = None
     words: Callable[[Path], list[str]] = lambda data: []
     baselines: tuple[float, float] | None = None
     claims: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
