@@ -147,14 +147,6 @@ def test_failure_shows_the_last_words_and_the_others_go_on(data, scripts, capsys
     assert "there is no " in output and "hw1_2.sh" in output
 
 
-def test_a_default_that_is_missing_is_told(data, scripts, capsys):
-    text = f"{P1_RIGHT}\necho 'WARNING: weights/p1-b.pth is missing' >&2; echo more >&2"
-    (scripts / "hw1_1.sh").write_text(text)
-    status, _, output = graded(capsys, data / "p1_data", scripts)
-    assert status == 0 and "P1: WARNING: weights/p1-b.pth is missing\n" in output
-    assert "more" not in output
-
-
 @pytest.mark.parametrize("place", ['"${0%/*}/weights/p1.pth"', '"${0%/*}/log"', '"$1/log"', "log"])
 def test_script_may_write_to_its_output_only(data, scripts, capsys, place):
     (scripts / "hw1_1.sh").write_text(f"{P1_RIGHT}\necho more >> {place}")
