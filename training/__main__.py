@@ -136,10 +136,11 @@ def publish(options: Options) -> None:
             f"{options.what!r} is no run's folder; of a checkpoint, which is scored again, --name, "
             "--url, --default and --no-tta make no sense"
         )
-    if options.names is not None:
-        publishing.name_classes(options.what, options.names)
-    if options.names is None or options.data is not None:
-        publishing.rescore(options.what, options.data, PROBLEMS)
+    else:
+        if options.names is not None:
+            publishing.name_classes(options.what, options.names)
+        if options.names is None or options.data is not None:
+            publishing.rescore(options.what, options.data, PROBLEMS)
 
 
 def export(options: Options) -> None:
