@@ -10,7 +10,7 @@ from base64 import b64encode
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 from PIL import Image
@@ -275,7 +275,8 @@ def _figures(
 ) -> Iterator[str]:
     """Yield a figure for every image of `order`."""
     shown = [paths[i] for i in order]
-    for i, found in zip(order, images.read_ahead(shown, picture, ahead=4, threads=2)):
+    drawn: Iterator[Any] = images.read_ahead(shown, picture, ahead=4, threads=2)
+    for i, found in zip(order, drawn):
         bad = np.isnan(confidence[i])
         if isinstance(found, Exception):
             found = Picture("<span>no picture</span>", images.reason(found))
@@ -312,7 +313,7 @@ def _thumbnail(path: Path, side: int) -> Picture:
         found, fault = found
     image = Image.fromarray(found)
     image.thumbnail((side, side))
-    options = {"format": "PNG"}
+    options: dict = {"format": "PNG"}
     if image.width * image.height > LOSSLESS:
         options = {"format": "JPEG", "quality": 80}
     return Picture(_img(image, escape(files.in_words(path.name)), **options), fault)
@@ -330,13 +331,13 @@ def _tile(path: Path, mask_path: Path | None) -> Picture:
 def _mask(path: Path) -> Image.Image:
     image = Image.fromarray(landcover.to_indices(np.asarray(images.read_rgb(path))))
     scale = min(1, TILE_SIDE / max(image.size))
-    size = tuple(max(1, round(side * scale)) for side in image.size)
-    image = image.resize(size, Image.Resampling.NEAREST)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.NEAREST)
     image.putpalette(landcover.COLOURS.tobytes())
     return image
 
 
-def _beside(picture: Picture | Exception, drawn: str) -> Picture:
+def _beside(picture: Any, drawn: str) -> Picture:
     if isinstance(picture, Exception):
         return Picture(f"<span>no picture</span>{drawn}", images.reason(picture))
     return picture._replace(html=picture.html + drawn)

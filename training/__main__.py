@@ -136,11 +136,10 @@ def publish(options: Options) -> None:
             f"{options.what!r} is no run's folder; of a checkpoint, which is scored again, --name, "
             "--url, --default and --no-tta make no sense"
         )
-    else:
-        if options.names is not None:
-            publishing.name_classes(options.what, options.names)
-        if options.names is None or options.data is not None:
-            publishing.rescore(options.what, options.data, PROBLEMS)
+    if options.names is not None:
+        publishing.name_classes(options.what, options.names)
+    if options.names is None or options.data is not None:
+        publishing.rescore(options.what, options.data, PROBLEMS)
 
 
 def export(options: Options) -> None:
