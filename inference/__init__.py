@@ -9,6 +9,7 @@ The map of the package:
     images.py      find and read images, resize exactly as in training; colours.py: 8-bit RGB of any
                    pixels; salvage.py: what a damaged file still holds
     tables.py      the csv files that graders hand in and expect back
+    page.py        images and answers as a page to look through
     masks.py       masks written by threads; files.py: files that are there whole or not at all
     landcover.py   the seven land-cover classes, their colours; overlay.py: a mask over its image
     networks/      every nn.Module that we ship

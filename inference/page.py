@@ -10,7 +10,7 @@ from base64 import b64encode
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, NamedTuple, Sequence
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Sequence
 
 import numpy as np
 from PIL import Image
@@ -70,12 +70,14 @@ class Subject(NamedTuple):
     weights: the user's own file, in the place of the record's, or None.
     tta: whether predictions are averages over views.
     names: of the classes; none where nobody knows them.
+    fill: whether images that cannot be read get masks.
     """
 
     record: zoo.Record
     weights: Path | None
     tta: bool
     names: Sequence[str]
+    fill: bool
 
 
 class Picture(NamedTuple):
@@ -108,7 +110,7 @@ def write_classes(
     order = _least_sure_first(confidence, limit)
     readable = np.asarray(labels)[~np.isnan(confidence)]
     counts = np.bincount(readable, minlength=probabilities.shape[1])
-    names = [_name(subject, label) for label in range(len(counts))]
+    names = subject.names or [f"class {label}" for label in range(len(counts))]
 
     def caption(i: int) -> str:
         ranked = np.argsort(-probabilities[i], kind="stable")
@@ -127,7 +129,7 @@ def write_classes(
         *_histogram(confidence, "Confidence: the greatest of the classes' probabilities (softmax)"),
         f"<details><summary>Images by answer: {np.count_nonzero(counts)} of {len(counts)} classes "
         "occur</summary>",
-        *_bars(names, counts, [f"{count:,}" for count in counts]),
+        *_bars(_numbered(subject, names), counts, [f"{count:,}" for count in counts]),
         "</details><h2>Images, the least confident first</h2><div class=grid>",
     ]
     thumbnail = partial(_thumbnail, side=SIDE)
@@ -159,7 +161,7 @@ def write_masks(
     order = _least_sure_first(confidence, limit)
     readable = shares[~np.isnan(confidence)]
     mean = readable.mean(0) if len(readable) else np.zeros(shares.shape[1])
-    names = subject.names or [_name(subject, label) for label in range(shares.shape[1])]
+    names = subject.names or [f"class {label}" for label in range(shares.shape[1])]
 
     def caption(i: int) -> str:
         most = [k for k in np.argsort(-shares[i], kind="stable") if shares[i, k] > 0]
@@ -173,9 +175,13 @@ def write_masks(
         )
 
     def unread(i: int) -> str:
-        there = (folder / landcover.mask_name(paths[i].name)).is_file()
-        return "a mask all Unknown, filled in" if there else "no mask"
+        return "a mask all Unknown, filled in" if subject.fill else "no mask"
 
+    def tile(path: Path) -> Picture:
+        return _tile(path, None if path in without else folder / landcover.mask_name(path.name))
+
+    # An earlier run may have left one there.
+    without = set() if subject.fill else {paths[i] for i in order if np.isnan(confidence[i])}
     swatches = [f'<i class=key style="{_colour(k)}"></i>' for k in range(len(names))]
     body = [
         *_head(subject, paths, confidence, order),
@@ -187,7 +193,7 @@ def write_masks(
         *_bars(names, mean, list(map(_percent, mean)), swatches),
         '</details><h2>Images, the least confident first</h2><div class="grid wide">',
     ]
-    body += _figures(paths, confidence, order, partial(_tile, folder=folder), caption, unread)
+    body += _figures(paths, confidence, order, tile, caption, unread)
     _write(out, subject, body)
 
 
@@ -269,7 +275,8 @@ def _figures(
 ) -> Iterator[str]:
     """Yield a figure for every image of `order`."""
     shown = [paths[i] for i in order]
-    for i, found in zip(order, images.read_ahead(shown, picture, ahead=4, threads=2)):
+    drawn: Iterator[Any] = images.read_ahead(shown, picture, ahead=4, threads=2)
+    for i, found in zip(order, drawn):
         bad = np.isnan(confidence[i])
         if isinstance(found, Exception):
             found = Picture("<span>no picture</span>", images.reason(found))
@@ -306,32 +313,31 @@ def _thumbnail(path: Path, side: int) -> Picture:
         found, fault = found
     image = Image.fromarray(found)
     image.thumbnail((side, side))
-    options = {"format": "PNG"}
+    options: dict = {"format": "PNG"}
     if image.width * image.height > LOSSLESS:
         options = {"format": "JPEG", "quality": 80}
     return Picture(_img(image, escape(files.in_words(path.name)), **options), fault)
 
 
-def _tile(path: Path, folder: Path) -> Picture:
+def _tile(path: Path, mask_path: Path | None) -> Picture:
     """Return small pictures of a satellite image and of its mask, side by side."""
-    try:
-        mask = landcover.to_indices(
-            np.asarray(images.read_rgb(folder / landcover.mask_name(path.name)))
-        )
-    except Exception:  # another host's, or none
-        drawn = "<span>no mask here</span>"
-    else:
-        image = Image.fromarray(mask)
-        scale = min(1, TILE_SIDE / max(image.size))
-        image = image.resize(
-            [max(1, round(s * scale)) for s in image.size], Image.Resampling.NEAREST
-        )
-        image.putpalette(landcover.COLOURS.tobytes())
-        drawn = _img(image, "its mask", format="PNG", optimize=True)
+    drawn = "<span>no mask here</span>"
+    mask = images.attempt(_mask, mask_path) if mask_path else None
+    if isinstance(mask, Image.Image):  # else it is another host's
+        drawn = _img(mask, "its mask", format="PNG", optimize=True)
     return _beside(images.attempt(partial(_thumbnail, path, TILE_SIDE)), drawn)
 
 
-def _beside(picture: Picture | Exception, drawn: str) -> Picture:
+def _mask(path: Path) -> Image.Image:
+    image = Image.fromarray(landcover.to_indices(np.asarray(images.read_rgb(path))))
+    scale = min(1, TILE_SIDE / max(image.size))
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.NEAREST)
+    image.putpalette(landcover.COLOURS.tobytes())
+    return image
+
+
+def _beside(picture: Any, drawn: str) -> Picture:
     if isinstance(picture, Exception):
         return Picture(f"<span>no picture</span>{drawn}", images.reason(picture))
     return picture._replace(html=picture.html + drawn)
@@ -353,8 +359,9 @@ def _title(subject: Subject) -> str:
     return f"What {named} answers"
 
 
-def _name(subject: Subject, label: int) -> str:
-    return f"{label} {subject.names[label]}" if subject.names else f"class {label}"
+def _numbered(subject: Subject, names: Sequence[str]) -> Sequence[str]:
+    """Return names with the numbers that the csv has in their place."""
+    return [f"{label} {name}" for label, name in enumerate(names)] if subject.names else names
 
 
 def _percent(share: float) -> str:

@@ -130,15 +130,14 @@ def _classify(
     if sharding.rank_and_world()[0] == 0:
         answers = ((*row, label) for row, label in zip(rows, found))
         tables.write_table(out, (*head, "label"), answers)
-        names = class_names(record, settings)
         if extras.probabilities is not None:
-            columns = names or range(record.classes)
+            columns = class_names(record, settings) or range(record.classes)
             cells = ((*row, *_cells(shares)) for row, shares in zip(rows, probabilities))
             tables.write_table(extras.probabilities, (*head, *columns), cells)
         if extras.html is not None:
             from inference import page
 
-            of = page.Subject(record, settings.weights, record.tta or settings.tta, names)
+            of = _subject(record, settings)
             page.write_classes(extras.html, of, paths, found, probabilities, extras.html_limit)
     return sum(label == UNREADABLE for label in found)
 
@@ -170,10 +169,16 @@ def segment(folder: Path, out: Path, settings: Settings, extras: Extras = NO_EXT
     if sharding.rank_and_world()[0] == 0:
         from inference import page
 
-        names = class_names(record, settings)
-        of = page.Subject(record, settings.weights, record.tta or settings.tta, names)
+        of = _subject(record, settings)
         page.write_masks(extras.html, of, named, out, measures, extras.html_limit)
     return missing
+
+
+def _subject(record: zoo.Record, settings: Settings):
+    from inference import page
+
+    tta, names = record.tta or settings.tta, class_names(record, settings)
+    return page.Subject(record, settings.weights, tta, names, settings.fill)
 
 
 def _expect_no_mask(html: Path, out: Path, paths: Sequence[Path]) -> None:

@@ -23,6 +23,7 @@ import torch
 from matplotlib.figure import Figure
 
 from inference import UserError
+from inference.zoo.provenance import class_names_of
 from training.classification import features
 from training.classification.data import Read, words_of
 from training.engine.knn import TEMPERATURE, knn_accuracy
@@ -104,6 +105,9 @@ def read_validation(read: Read, run: Run, data: Path) -> Validation:
     if len(labels) < 4:
         raise UserError(f"only {len(labels)} images in val of {data}: too few for figures")
     names, size = class_names(paths, labels, run.recipe.classes), run.recipe.input_size
+    noted = class_names_of(run.problem.name, data)
+    if len(noted) == len(names):
+        names = [f"{label} {name}" for label, name in enumerate(noted)]
     assert size is not None  # every classifier's is fixed
     return Validation(paths, features.read(paths, size), labels, names)
 
