@@ -182,7 +182,7 @@ def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path, c
     assert "cannot read " in refusal(capsys, tmp_path, "--name", "mine")
 
 
-def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys):
+def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys, monkeypatch):
     ended(tmp_path / "byol", RECIPES["p2-byol"], data=str(data))
     assert "fine-tune its best.pth (pretrained=FILE)" in refusal(capsys, tmp_path / "byol")
     ended(tmp_path / "unknown", RECIPES["p1-a"])
@@ -192,8 +192,14 @@ def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys)
     (half / "result.json").unlink()
     (half / "recipe.json").write_text(json.dumps(RECIPES["p1-a"].to_plain()))
     assert "has not ended: its command goes on where it was stopped" in refusal(capsys, half)
-    assert "is neither a run's folder nor a checkpoint of the zoo" in refusal(capsys, "nothing")
+    for nothing in ("nothing", "x" * 300):
+        assert "is neither a run's folder nor a checkpoint of the zoo" in refusal(capsys, nothing)
     assert "--data hw1_data/p1_data" in refusal(capsys, "p1-small")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p1-small").mkdir()  # no run: the checkpoint is meant
+    assert "--data hw1_data/p1_data" in refusal(capsys, "p1-small")
+    (tmp_path / "empty").mkdir()
+    assert "no recipe.json in empty: give a run's folder" in refusal(capsys, "empty")
 
 
 @pytest.fixture
