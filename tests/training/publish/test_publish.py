@@ -324,14 +324,24 @@ def test_a_record_without_scores_is_scored(place, data, capsys, scores):
 
 
 SEVERAL = """
-import os, sys, torch
+import multiprocessing, os, sys, time, torch
+from inference import zoo
 from training.__main__ import main
-from training.publish import publish  # once, before the others begin
+from training.publish import publish
 torch.set_num_threads(1)
+# All write their records at once, and each is slow between reading the others' and writing its own.
+together, trained_on, write = multiprocessing.Barrier(6), publish._trained_on, zoo.write
+def wait(*arguments):
+    together.wait(60)
+    return trained_on(*arguments)
+def write_slowly(*arguments):
+    time.sleep(0.1)
+    write(*arguments)
+publish._trained_on, zoo.write = wait, write_slowly
 def work(name):
     os._exit(main(["publish", "runs/p1-a-s0", "--default", "--name", name]))
 children = [pid for name in "abcdef" if (pid := os.fork() or work(name))]
-sys.exit(any(os.waitpid(pid, 0)[1] for pid in children))
+sys.exit(any([os.waitpid(pid, 0)[1] for pid in children]))
 """
 
 
