@@ -8,8 +8,11 @@ the like take seconds.
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import shlex
 import signal
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parse(sys.argv[1:] if arguments is None else list(arguments))
     try:
+        _expect_reachable(options)
         return options.run(options) or 0
     except UserError as error:
         process.say_error(f"error: {process.line_of(error)}")
@@ -121,10 +125,16 @@ def publish(options: Options) -> None:
     record; with --names it names its classes. A run's classes are named by --names, else by what
     its data says: DATA.json, or the words that its files begin with.
     """
+    from inference import zoo
     from training.problems import PROBLEMS
     from training.publish import publish as publishing
 
-    if (Path(options.what) / "recipe.json").exists() or Path(options.what).is_dir():
+    # os.path: pathlib raises where a name is too long. A folder that happens to be called as a
+    # checkpoint is, and holds no run, hides none.
+    holds_run = any(
+        os.path.isfile(os.path.join(options.what, name)) for name in ("recipe.json", "result.json")
+    )
+    if holds_run or (os.path.isdir(options.what) and options.what not in zoo.records()):
         from training.engine.run_folder import Run
 
         run = Run.load(Path(options.what), PROBLEMS)
@@ -204,6 +214,22 @@ def recipes(options: Options) -> None:
 
 
 # ---- the command line
+
+
+def _expect_reachable(options: Options) -> None:
+    """Raise a UserError where a path that was given cannot even be looked at.
+
+    What does not exist is the commands' matter: pathlib says False there, and raises here.
+    """
+    for path in vars(options).values():
+        if not isinstance(path, Path):
+            continue
+        try:
+            if stat.S_ISDIR(os.stat(path).st_mode) and not os.access(path, os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.ENAMETOOLONG):
+                raise UserError(f"cannot open {path}: {error.strerror}; give another") from error
 
 
 def _parse(arguments: list[str]) -> Options:
@@ -334,7 +360,7 @@ ARGUMENTS = {
         _argument("--domain", help="office-home: (Real World)"),
     ),
     "sample-data": (
-        _argument("folder", metavar="OUT", help="folder to make, e.g. hw1_data"),
+        _argument("folder", metavar="OUT", type=Path, help="folder to make, e.g. hw1_data"),
         _argument(
             "--scale", choices=("small", "full"), default="small", help="full: the course's counts"
         ),

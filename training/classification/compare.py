@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shlex
 import subprocess
 import sys
@@ -158,7 +159,7 @@ def _is_finished(problem: Problem, wanted: Recipe, data: Path, folder: Path) -> 
             f"{wanted.name} needs a backbone, and {folder.parent} has no finished {folder.name}: "
             f"add {option} FILE"
         )
-    if wanted.pretrained not in ("none", *WORDS) and not Path(wanted.pretrained).is_file():
+    if wanted.pretrained not in ("none", *WORDS) and not os.path.isfile(wanted.pretrained):
         raise UserError(f"no file {wanted.pretrained}: give {wanted.name} another backbone")
     return False
 

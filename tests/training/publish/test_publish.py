@@ -16,13 +16,13 @@ import pytest
 import torch
 from PIL import Image
 
-from inference import UserError
+from inference import UserError, zoo
 from training.__main__ import main
 from training.engine import fingerprint
 from training.engine.problem import Evaluation
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS, RECIPES
-from training.publish import publish
+from training.publish import publish, zoo_page
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISH = (sys.executable, "-m", "training", "publish")
@@ -131,13 +131,13 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
 def test_scores_of_another_machine_are_added(trained, data):
     run(*PUBLISH, "runs/p1-a-s0", "--name", "more", cwd=trained)
     file = trained / "inference/zoo.json"
-    zoo = json.loads(file.read_text())
-    fast = zoo["checkpoints"]["more"]["scores"]["fast"]
-    scores = zoo["checkpoints"]["more"]["scores"]
+    written = json.loads(file.read_text())
+    fast = written["checkpoints"]["more"]["scores"]["fast"]
+    scores = written["checkpoints"]["more"]["scores"]
     assert "select" not in scores
     scores["fast"] = {"cuda-fp16": {"score": 1.0, "agreement": 1.0}}
     scores["select"] = "val"
-    file.write_text(json.dumps(zoo))
+    file.write_text(json.dumps(written))
     run(*PUBLISH, "more", "--data", str(data), cwd=trained)
     again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]
     assert again["select"] == "val"
@@ -148,8 +148,8 @@ def test_a_record_may_leave_out_the_recipes_average_over_views(trained):
     records = []
     for name, *flag in (("views",), ("one-view", "--no-tta")):
         run(*PUBLISH, "runs/p1-a-s0", "--name", name, *flag, cwd=trained)
-        zoo = json.loads((trained / "inference/zoo.json").read_text())
-        records.append(zoo["checkpoints"][name])
+        written = json.loads((trained / "inference/zoo.json").read_text())
+        records.append(written["checkpoints"][name])
     assert [record["tta"] for record in records] == [True, False]
     assert records[0]["sha256"] == records[1]["sha256"]  # the weights are the same
 
@@ -182,7 +182,7 @@ def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path, c
     assert "cannot read " in refusal(capsys, tmp_path, "--name", "mine")
 
 
-def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys):
+def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys, monkeypatch):
     ended(tmp_path / "byol", RECIPES["p2-byol"], data=str(data))
     assert "fine-tune its best.pth (pretrained=FILE)" in refusal(capsys, tmp_path / "byol")
     ended(tmp_path / "unknown", RECIPES["p1-a"])
@@ -192,8 +192,167 @@ def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys)
     (half / "result.json").unlink()
     (half / "recipe.json").write_text(json.dumps(RECIPES["p1-a"].to_plain()))
     assert "has not ended: its command goes on where it was stopped" in refusal(capsys, half)
-    assert "is neither a run's folder nor a checkpoint of the zoo" in refusal(capsys, "nothing")
+    for nothing in ("nothing", "x" * 300):
+        assert "is neither a run's folder nor a checkpoint of the zoo" in refusal(capsys, nothing)
     assert "--data hw1_data/p1_data" in refusal(capsys, "p1-small")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p1-small").mkdir()  # no run: the checkpoint is meant
+    assert "--data hw1_data/p1_data" in refusal(capsys, "p1-small")
+    (tmp_path / "empty").mkdir()
+    assert "no recipe.json in empty: give a run's folder" in refusal(capsys, "empty")
+
+
+@pytest.fixture
+def place(trained, tmp_path, monkeypatch):
+    """Return an author's clone with a run, in which this process publishes."""
+    root = clone(tmp_path / "place")
+    shutil.copytree(trained / "runs", root / "runs")
+    monkeypatch.setattr(zoo, "ZOO", root / "inference" / "zoo.json")
+    monkeypatch.setattr(zoo_page, "ROOT", root)
+    return root
+
+
+def command(capsys, *words):
+    """Run `publish` in this process; return its exit status and what it said."""
+    status = main(["publish", *map(str, words)])
+    return (status, *capsys.readouterr())
+
+
+def state_of(root):
+    """Return what publishing may change: names and contents."""
+    places = [root / "inference", root / "weights", root / "docs", root / "README.md"]
+    found = [path for place in places for path in (place, *place.rglob("*")) if path.is_file()]
+    return {path: path.read_bytes() for path in found if path.suffix != ".pyc"}
+
+
+def test_a_students_own_readme_is_a_note(place, capsys):
+    (place / "README.md").write_text("# DLCV HW1\nmy own words\n")
+    arguments = (place / "runs/p1-a-s0", "--name", "mine", "--default")
+    status, out, err = command(capsys, *arguments)
+    assert status == 0 and "mine: accuracy " in out and "mine is what the scripts answer" in out
+    assert err.startswith("note: ") and "has no lines <!-- zoo -->" in err
+    assert (place / "README.md").read_text() == "# DLCV HW1\nmy own words\n"
+    assert "## mine" in (place / "docs" / "zoo.md").read_text()
+    zoo.check(zoo.default("p1"))
+
+
+def test_links_become_what_can_be_fetched(place, capsys):
+    links = ["https://drive.google.com/file/d/1a2b/view", "gdrive:1a2b", "https://a.org/b.pth"]
+    given = [word for link in links for word in ("--url", link)]
+    status, _, err = command(capsys, place / "runs/p1-a-s0", "--name", "mine", *given)
+    assert (status, zoo.record("mine").urls) == (0, ["gdrive:1a2b", "https://a.org/b.pth"])
+    assert err == f"note: --url {links[0]} is recorded as gdrive:1a2b\n"
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--url", "ftp://a.org/b.pth"], "url 'ftp://a.org/b.pth': nothing is fetched by ftp:"),
+        (["--url", ""], "url '': it is empty"),
+        (["--name", ""], "it has to be of the letters a-z"),
+        (["--name", "a\nb"], "it has to be of the letters a-z"),
+        (["--name", "x" * 300], "it has 300 letters"),
+        (["--name", "dependencies"], "torch.hub takes that word"),
+        (["--name", "there_1"], "would take it for there-1"),
+    ],
+)
+def test_what_could_not_be_had_is_refused_before_anything_is_written(
+    place, monkeypatch, capsys, options, said
+):
+    folder = place / "runs/p1-a-s0"
+    assert command(capsys, folder, "--name", "there-1")[0] == 0
+    before = state_of(place)
+
+    def spend_minutes(*arguments):
+        raise AssertionError("evaluated before the words were looked at")
+
+    monkeypatch.setitem(PROBLEMS, "p1", dataclasses.replace(P1, evaluate=spend_minutes))
+    assert said in refusal(capsys, folder, *options)
+    assert state_of(place) == before
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_run_that_diverged_is_not_published(place, capsys, value):
+    folder, before = place / "runs/p1-a-s0", state_of(place)
+    state = torch.load(folder / "best.pth", weights_only=True)
+    state["fc.bias"][0] = value
+    torch.save(state, folder / "best.pth")
+    said = refusal(capsys, folder)
+    assert "best.pth: fc.bias has values that are not finite, so training diverged" in said
+    (folder / "best.pth").write_bytes(b"not weights")
+    assert "best.pth is not a checkpoint" in refusal(capsys, folder)
+    (folder / "best.pth").unlink()
+    assert "no best.pth in" in refusal(capsys, folder)
+    (folder / "result.json").write_text("[]")
+    assert "result.json is none of ours: it holds no record, but []" in refusal(capsys, folder)
+    assert state_of(place) == before
+
+
+@pytest.mark.parametrize("part", ["temporary", "weights", "inference"])
+def test_a_full_disk_leaves_all_as_it_was(place, monkeypatch, capsys, part):
+    folder, before = place / "runs/p1-a-s0", state_of(place)
+    write, full_disks = Path.write_bytes, []
+
+    def full(path, data):
+        there = {place / "weights": "weights", place / "inference": "inference"}
+        disk = there.get(path.parent, "temporary")
+        if disk == part and data:  # an empty file tries whether a folder can be written to
+            full_disks.append(disk)
+            write(path, data[:10])
+            raise OSError(28, "No space left on device")
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    said = refusal(capsys, folder, "--name", "mine")
+    assert full_disks == [part]
+    assert said.startswith("error: cannot write ") and "No space left on device" in said
+    assert state_of(place) == before
+
+
+@pytest.mark.parametrize("scores", [{}, {"fp32": 0.5}, {"select": "val", "fast": None}])
+def test_a_record_without_scores_is_scored(place, data, capsys, scores):
+    assert command(capsys, place / "runs/p1-a-s0", "--name", "mine")[0] == 0
+    whole = zoo.record("mine")
+    zoo.add(dataclasses.replace(whole, scores=scores))
+    status, out, _ = command(capsys, "mine", "--data", data)
+    found = zoo.record("mine").scores
+    assert status == 0 and "mine: accuracy " in out
+    assert {**found, "select": None} == {**whole.scores, "select": None}
+    assert found.get("select") == scores.get("select")
+    said = refusal(capsys, "mine", "--data", data, "--url", "gdrive:1")
+    assert "--name, --url, --default and --no-tta make no sense" in said
+
+
+SEVERAL = """
+import multiprocessing, os, sys, time, torch
+from inference import zoo
+from training.__main__ import main
+from training.publish import publish
+torch.set_num_threads(1)
+# All write their records at once, and each is slow between reading the others' and writing its own.
+together, trained_on, write = multiprocessing.Barrier(6), publish._trained_on, zoo.write
+def wait(*arguments):
+    together.wait(60)
+    return trained_on(*arguments)
+def write_slowly(*arguments):
+    time.sleep(0.1)
+    write(*arguments)
+publish._trained_on, zoo.write = wait, write_slowly
+def work(name):
+    os._exit(main(["publish", "runs/p1-a-s0", "--default", "--name", name]))
+children = [pid for name in "abcdef" if (pid := os.fork() or work(name))]
+sys.exit(any([os.waitpid(pid, 0)[1] for pid in children]))
+"""
+
+
+def test_several_may_publish_at_once(place):
+    run(sys.executable, "-c", SEVERAL, cwd=place)
+    assert set(zoo.records()) == set("abcdef")
+    assert {record.name for record in zoo.defaults()["p1"]} == set("abcdef")
+    for record in zoo.records().values():
+        zoo.check(record)
+        assert f"| `{record.name}` | p1 |" in (place / "README.md").read_text()
+    assert len(list((place / "weights").iterdir())) == 6
 
 
 def test_what_data_is_called(data, tmp_path):
