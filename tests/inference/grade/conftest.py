@@ -68,7 +68,7 @@ def graded(capsys, data, scripts, **options):
     """The exit status, the cells of the table's last row, and the whole output."""
     status = grade(data, scripts=scripts, **options)
     output = capsys.readouterr().out
-    table = [line for line in output.splitlines() if re.match(r"20\d\d  P", line)]
+    table = [line for line in output.splitlines() if re.match(r"20\d\d +P\d", line)]
     rows = [re.split("  +", line) for line in table]
     assert all(row[0] == options.get("edition", "2023") for row in rows)
     assert all(row[2] == f"hw1_{row[1][1]}.sh" for row in rows)
