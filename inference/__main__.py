@@ -47,7 +47,7 @@ def main(arguments=None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if arguments and arguments[0] in editions.FORMS:
-            arguments[0] = editions.command_of(arguments[0], arguments[1:], _add_settings)
+            arguments[0] = editions.command_of(arguments[0], arguments[1:], _add_options_of)
         options = _parser().parse_args(arguments)
         return options.run(options)
     except Exception as error:
@@ -169,6 +169,13 @@ def _add_probabilities(command) -> None:
     command.add_argument(
         "--probabilities", type=Path, metavar="FILE", help="also a csv with a column a class"
     )
+
+
+def _add_options_of(script) -> None:
+    """Add the options of every command that a graded script may mean."""
+    _add_settings(script)
+    if any(form.command.startswith("classify") for form in editions.FORMS[script.prog]):
+        _add_probabilities(script)
 
 
 def _positive(text: str) -> int:

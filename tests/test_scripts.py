@@ -146,6 +146,8 @@ def test_names_of_2022(pristine, here):
         ("hw1_1.sh", ["--weights=FILE", "p1 images", "--tta", "OUT"]),
         ("hw1_2.sh", ["p3 images", "OUT", "--weights", "FILE"]),
         ("hw1_2.sh", ["--tta", "p3 images", "OUT"]),
+        ("hw1_1.sh", ["p1 images", "OUT", "--probabilities", "all.csv"]),
+        ("hw1_3.sh", ["p3 images", "--html", "page.html", "OUT"]),
         ("hw1_1.sh", ["p2 data/test.csv", "p2 data/img", "OUT", "--model", "p2-small"]),
         ("hw1_2.sh", ["p2 data/test.csv", "--", "p2 data/img", "OUT"]),
     ],

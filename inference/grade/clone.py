@@ -174,7 +174,9 @@ class Clone:
         except UserError:  # no such branch, or a detached head
             ahead = 0
         if ahead:
-            lines.append(f"note: {ahead} of the commits are not pushed: git push")
+            lines.append(
+                f"note: {ahead} commit{'s are' if ahead > 1 else ' is'} not pushed: git push"
+            )
         return lines + self._local_urls()
 
     def _local_urls(self) -> list[str]:
@@ -191,12 +193,27 @@ class Clone:
         ]
 
 
+# Of `pip install -e`, which would answer for modules that the clone lacks.
+_NO_EDITABLE = """import sys
+
+def name(finder):
+    return getattr(finder, "__name__", type(finder).__name__)
+
+sys.meta_path[:] = [f for f in sys.meta_path if not name(f).startswith("_Editable")]
+sys.path[:] = [path for path in sys.path if path != {source!r}]
+"""
+
+
 def _environment(source: Path, caches: Path) -> Mapping[str, str]:
+    """Return the variables of a machine that has the packages of this one, and nothing else."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k != "HW1_MIRROR"}
     paths = kept.pop("PYTHONPATH", "").split(os.pathsep)
     others = [path for path in paths if path and source not in (Path(path), *Path(path).parents)]
-    if others:
-        kept["PYTHONPATH"] = os.pathsep.join(others)
+    site = caches / "site"
+    site.mkdir(parents=True)
+    code = _NO_EDITABLE.format(source=str(source))
+    (site / "sitecustomize.py").write_bytes(code.encode("utf-8", "backslashreplace"))
+    kept["PYTHONPATH"] = os.pathsep.join([str(site), *others])
     for name in ("XDG_CACHE_HOME", "TORCH_HOME", "HF_HOME"):
         kept[name] = str(caches / name)
     return kept

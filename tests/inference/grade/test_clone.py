@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import threading
+import venv
 
 import pytest
 
@@ -149,7 +150,9 @@ def test_what_lies_on_this_machine_helps_no_script(
     monkeypatch,
     tmp_path,
 ):
-    look = 'printf "%s|" "$HW1_MIRROR" "$PYTHONPATH" "$GIT_DIR" "${TORCH_HOME##*/}" >&2; exit 1'
+    look = (
+        'printf "%s|" "$HW1_MIRROR" "${PYTHONPATH#*:}" "$GIT_DIR" "${TORCH_HOME##*/}" >&2; exit 1'
+    )
     (committed / "hw1_1.sh").write_text(look)
     commit(committed)
     monkeypatch.setenv("HW1_MIRROR", str(tmp_path))
@@ -157,6 +160,38 @@ def test_what_lies_on_this_machine_helps_no_script(
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
     grade(data / "p1_data", scripts=committed, clone=True)
     assert f"    |{tmp_path}||TORCH_HOME|\n" in capsys.readouterr().out
+
+
+def test_what_is_installed_from_the_working_tree_helps_no_script(
+    data, committed, capsys, monkeypatch, tmp_path
+):
+    finder = (
+        "import importlib.util, sys\n"
+        "class _EditableFinder:\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        f"        file = {str(committed)!r} + '/' + name + '.py'\n"
+        "        if name == 'lost':\n"
+        "            return importlib.util.spec_from_file_location(name, file)\n"
+        "sys.meta_path.append(_EditableFinder)\n"
+    )
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "installed.py").write_text(finder)
+    (committed / "lost.py").touch()
+    (committed / ".gitignore").write_text("lost.py\n")
+    (committed / "p1.py").write_text("import lost\n")
+    (committed / "hw1_1.sh").write_text(f'python3 "${{0%/*}}/p1.py" || exit 1\n{P1_RIGHT}')
+    commit(committed)
+    venv.create(tmp_path / "venv", symlinks=True)
+    [packages] = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (packages / "installed.pth").write_text(f"{tmp_path}/site\nimport installed\n{committed}\n")
+    monkeypatch.setenv("PATH", f"{tmp_path}/venv/bin{os.pathsep}{os.environ['PATH']}")
+    assert grade(data / "p1_data", scripts=committed) == 0
+    capsys.readouterr()
+    assert grade(data / "p1_data", scripts=committed, clone=True) == 1
+    output = capsys.readouterr().out
+    assert "No module named 'lost'" in output
+    assert "lost.py is not in git, since line 1 of .gitignore leaves it out" in output
 
 
 def test_the_rules_for_repositories(findings, committed):
@@ -202,7 +237,7 @@ def test_a_submodule_and_commits_that_are_not_pushed(findings, committed, tmp_pa
     status, _, lines = findings(lambda: commit(committed))
     assert status == 1
     assert "theirs is a submodule, which a plain clone leaves empty" in lines
-    assert "note: 1 of the commits are not pushed: git push" in lines
+    assert "note: 1 commit is not pushed: git push" in lines
 
 
 def test_scripts_in_a_folder_of_a_repository(data, committed, capsys, tmp_path):
