@@ -45,7 +45,8 @@ def _is_slow(layer: nn.Conv2d) -> bool:
     if layer.padding not in [(p, p) for p in range(reach + 1)]:
         return False
     one = layer.stride[0] == 1 or layer.dilation[0] == 1
-    return one and (kernel == 5 or (kernel == 3 and layer.stride[0] > 1))
+    plain = layer.stride[0] == layer.dilation[0] == 1
+    return one and (kernel == 5 or (kernel == 3 and not plain))
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -144,15 +145,15 @@ def weight_gradient(
 ) -> Tensor:
     """Return the gradient of the weights, (C, 1, kernel, kernel); kernel is 3, or 5."""
     top, left = padding - lead[0], padding - lead[1]
-    if kernel == 3:
-        if any(lead):
-            x, padding = functional.pad(x, [left, padding, top, padding]), 0
+    if kernel == 3 and dilation == 1 and not any(lead):
         return _of_3_columns(gradient, x, 3, stride, (padding, padding))
     # oneDNN pads rows itself unless there are few; columns have to be there to be divided.
-    rows = padding if stride == dilation == 1 and x.shape[2] > 5 else 0
+    rows = padding if kernel == 5 and stride == dilation == 1 and x.shape[2] > 5 else 0
     x = functional.pad(x, [left, padding, 0, 0] if rows else [left, padding, top, padding])
     if dilation > 1:
         gradient, x = _phases(gradient, x, stride, dilation)
+    if kernel == 3:
+        return _of_3_columns(gradient, x, 3, stride, (0, 0))
     found = x.new_empty(x.shape[1], 1, 5, 5)
     for j in (0, 2):
         half = x[..., j : x.shape[3] - 2 + j]
