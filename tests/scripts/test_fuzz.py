@@ -11,7 +11,7 @@ from scripts import fuzz
 from scripts.fuzzing import tables as csv_trials
 from scripts.fuzzing.trial import Fault, Hang, alarm
 
-SECONDS = 30  # of one core
+SECONDS = 60  # of one core
 SEED = 1
 SCRIPT = Path(__file__).parents[2] / "scripts/fuzz.py"
 
