@@ -165,7 +165,8 @@ def _measure(case: Case, copies: int, way: str, scratch: Path, limit: float) -> 
 @contextmanager
 def _busy(count: int) -> Iterator[None]:
     """Let processes compute meanwhile, on whatever cores they get."""
-    command = [sys.executable, "-c", "while True: pass"]
+    # They end with this script, however it ends
+    command = [sys.executable, "-c", "import os\np = os.getppid()\nwhile os.getppid() == p: pass"]
     running = [subprocess.Popen(command) for _ in range(count)]
     try:
         yield
