@@ -245,6 +245,8 @@ def read_metrics(table: Path) -> dict[str, list[float]]:
         raise UserError(f"cannot read {table}: {reason}; mend or remove it") from error
     if rows and columns.get("epoch") != list(range(len(rows))):
         raise UserError(f"{table} is damaged: its epochs are not 0, 1, 2, ...; mend or remove it")
+    if not set(columns.get("best_epoch", ())) <= set(range(-1, len(rows))):
+        raise UserError(f"{table} is damaged: a best_epoch is no epoch of it; mend or remove it")
     return columns if rows else {}
 
 
