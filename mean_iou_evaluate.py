@@ -114,9 +114,20 @@ def read_codes(path: Path) -> np.ndarray:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    """Return the picture (of many frames, the first) with 8-bit planes R, G and B."""
-    if image.mode.startswith("I"):  # 16-bit grey: convert() would clip where it has to scale
-        image = Image.fromarray(np.clip(np.asarray(image) >> 8, 0, 255).astype(np.uint8))
+    """Return the picture (of many frames, the first) with 8-bit planes R, G and B.
+
+    Raises:
+        ValueError: its pixels are numbers whose range nobody knows, so not what black is nor white.
+    """
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    wide = image.mode == "I" and image.format not in ("PNG", "PPM")  # 32 bits, or with a sign
+    if wide or image.mode[0] == "F" or 2 in np.atleast_1d(tags.get(339, 1)):
+        raise ValueError("its pixels are numbers of a range that nobody knows")
+    if image.mode[0] == "I":  # 16-bit grey, or 12: convert() would clip where it has to scale
+        bits = 12 if 12 in np.atleast_1d(tags.get(258, 16)) else 16
+        grey = np.clip(np.asarray(image) >> (bits - 8), 0, 255).astype(np.uint8)
+        white_is_zero = tags.get(262) == 0  # which Pillow turns round up to 8 bits only
+        image = Image.fromarray(255 - grey if white_is_zero else grey)
     image.info.pop("transparency", None)  # or convert() would warn
     image.load()
     return image if image.mode in ("RGB", "RGBA") else image.convert("RGB")

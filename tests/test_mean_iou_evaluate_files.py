@@ -210,6 +210,21 @@ def test_the_mask_of_a_large_scene_is_no_attack(tmp_path):
         evaluator.read_codes(tmp_path / "scene.ppm")
 
 
+@pytest.mark.parametrize("white", [0, 1])
+def test_sixteen_bits_whose_white_is_zero_count_as_what_they_show(tmp_path, white):
+    """A TIFF of one row, black and white; tag 262 says which of them is 0."""
+    picture = np.array([[0, 65535]], np.uint16)
+    Image.fromarray(picture).save(tmp_path / "a.tif", tiffinfo={262: white})
+    assert evaluator.read_codes(tmp_path / "a.tif").tolist() == [[0, 7] if white else [7, 0]]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_masks_of_numbers_without_a_known_range_are_refused(tmp_path, kind):
+    Image.fromarray(np.zeros((2, 2), kind)).save(tmp_path / "a.tif")
+    with pytest.raises(evaluator.MaskError, match="a range that nobody knows"):
+        evaluator.read_codes(tmp_path / "a.tif")
+
+
 def test_read_masks_sorts_by_file_name_and_wants_one_size(tmp_path):
     for i in (3, 0, 2, 1):
         save(tmp_path / f"{i}_mask.png", [[i, i]])
