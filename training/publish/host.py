@@ -64,30 +64,31 @@ def host_at(target: str) -> Host:
     return HOSTS.get(kind, _nowhere)(target, rest)
 
 
-def everywhere(record: zoo.Record, file: Path, hosts: Sequence[Host]) -> list[str]:
-    """Upload a record's file to each host, and fetch it back from there.
+@contextlib.contextmanager
+def everywhere(record: zoo.Record, file: Path, hosts: Sequence[Host]) -> Iterator[list[str]]:
+    """Upload a record's file to each host, fetch it back from there, and yield the urls.
 
-    Returns:
-        The urls, from each of which came the record's bytes and sha256.
+    The block is for writing them down: what fails or is interrupted up to its end says what was
+    uploaded all the same.
 
     Raises:
-        UserError: a host would not take it, or nobody can fetch it; the line says what was
-            uploaded all the same.
-        KeyboardInterrupt: with such a line.
+        UserError: a host would not take it, or what came back is not the record's bytes and sha256.
     """
     found: list[str] = []
-    for host in hosts:
-        if sys.stderr.isatty():
-            print(f"uploading {file.name} to {host.target} ...", file=sys.stderr)
-        try:
+    try:
+        for host in hosts:
+            if sys.stderr.isatty():
+                print(f"uploading {file.name} to {host.target} ...", file=sys.stderr)
             found.append(host.upload(record, file))
             _fetch_back(record, found[-1], host.hint)
-        except UserError as error:
-            raise UserError(f"{error}{_left(found)}") from error
-        except KeyboardInterrupt:
-            at = _left(found) or f"; {host.target} may have {file.name}"
-            raise KeyboardInterrupt(f"zoo.json is as it was{at}") from None
-    return found
+        yield found
+    except UserError as error:
+        raise UserError(f"{error}{_left(found)}") from error
+    except KeyboardInterrupt as stop:
+        if stop.args or not hosts:  # what is there was said, or nothing is
+            raise
+        begun = "".join(f"; {host.target} may have it" for host in hosts[len(found) :][:1])
+        raise KeyboardInterrupt(f"zoo.json is as it was{_left(found)}{begun}") from None
 
 
 def with_urls(record: zoo.Record, found: Sequence[str]) -> zoo.Record:

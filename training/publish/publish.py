@@ -96,8 +96,14 @@ def publish(
         if recipe.select_epoch_by.word == "val":  # the score flatters, and says so
             scores["select"] = "val"
         record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
-        hosted = host.everywhere(record, file, places)
-    record = host.with_urls(record, hosted)
+        with host.everywhere(record, file, places) as hosted:
+            _write(host.with_urls(record, hosted), content, default, same, hosted)
+
+
+def _write(
+    record: zoo.Record, content: bytes, default: bool, same: float, hosted: Sequence[str]
+) -> None:
+    """Write a checkpoint's file, its record and the pages, and say so."""
     with files.locked(zoo.ZOO.parent):  # one file and one record, whoever publishes meanwhile
         _expect_publishable(record)
         with _uninterrupted(f"{record.name} is published all the same"):
@@ -111,11 +117,11 @@ def publish(
             host.say(record, hosted)
 
 
-def host_again(name: str, hosts: Sequence[str]) -> None:
+def host_again(name: str, targets: Sequence[str]) -> None:
     """Upload the file of a published checkpoint, and write where it is into its record.
 
     Args:
-        hosts: as `publish`.
+        targets: as `hosts` of `publish`.
 
     Raises:
         UserError: no such checkpoint, its file is missing or changed, or it cannot be hosted; the
@@ -124,8 +130,9 @@ def host_again(name: str, hosts: Sequence[str]) -> None:
     record = zoo.record(name)
     zoo.check(record)
     files.check_writable(zoo.ZOO)
-    hosted = host.everywhere(record, zoo.path(record), [host.host_at(target) for target in hosts])
-    _amend(record, lambda now: host.with_urls(now, hosted))
+    places = [host.host_at(target) for target in targets]
+    with host.everywhere(record, zoo.path(record), places) as hosted:
+        _amend(record, lambda now: host.with_urls(now, hosted))
     host.say(record, hosted)
 
 

@@ -389,14 +389,34 @@ def test_interrupted_while_it_uploads(place, hub, tmp_path, capsys, monkeypatch)
     with monkeypatch.context() as at_once:
         at_once.setattr(host.files, "write_whole", interrupt)
         status, _, err = publish(capsys, "p1-small", "--host", f"file:{tmp_path}/there")
-    assert status == 130 and err.startswith("interrupted: zoo.json is as it was; file:")
-    assert err.endswith("/there may have p1-small.pth\n")
+    target = f"file:{tmp_path}/there"
+    assert (status, err) == (130, f"interrupted: zoo.json is as it was; {target} may have it\n")
     monkeypatch.setattr(host, "fetch", interrupt)
     status, _, err = publish(capsys, "p1-small", "--host", f"file:{tmp_path}/there")
     url = f"file:{tmp_path}/there/p1-small.pth"
     assert status == 130
     assert err == f"interrupted: zoo.json is as it was; uploaded all the same: {url}\n"
     assert state_of(place) == before
+
+
+def test_a_record_that_cannot_be_written_says_what_was_uploaded(
+    place, tmp_path, capsys, monkeypatch
+):
+    fetch = host.fetch
+
+    def publish_anew(record, *arguments):  # somebody else, meanwhile
+        entries = json.loads(place.zoo.read_text())
+        entries["checkpoints"][record.name]["sha256"] = "0" * 64
+        place.zoo.write_text(json.dumps(entries))
+        return fetch(record, *arguments)
+
+    monkeypatch.setattr(host, "fetch", publish_anew)
+    status, out, err = publish(capsys, "p1-small", "--host", f"file:{tmp_path}/there")
+    assert (status, out) == (2, "") and zoo.record("p1-small").urls == []
+    url = f"file:{tmp_path}/there/p1-small.pth"
+    assert err == (
+        f"error: p1-small was published anew meanwhile: do it again; uploaded all the same: {url}\n"
+    )
 
 
 def test_interrupted_while_the_pages_are_printed(place, tmp_path, capsys, monkeypatch):
