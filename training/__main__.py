@@ -150,12 +150,14 @@ def publish(options: Options) -> None:
         )
     if options.what not in zoo.records():
         raise UserError(f"{options.what} is neither a run's folder nor a checkpoint of the zoo")
-    if options.names is not None:
-        publishing.name_classes(options.what, options.names)
-    if options.data is not None or not (options.names or options.host):
-        publishing.rescore(options.what, options.data, PROBLEMS)
     if options.host:
         publishing.host_again(options.what, options.host)
+    if options.names is not None:
+        publishing.name_classes(options.what, options.names)
+    if options.host or options.names is not None:
+        options.interrupted = "what is said above was written, and nothing else"
+    if options.data is not None or not (options.host or options.names):
+        publishing.rescore(options.what, options.data, PROBLEMS)
 
 
 def export(options: Options) -> None:

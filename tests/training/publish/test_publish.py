@@ -260,7 +260,7 @@ def test_a_run_is_published_and_hosted_at_once_or_not_at_all(place, tmp_path, ca
     assert zoo_page.stale() == []
 
 
-def test_interrupted_it_says_whether_it_is_published(place, monkeypatch, capsys):
+def test_interrupted_it_says_what_was_written(place, data, monkeypatch, capsys):
     before, evaluate, refresh = state_of(place), P1.evaluate, zoo_page.refresh
 
     def interrupted(run):
@@ -281,6 +281,13 @@ def test_interrupted_it_says_whether_it_is_published(place, monkeypatch, capsys)
     assert (status, err.splitlines()[-1]) == (130, "interrupted: mine is published all the same")
     zoo.check(zoo.record("mine"))
     assert zoo_page.stale() == [] and "mine: accuracy " in out
+    # Of a checkpoint what was done first is there, and says so.
+    monkeypatch.setattr(zoo_page, "refresh", refresh)
+    monkeypatch.setitem(PROBLEMS, "p1", problem)
+    (place / "names").write_text("a\nb\nc\n")
+    status, out, err = command(capsys, "mine", "--names", place / "names", "--data", data)
+    assert (status, out) == (130, "mine: 3 classes, a to c\n")
+    assert err == "interrupted: what is said above was written, and nothing else\n"
 
 
 @pytest.mark.parametrize(
