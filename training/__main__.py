@@ -37,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         process.say_error(f"error: {process.line_of(error)}")
         return 2
-    except KeyboardInterrupt:
-        log(f"interrupted: {options.interrupted}")
+    except KeyboardInterrupt as stop:
+        log(f"interrupted: {str(stop) or options.interrupted}")
         return 130
 
 
@@ -121,9 +121,10 @@ def probe(options: Options) -> None:
 def publish(options: Options) -> None:
     """Publish a run's weights: a file in weights/ and its record in the zoo.
 
-    Of a checkpoint's name it scores the fast precisions of this machine and adds them to its
-    record; with --names it names its classes. A run's classes are named by --names, else by what
-    its data says: DATA.json, or the words that its files begin with.
+    With --host it uploads that file, fetches it back as a grader would, and records the url. Of a
+    checkpoint's name --host uploads its file, --names names its classes, and --data, or nothing,
+    adds the scores of this machine's fast precisions. A run's classes are named by --names, else by
+    what its data says: DATA.json, or the words that its files begin with.
     """
     from inference import zoo
     from training.problems import PROBLEMS
@@ -139,16 +140,23 @@ def publish(options: Options) -> None:
 
         run = Run.load(Path(options.what), PROBLEMS)
         given = options.name, options.data, options.url, options.default
-        publishing.publish(run, *given, tta=not options.no_tta, classes=options.names)
+        chosen = {"tta": not options.no_tta, "classes": options.names, "hosts": options.host}
+        publishing.publish(run, *given, **chosen)
         return
     if options.name is not None or options.url or options.default or options.no_tta:
         raise UserError(
-            f"{options.what!r} is no run's folder; of a checkpoint, which is scored again, --name, "
-            "--url, --default and --no-tta make no sense"
+            f"{options.what!r} is no run's folder; of a checkpoint, which is published already, "
+            "--name, --url, --default and --no-tta make no sense"
         )
+    if options.what not in zoo.records():
+        raise UserError(f"{options.what} is neither a run's folder nor a checkpoint of the zoo")
+    if options.host:
+        publishing.host_again(options.what, options.host)
     if options.names is not None:
         publishing.name_classes(options.what, options.names)
-    if options.names is None or options.data is not None:
+    if options.host or options.names is not None:
+        options.interrupted = "what is said above was written, and nothing else"
+    if options.data is not None or not (options.host or options.names):
         publishing.rescore(options.what, options.data, PROBLEMS)
 
 
@@ -275,6 +283,7 @@ COMMANDS = {
 INTERRUPTED = {
     "fit": "the same command goes on from the last whole epoch",
     "compare": "the same command goes on",
+    "figures": "the same command draws them all again",
     "report": "the same command goes on",
 }
 
@@ -327,6 +336,13 @@ ARGUMENTS = {
             action="append",
             default=[],
             help="where it will be hosted: gdrive:ID, https://..., file:..., or a link to it",
+        ),
+        _argument(
+            "--host",
+            action="append",
+            default=[],
+            metavar="PLACE",
+            help="upload it to hf:USER/REPO, gh:OWNER/REPO@TAG or file:FOLDER",
         ),
         _argument("--default", action="store_true", help="make it its problem's default"),
         _argument("--no-tta", action="store_true", help="one view, not the recipe's average"),

@@ -75,6 +75,25 @@ def _provide(record: zoo.Record, policy: RetryPolicy) -> str:
     if not sources:
         hint = "if it is a bundled one, git checkout brings it back"
         raise UserError(f"{place} is {problem[0]}, and zoo.json has no url for it; {hint}")
+    try:
+        return f"{place} ({size}) fetched from {fetch(record, sources, policy)}"
+    except Failed as reasons:
+        raise UserError(f"{place} is {problem[0]}, and no source has it: {reasons}") from None
+
+
+def fetch(record: zoo.Record, sources: Iterable[str], policy: RetryPolicy) -> str:
+    """Fetch a record's file into its folder, from the first source that has it.
+
+    Args:
+        sources: urls, and paths as `file:/PATH`.
+
+    Returns:
+        That source, and what was wrong with those before it.
+
+    Raises:
+        Failed: none has it; the message names each, and why not.
+        UserError: the folder cannot be written to.
+    """
     reasons = []
     with _private_file(record) as (private, stream), _bar(record) as bar:
         for source in sources:
@@ -83,9 +102,8 @@ def _provide(record: zoo.Record, policy: RetryPolicy) -> str:
             except Failed as reason:
                 reasons.append(f"{source}: {reason}")
                 continue
-            failures = f"; before that, {'; '.join(reasons)}" if reasons else ""
-            return f"{place} ({size}) fetched from {source}{failures}"
-    raise UserError(f"{place} is {problem[0]}, and no source has it: {'; '.join(reasons)}")
+            return source + (f"; before that, {'; '.join(reasons)}" if reasons else "")
+    raise Failed("; ".join(reasons))
 
 
 def _sources(record: zoo.Record) -> Iterator[str]:

@@ -118,6 +118,7 @@ def _convert(record: zoo.Record, network: nn.Module) -> bytes:
             dynamo=True,
             verbose=False,
         )
+    assert program is not None  # as with dynamo=True
     model = program.model_proto
     onnx.helper.set_model_props(model, _metadata(record))
     return model.SerializeToString()
@@ -178,7 +179,8 @@ def _generated(record: zoo.Record) -> Iterator[np.ndarray]:
             continue
         draw = p1_image if record.task == "p1" else office_image
         picture = Image.fromarray(draw(0, "val", i, 0))
-        yield np.asarray(picture.resize((record.size,) * 2, Image.Resampling.BILINEAR))
+        side = record.size or picture.width
+        yield np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR))
 
 
 def _compare(

@@ -9,11 +9,14 @@ the precisions that this machine is fast in, and each one's score and how many o
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import io
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -27,7 +30,7 @@ from inference.zoo.provenance import provenance_of
 from training.engine.fingerprint import fingerprint
 from training.engine.problem import Evaluation, Problem
 from training.engine.run_folder import Run
-from training.publish import class_names, names, zoo_page
+from training.publish import class_names, host, names, zoo_page
 
 SAME = 0.998  # share of labels or pixels that rounding the weights to fp16 leaves, but for one
 
@@ -40,6 +43,7 @@ def publish(
     default: bool,
     tta: bool = True,
     classes: Path | None = None,
+    hosts: Sequence[str] = (),
 ) -> None:
     """Make `weights/NAME.pth` of a run's `best.pth`, and its record.
 
@@ -49,12 +53,13 @@ def publish(
     Args:
         links: where the file will be, as a browser or a record calls it.
         classes: a file with the names of the classes, one a line; None takes what the data says.
+        hosts: where to upload the file, as `host.host_at` reads it.
 
     Raises:
         UserError: the run has not ended, or no script answers with it; the data is missing;
             weights are not finite, or rounding to fp16 changed the predictions; the name would
-            fail somewhere, or is another's; nothing can be fetched from a link; a file cannot be
-            written. Then nothing is published.
+            fail somewhere, or is another's; nothing can be fetched from a link; the file cannot be
+            hosted; a file cannot be written. Then nothing is published.
     """
     problem, recipe, weights = run.problem, run.recipe, run.expect_weights()
     if problem.evaluate is None:
@@ -78,6 +83,7 @@ def publish(
         names=class_names.of(problem, data, recipe.classes, classes),
     )
     _expect_publishable(record)
+    places = [host.host_at(target) for target in hosts]
     state = _finite(weights)
     before = problem.evaluate(record, data, weights, "fp32", "auto")
     record, content = _deployable(record, weights, state)
@@ -87,17 +93,47 @@ def publish(
         after = problem.evaluate(record, data, file, "fp32", "auto")
         same = _expect_same(before, after, run.folder)
         scores = _scores(problem, record, data, after, file)
-    if recipe.select_epoch_by.word == "val":  # the score flatters, and says so
-        scores["select"] = "val"
-    record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
+        if recipe.select_epoch_by.word == "val":  # the score flatters, and says so
+            scores["select"] = "val"
+        record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
+        with host.everywhere(record, file, places) as hosted:
+            _write(host.with_urls(record, hosted), content, default, same, hosted)
+
+
+def _write(
+    record: zoo.Record, content: bytes, default: bool, same: float, hosted: Sequence[str]
+) -> None:
+    """Write a checkpoint's file, its record and the pages, and say so."""
     with files.locked(zoo.ZOO.parent):  # one file and one record, whoever publishes meanwhile
         _expect_publishable(record)
-        with files.staged(zoo.path(record), content):
-            zoo.add(record, default)
-        _print_pages()
-    print(f"{zoo.path(record)}: {len(content) / 1e6:.1f} MB, {same:.2%} as the run's predictions")
-    _show(record)
-    _say_what_follows(record, default)
+        with _uninterrupted(f"{record.name} is published all the same"):
+            with files.staged(zoo.path(record), content):
+                zoo.add(record, default)
+            _print_pages()
+            size = f"{record.bytes / 1e6:.1f} MB"
+            print(f"{zoo.path(record)}: {size}, {same:.2%} as the run's predictions")
+            _show(record)
+            _say_what_follows(record, default)
+            host.say(record, hosted)
+
+
+def host_again(name: str, targets: Sequence[str]) -> None:
+    """Upload the file of a published checkpoint, and write where it is into its record.
+
+    Args:
+        targets: as `hosts` of `publish`.
+
+    Raises:
+        UserError: no such checkpoint, its file is missing or changed, or it cannot be hosted; the
+            zoo is as it was.
+    """
+    record = zoo.record(name)
+    zoo.check(record)
+    files.check_writable(zoo.ZOO)
+    places = [host.host_at(target) for target in targets]
+    with host.everywhere(record, zoo.path(record), places) as hosted:
+        _amend(record, lambda now: host.with_urls(now, hosted))
+    host.say(record, hosted)
 
 
 def name_classes(name: str, classes: Path) -> None:
@@ -106,13 +142,10 @@ def name_classes(name: str, classes: Path) -> None:
     Raises:
         UserError: no such checkpoint, or names that will not do.
     """
-    zoo.record(name)
-    with files.locked(zoo.ZOO.parent):
-        record = zoo.record(name)
-        record = dataclasses.replace(record, names=class_names.read(classes, record.classes))
-        zoo.add(record)
-        _print_pages()
-    print(f"{name}: {record.classes} classes, {record.names[0]} to {record.names[-1]}")
+    record = zoo.record(name)
+    words = class_names.read(classes, record.classes)
+    _amend(record, lambda now: dataclasses.replace(now, names=words))
+    print(f"{name}: {record.classes} classes, {words[0]} to {words[-1]}")
 
 
 def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> None:
@@ -121,8 +154,6 @@ def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> No
     Raises:
         UserError: no such checkpoint, no data given, or the file is not as published.
     """
-    if name not in zoo.records():
-        raise UserError(f"{name} is neither a run's folder nor a checkpoint of the zoo")
     record = zoo.record(name)
     if data is None:
         folder = problems[record.task].folder
@@ -132,14 +163,47 @@ def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> No
     assert problem.evaluate is not None  # the zoo has what scripts answer with
     exact = problem.evaluate(record, data, weights, "fp32", "auto")
     scores = _scores(problem, record, data, exact, weights)
+    # Other machines may have added theirs meanwhile.
+    _show(_amend(record, lambda now: dataclasses.replace(now, scores=_merged(now.scores, scores))))
+
+
+def _amend(record: zoo.Record, change: Callable[[zoo.Record], zoo.Record]) -> zoo.Record:
+    """Change what the zoo says of a checkpoint by now, unless it has another file by now.
+
+    Returns:
+        What it says then.
+    """
     with files.locked(zoo.ZOO.parent):
-        now = zoo.record(record.name)  # other machines may have added theirs meanwhile
+        now = zoo.record(record.name)
         if now.sha256 != record.sha256:
-            raise UserError(f"{record.name} was published anew meanwhile: score it again")
-        record = dataclasses.replace(now, scores=_merged(now.scores, scores))
-        zoo.add(record)
-        _print_pages()
-    _show(record)
+            raise UserError(f"{record.name} was published anew meanwhile: do it again")
+        with _uninterrupted(f"the record of {record.name} is written all the same"):
+            changed = change(now)
+            zoo.add(changed)
+            _print_pages()
+    return changed
+
+
+@contextlib.contextmanager
+def _uninterrupted(line: str) -> Iterator[None]:
+    """Put Ctrl-C off to the end of a block that writes several files, and say then what is true.
+
+    Raises:
+        KeyboardInterrupt: with `line`, if there was a Ctrl-C.
+    """
+    came: list[int] = []
+    usual = signal.getsignal(signal.SIGINT)
+    # Python may set a handler in the main thread alone, and a background job ignores Ctrl-C.
+    ours = callable(usual) and threading.current_thread() is threading.main_thread()
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, usual)
+    if came:
+        raise KeyboardInterrupt(line)
 
 
 def _expect_same(before: Evaluation, after: Evaluation, run: Path) -> float:

@@ -54,14 +54,14 @@ def rows(file: Path | None = None) -> list[list[str]]:
 
 
 def parameters(record: Record) -> int:
-    """Counts the numbers that a checkpoint's network has learnt."""
+    """Return how many numbers a checkpoint's network has learnt."""
     with torch.device("meta"):
         network = build(record.network, record.classes, **record.arguments)
     return sum(parameter.numel() for parameter in network.parameters())
 
 
 def score(record: Record) -> str:
-    """Writes a record's score and how many images it is of."""
+    """Return a record's score in words, and how many images it is of."""
     scores = record.scores
     if "fp32" not in scores:
         return "–"
@@ -72,16 +72,16 @@ def score(record: Record) -> str:
 
 
 def stale() -> list[str]:
-    """Lists the files that do not say what the zoo says; seen from the repository's root.
+    """Return the files that do not say what the zoo says; seen from the repository's root.
 
     Raises:
         UserError: the README has no markers, or zoo.json is malformed.
     """
-    return [name for name, text in printed().items() if _read(ROOT / name) != text]
+    return [name for name, print_ in _PRINTED.items() if _read(ROOT / name) != print_()]
 
 
 def refresh() -> list[str]:
-    """Prints the tables anew; gives the files that changed.
+    """Print the tables anew, and return the files that changed.
 
     Raises:
         UserError: as `stale`; a file cannot be written. The others are printed all the same.
@@ -100,14 +100,19 @@ def refresh() -> list[str]:
     return changed
 
 
-def printed() -> dict[str, str]:
-    """Return what docs/zoo.md and README.md should say."""
-    return {name: print_() for name, print_ in _PRINTED.items()}
-
-
 def _print_page() -> str:
     file = _zoo()
-    return _page(file, rows(file))
+    defaults = "; ".join(
+        f"{task} {', '.join(f'`{name}`' for name in names)}"
+        for task, names in sorted(zoo.read(file)["defaults"].items())
+    )
+    parts = [
+        INTRO,
+        markdown(list(HEAD), rows(file)),
+        f"Defaults, the first one present: {defaults}.",
+        *map(section, zoo.records(file).values()),
+    ]
+    return "\n\n".join(part.rstrip("\n") for part in parts) + "\n"
 
 
 def _print_readme() -> str:
@@ -135,20 +140,8 @@ def markdown(head: list[str], lines: list[list[str]]) -> str:
     return "\n".join([drawn[0], "|---" * len(head) + "|", *drawn[1:], ""])
 
 
-def _page(file: Path, found: list[list[str]]) -> str:
-    defaults = {task: names for task, names in zoo.read(file)["defaults"].items()}
-    parts = [INTRO, "", markdown(list(HEAD), found), "", "Defaults, the first one present: "]
-    parts[-1] += "; ".join(
-        f"{task} {', '.join(f'`{name}`' for name in names)}"
-        for task, names in sorted(defaults.items())
-    )
-    parts[-1] += ".\n"
-    for record in zoo.records(file).values():
-        parts += ["", _record(record)]
-    return "\n".join(part.rstrip("\n") for part in parts) + "\n"
-
-
-def _record(record: Record) -> str:
+def section(record: Record) -> str:
+    """Return what a record says, in Markdown: a heading and a list."""
     fast = record.scores.get("fast") or {}
     lines = [
         f"## {record.name}",

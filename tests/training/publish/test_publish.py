@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -244,9 +245,55 @@ def test_links_become_what_can_be_fetched(place, capsys):
     assert err == f"note: --url {links[0]} is recorded as gdrive:1a2b\n"
 
 
+def test_a_run_is_published_and_hosted_at_once_or_not_at_all(place, tmp_path, capsys):
+    folder, before, there = place / "runs/p1-a-s0", state_of(place), tmp_path / "there"
+    there.mkdir()
+    (there / "mine.pth").write_bytes(b"somebody's")
+    given = (folder, "--name", "mine", "--url", "gdrive:1a2b", "--host", f"file:{there}")
+    assert "mine.pth is another file, which somebody may be fetching" in refusal(capsys, *given)
+    assert state_of(place) == before
+    (there / "mine.pth").unlink()
+    status, out, err = command(capsys, *given)
+    assert (status, err) == (0, "") and "mine is hosted, and was fetched without a login" in out
+    assert zoo.record("mine").urls == ["gdrive:1a2b", f"file:{there}/mine.pth"]
+    assert (there / "mine.pth").read_bytes() == zoo.path(zoo.record("mine")).read_bytes()
+    assert zoo_page.stale() == []
+
+
+def test_interrupted_it_says_what_was_written(place, data, monkeypatch, capsys):
+    before, evaluate, refresh = state_of(place), P1.evaluate, zoo_page.refresh
+
+    def interrupted(run):
+        def interrupt(*arguments):
+            signal.raise_signal(signal.SIGINT)
+            return run(*arguments)
+
+        return interrupt
+
+    given = (place / "runs/p1-a-s0", "--name", "mine")
+    with monkeypatch.context() as early:
+        problem = dataclasses.replace(P1, evaluate=interrupted(evaluate))
+        early.setitem(PROBLEMS, "p1", problem)
+        assert command(capsys, *given) == (130, "", "interrupted: nothing was written\n")
+        assert state_of(place) == before
+    monkeypatch.setattr(zoo_page, "refresh", interrupted(refresh))
+    status, out, err = command(capsys, *given)
+    assert (status, err.splitlines()[-1]) == (130, "interrupted: mine is published all the same")
+    zoo.check(zoo.record("mine"))
+    assert zoo_page.stale() == [] and "mine: accuracy " in out
+    # Of a checkpoint what was done first is there, and says so.
+    monkeypatch.setattr(zoo_page, "refresh", refresh)
+    monkeypatch.setitem(PROBLEMS, "p1", problem)
+    (place / "names").write_text("a\nb\nc\n")
+    status, out, err = command(capsys, "mine", "--names", place / "names", "--data", data)
+    assert (status, out) == (130, "mine: 3 classes, a to c\n")
+    assert err == "interrupted: what is said above was written, and nothing else\n"
+
+
 @pytest.mark.parametrize(
     "options, said",
     [
+        (["--host", "mega:x"], "--host 'mega:x' is no place to put a file"),
         (["--url", "ftp://a.org/b.pth"], "url 'ftp://a.org/b.pth': nothing is fetched by ftp:"),
         (["--url", ""], "url '': it is empty"),
         (["--name", ""], "it has to be of the letters a-z"),
