@@ -83,8 +83,8 @@ def words(module: nn.Module) -> Words:
         case nn.Linear():
             return Words((f"linear, {module.out_features}",))
         case nn.MaxPool2d():
-            side, stride = module.kernel_size, module.stride
-            return Words((f"max-pool {side}×{side}" + f", stride {stride}" * (stride != side),))
+            size, step = module.kernel_size, module.stride
+            return Words((f"max-pool {size}×{size}" + f", stride {step}" * (step != size),))
         case nn.AdaptiveAvgPool2d():
             return Words(("global average",))
         case nn.Dropout():
