@@ -177,7 +177,7 @@ def report(options: Options) -> int:
             log("refresh with: python -m training report")
         return 1 if stale else 0
     from training.report import notes, pdf
-    from training.report.page import TITLE, make_report
+    from training.report.page import make_report
 
     if options.notes_template:
         if options.runs or options.notes or options.pdf:
@@ -198,7 +198,7 @@ def report(options: Options) -> int:
     except UserError as error:
         log(f"note: {error}")
     if options.pdf:
-        pdf.print_page(page, TITLE, options.pdf)
+        pdf.print_page(page, options.pdf)
         print(in_words(options.pdf))
     return 0
 
