@@ -115,7 +115,7 @@ def write_classes(
     def caption(i: int) -> str:
         ranked = np.argsort(-probabilities[i], kind="stable")
         rest = [label for label in ranked if label != labels[i]][:2]
-        others = (f"{escape(names[k])} {_percent(probabilities[i, k])}" for k in rest)
+        others = (_share(names[k], probabilities[i, k]) for k in rest)
         return (
             f"<b><span>{_percent(confidence[i])}</span>{escape(names[labels[i]])}</b>"
             f"{_bar(confidence[i])}<div class=quiet>then {', '.join(others)}</div>"
@@ -165,9 +165,7 @@ def write_masks(
 
     def caption(i: int) -> str:
         most = [k for k in np.argsort(-shares[i], kind="stable") if shares[i, k] > 0]
-        listed = ", ".join(
-            f"{escape(names[k])} {_percent(shares[i, k])}" for k in most if shares[i, k] >= 5e-4
-        )
+        listed = ", ".join(_share(names[k], shares[i, k]) for k in most if shares[i, k] >= 5e-4)
         parts = (f'<i style="{_colour(k)}; width: {100 * shares[i, k]:.2f}%"></i>' for k in most)
         return (
             f"<b><span>{_percent(confidence[i])}</span>{escape(names[most[0]])}</b>"
@@ -366,6 +364,10 @@ def _numbered(subject: Subject, names: Sequence[str]) -> Sequence[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+
+
+def _share(name: str, share: float) -> str:
+    return f"{escape(name)}\N{NO-BREAK SPACE}{_percent(share)}"
 
 
 def _count(number: int, what: str) -> str:

@@ -170,8 +170,10 @@ def export(options: Options) -> None:
 def report(options: Options) -> int:
     """Make one page of what the runs have left, in the order of the original report.
 
-    It trains nothing. Writes OUT/index.html, which needs no network, and OUT/figures/; prints the
-    zoo's tables in docs/zoo.md and README.md anew where they are stale.
+    It trains nothing. Writes OUT/index.html, which needs no network, and OUT/figures/, and with
+    --pdf FILE the page as a PDF, printed by Chromium, Chrome or Edge; prints the zoo's tables in
+    docs/zoo.md and README.md anew where they are stale. --notes-template FILE writes notes to fill
+    in, and no report.
     """
     from training.publish import zoo_page
 
@@ -182,16 +184,30 @@ def report(options: Options) -> int:
         if stale:
             log("refresh with: python -m training report")
         return 1 if stale else 0
+    from training.report import notes, pdf
     from training.report.page import make_report
 
+    if options.notes_template:
+        if options.runs or options.notes or options.pdf:
+            raise UserError(
+                "--notes-template makes no report: give it without RUNS, --notes, --pdf"
+            )
+        notes.write_template(options.notes_template)
+        print(in_words(options.notes_template))
+        return 0
     command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
     author = options.author, options.student, options.notes
-    print(make_report(options.runs, options.out, options.data, *author, command, log))
+    files = [options.pdf] if options.pdf else []
+    page = make_report(options.runs, options.out, options.data, *author, command, log, files)
+    print(in_words(page))
     try:
         for name in zoo_page.refresh():
             print(f"{name} (the zoo's table)")
     except UserError as error:
         log(f"note: {error}")
+    if options.pdf:
+        pdf.print_page(page, options.pdf)
+        print(in_words(options.pdf))
     return 0
 
 
@@ -360,6 +376,8 @@ ARGUMENTS = {
         _argument("--name", dest="author", default="", help="the author's, for the cover"),
         _argument("--student", default="", metavar="ID", help="for the cover"),
         _argument("--notes", type=Path, metavar="FILE", help="the author's words, Markdown"),
+        _argument("--notes-template", type=Path, metavar="FILE", help="write notes to fill in"),
+        _argument("--pdf", type=Path, metavar="FILE", help="print the page into it too"),
         _argument("--check", action="store_true", help="whether the printed tables are stale"),
     ),
     "import-data": (

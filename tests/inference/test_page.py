@@ -215,7 +215,7 @@ def test_masks_have_shares_and_their_mean_confidence(small_zoo, tiles, tmp_path,
         mask = landcover.to_indices(images.read_pixels(out / landcover.mask_name(name)))
         for label, called in enumerate(landcover.CLASSES):
             share = (mask == label).mean()
-            said = f"{called} {100 * share:.1f}\N{NO-BREAK SPACE}%"
+            said = f"{called}\N{NO-BREAK SPACE}{100 * share:.1f}\N{NO-BREAK SPACE}%"
             assert (said in text) == (share >= 5e-4)
 
 

@@ -130,6 +130,11 @@ class Run:
         return len(self.metrics.get("epoch", ()))
 
     @property
+    def ended(self) -> str:
+        """When it ended, ISO 8601; "" of a run that does not say."""
+        return self.result.get("finished", "")
+
+    @property
     def hardware(self) -> str:
         """What it ran on: `2 × NVIDIA A100`, or a CPU with its cores."""
         device, processes = self.result.get("device", "unknown"), self.result.get("processes", 1)

@@ -2,5 +2,5 @@
 
 `page.make_report` reads the runs (`groups`), their figures (`figures`), the networks (`trace`,
 `describe`, `drawing`) and the author's words (`notes`), and fills `templates/`, one a problem;
-`sections` lists the questions and the recipes that answer them.
+`templates/notes.md.j2` lists the questions, `sections` the recipes that answer them; `pdf` prints.
 """

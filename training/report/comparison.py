@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from inference import UserError
 
-
-class Setting(NamedTuple):
-    """A setting's accuracy in [0, 1], its standard deviation where it has several seeds, and 95 %
-    of what other images would give.
-    """
-
-    letter: str
-    recipe: str
-    pretraining: str
-    trained: str
-    accuracy: float
-    deviation: float | None
-    seeds: str
-    low: float
-    high: float
-
-
-class Difference(NamedTuple):
-    """By how much one recipe's accuracy is above another's, with its interval of 95 %."""
-
-    better: str
-    than: str
-    by: float
-    low: float
-    high: float
-    clear: str
+Row = dict[str, Any]
+SETTING = ("setting", "recipe", "pre-training", "fine-tuning", "sd", "seeds")
+DIFFERENCE = ("better", "than", "clear")
 
 
 class Comparison(NamedTuple):
-    """What a folder's tables say; `note` is what table.md says below them."""
+    """What a folder's tables say.
+
+    Attributes:
+        settings: rows of table.csv: words by the columns of `SETTING`, of which `sd` is a number or
+            None, and an `accuracy` from `low` to `high`, in [0, 1].
+        differences: rows of differences.csv: words, and `by`, from `low` to `high`.
+        note: what table.md says below them.
+    """
 
     name: str
-    settings: list[Setting]
-    differences: list[Difference]
+    settings: list[Row]
+    differences: list[Row]
     note: str
 
 
@@ -51,41 +36,27 @@ def read_comparison(folder: Path) -> Comparison:
     Raises:
         UserError: one of them cannot be read.
     """
-    differing = folder / "differences.csv"
+    differing, text = folder / "differences.csv", folder / "table.md"
     try:
-        settings = [
-            Setting(
-                *(row[key] for key in ("setting", "recipe", "pre-training", "fine-tuning")),
-                float(row["accuracy"]),
-                float(row["sd"]) if row["sd"] else None,
-                row["seeds"],
-                float(row["low"]),
-                float(row["high"]),
-            )
-            for row in _rows(folder / "table.csv")
-        ]
-        differences = [
-            Difference(
-                row["better"],
-                row["than"],
-                *(float(row[key]) for key in ("by", "low", "high")),
-                row["clear"],
-            )
-            for row in (_rows(differing) if differing.exists() else ())
-        ]
-        text = folder / "table.md"
+        rows = _rows(folder / "table.csv", SETTING, ("accuracy", "low", "high"))
+        settings = [row | {"sd": float(row["sd"]) if row["sd"] else None} for row in rows]
+        differences = []
+        if differing.exists():
+            differences = _rows(differing, DIFFERENCE, ("by", "low", "high"))
         lines = text.read_text(encoding="utf-8").splitlines() if text.exists() else []
-    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
-        said = f"no column {error}" if isinstance(error, KeyError) else error
-        raise UserError(f"cannot read the table in {folder}: {said}") from error
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"cannot read the table in {folder}: {error}") from error
     note = " ".join(line for line in lines if line and not line.startswith("|"))
     return Comparison(folder.name, settings, differences, note)
 
 
-def _rows(file: Path) -> list[dict[str, str]]:
+def _rows(file: Path, words: Sequence[str], numbers: Sequence[str]) -> list[Row]:
     """Return the rows of a csv, of which it has one at least."""
     with file.open(newline="", encoding="utf-8") as text:
-        rows = list(csv.DictReader(text, strict=True))
+        rows: list[Row] = list(csv.DictReader(text, strict=True))
     if not rows:
         raise ValueError(f"{file.name} has no row")
-    return rows
+    lacking = [name for name in (*words, *numbers) if name not in rows[0]]
+    if lacking:
+        raise ValueError(f"{file.name} has no column {lacking[0]}")
+    return [row | {name: float(row[name]) for name in numbers} for row in rows]

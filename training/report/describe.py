@@ -15,7 +15,6 @@ from inference.networks.segmentation import ASPP, LRASPPHead
 
 # Drawn as one thing, whatever is inside.
 BLOCKS = (Residual, Bottleneck, InvertedResidual, SqueezeExcitation, ASPP, LRASPPHead)
-WEIGHTED = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 PLAIN = {
     nn.BatchNorm1d: "BN",
     nn.BatchNorm2d: "BN",
@@ -24,7 +23,7 @@ PLAIN = {
     nn.Sigmoid: "sigmoid",
     nn.Hardsigmoid: "h-sigmoid",
 }
-KINDS = (
+KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (nn.ConvTranspose2d, "up"),
     (nn.Linear, "linear"),
     (nn.Conv2d, "conv"),
@@ -46,18 +45,13 @@ def is_whole(module: nn.Module) -> bool:
     return isinstance(module, BLOCKS) or not any(module.children())
 
 
-def starts(module: nn.Module) -> bool:
-    """Return whether a module begins something, and does not merely follow, as BN and ReLU do."""
-    return isinstance(module, (*WEIGHTED, *BLOCKS, nn.AdaptiveAvgPool2d))
-
-
 def kind(module: nn.Module) -> str:
-    """Return the kind of thing that a module that `starts` is, which chooses its colour."""
-    return next(word for types, word in KINDS if isinstance(module, types))
+    """Return the kind of what begins with a module; "" where it merely follows, as BN does."""
+    return next((word for types, word in KINDS if isinstance(module, types)), "")
 
 
 def words(module: nn.Module) -> Words:
-    """Describe a module that `is_whole`; no line where it does nothing."""
+    """Return a module that `is_whole` in words; no line where it does nothing."""
     match module:
         case Residual():
             return Words(("residual block, input plus:", *_inside(module.blocks)))
@@ -89,8 +83,8 @@ def words(module: nn.Module) -> Words:
         case nn.Linear():
             return Words((f"linear, {module.out_features}",))
         case nn.MaxPool2d():
-            side, stride = module.kernel_size, module.stride
-            return Words((f"max-pool {side}×{side}" + f", stride {stride}" * (stride != side),))
+            size, step = module.kernel_size, module.stride
+            return Words((f"max-pool {size}×{size}" + f", stride {step}" * (step != size),))
         case nn.AdaptiveAvgPool2d():
             return Words(("global average",))
         case nn.Dropout():
@@ -115,7 +109,7 @@ def _inside(module: nn.Module) -> list[str]:
     for leaf in _layers(module) if any(module.children()) else [module]:
         said = words(leaf)
         text = ", ".join([*said.lines, said.variant] if said.variant else said.lines)
-        if lines and not starts(leaf):
+        if lines and not kind(leaf):
             lines[-1] = " · ".join([lines[-1], text] if text else [lines[-1]])
         elif text:
             lines.append(text)

@@ -17,23 +17,23 @@ from training.report.trace import Box, Network, Shape
 
 LINE, PAD = 17, 11  # of a box's text, pixels
 ENDS = 80  # width of the two ends, pixels
-BETWEEN = 62  # rows, pixels
+EDGE = 2  # of a drawing, pixels
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes in pixels: of the drawing, of a box, of the gap in which arrows run."""
+    """Sizes in pixels: of the drawing, of a box, of the gaps in which arrows run."""
 
     name: str
     width: int
-    columns: int
     box: int
-    gap: int
+    gap: int  # in a row
+    between: int  # rows
     letters: int  # in a line of a box
 
 
-PAGE = Layout("page", 1040, 4, 200, 76, 26)
-PHONE = Layout("phone", 340, 1, 316, 46, 42)
+PAGE = Layout("page", 1040, 200, 76, 62, 26)
+PHONE = Layout("phone", 340, 336, 46, 46, 42)  # a row holds one box
 
 
 @dataclass
@@ -53,9 +53,14 @@ class Placed:
         """The height, pixels."""
         return len(self.lines) * LINE + 2 * PAD - 3
 
+    @property
+    def middle(self) -> float:
+        """Where an arrow comes in from above."""
+        return self.x + self.width / 2
+
     def text(self) -> list[tuple[float, float, str]]:
         """Return where each line of the text begins, or its middle is in an end, and the line."""
-        x = self.x + (self.width / 2 if self.kind == "end" else PAD)
+        x = self.middle if self.kind == "end" else self.x + PAD
         return [
             (x + 8 * line.startswith("  "), self.y + PAD + 11 + LINE * i, line.strip())
             for i, line in enumerate(self.lines)
@@ -72,28 +77,21 @@ class Label(NamedTuple):
     strong: bool = False
 
 
-class Arrow(NamedTuple):
-    """A line through points, the three corners of its tip, and what stands beside it."""
-
-    line: list[tuple[float, float]]
-    tip: list[tuple[float, float]]
-    labels: list[Label]
-
-
-class Flow(NamedTuple):
-    """Boxes in their places, the arrows between them, and the height of it all in pixels."""
-
-    boxes: list[Placed]
-    arrows: list[Arrow]
-    height: float
+Arrow = tuple[list[tuple[float, float]], list[Label]]  # the corners of its line, to the tip
 
 
 class Drawing(NamedTuple):
-    """A network laid out; `side` is the head that serves training alone, and what goes into it."""
+    """Boxes in their places, the arrows between them, and the height of it all in pixels.
+
+    Attributes:
+        side: what goes into the head that serves training alone, and its drawing.
+    """
 
     layout: Layout
-    main: Flow
-    side: tuple[str, Flow] | None
+    boxes: list[Placed]
+    arrows: list[Arrow]
+    height: float
+    side: tuple[str, Drawing] | None = None
 
 
 def draw(network: Network, what: str) -> list[Drawing]:
@@ -104,19 +102,24 @@ def draw(network: Network, what: str) -> list[Drawing]:
     """
     drawings = []
     for layout in (PAGE, PHONE):
-        end = _placed("end", [what], (), layout)
-        main = _flow("image", network.shape, network.boxes, [end], layout)
-        side = None
+        drawing = _draw(layout, "image", network.shape, network.boxes, what)
         if network.side:
             given, boxes = network.side
-            side = shape(given), _flow("from above", given, boxes, [], layout)
-        drawings.append(Drawing(layout, main, side))
+            side = _draw(layout, "from above", given, boxes)
+            drawing = drawing._replace(side=(shape(given), side))
+        drawings.append(drawing)
     return drawings
 
 
-def _placed(kind: str, said: Sequence[str], out: Shape, layout: Layout) -> Placed:
-    lines = [line for text in said for line in _wrapped(text, layout.letters)]
-    return Placed(kind, lines, out, ENDS if kind == "end" else layout.box)
+def _draw(layout: Layout, start: str, given: Shape, boxes: Sequence[Box], end: str = "") -> Drawing:
+    said = [("end", [start], given), *((box.kind, box.text(), box.out) for box in boxes)]
+    said += [("end", [end], ())] if end else []
+    placed = []
+    for kind, texts, out in said:
+        lines = [line for text in texts for line in _wrapped(text, layout.letters)]
+        placed.append(Placed(kind, lines, out, ENDS if kind == "end" else layout.box))
+    height = _place(placed, layout)
+    return Drawing(layout, placed, [_arrow(*p, layout) for p in pairwise(placed)], height)
 
 
 def _wrapped(text: str, letters: int) -> list[str]:
@@ -133,69 +136,39 @@ def _wrapped(text: str, letters: int) -> list[str]:
     return lines
 
 
-def _flow(
-    start: str, given: Shape, boxes: Sequence[Box], end: list[Placed], layout: Layout
-) -> Flow:
-    placed = [_placed("end", [start], given, layout)]
-    placed += [_placed(box.kind, box.text(), box.out, layout) for box in boxes] + end
-    height = _column(placed, layout) if layout.columns == 1 else _rows(placed, layout)
-    return Flow(placed, [_arrow(*pair, layout) for pair in pairwise(placed)], height)
-
-
-def _column(boxes: list[Placed], layout: Layout) -> float:
-    """Put boxes below each other; return the height."""
-    y = 2
-    for box in boxes:
-        box.x, box.y = (layout.width - box.width) / 2, y
-        y += box.height + layout.gap
-    return y - layout.gap + 2
-
-
-def _rows(boxes: list[Placed], layout: Layout) -> float:
+def _place(boxes: list[Placed], layout: Layout) -> float:
     """Fill rows from the left, boxes of a row with one middle; return the height."""
     rows: list[list[Placed]] = [[]]
-    x = 2.0
+    x = EDGE
     for box in boxes:
-        if rows[-1] and x + box.width > layout.width - 2:
+        if rows[-1] and x + box.width > layout.width - EDGE:
             rows.append([])
-            x = 2.0
+            x = EDGE
         box.x = x
         x += box.width + layout.gap
         rows[-1].append(box)
-    if len(rows[-1]) == 1 < len(rows) and rows[-1][0].kind == "end":  # below the last one, then
-        last = rows[-2][-1]
-        rows[-1][0].x = last.x + (last.width - rows[-1][0].width) / 2
-    y = 2
+    for row, beside in [(rows[0], rows[1][0]), (rows[-1], rows[-2][-1])] if rows[1:] else ():
+        if len(row) == 1 and row[0].kind == "end":  # in the middle of what it is joined to
+            row[0].x = beside.middle - row[0].width / 2
+    y = EDGE
     for row in rows:
         tallest = max(box.height for box in row)
         for box in row:
             box.top, box.y = y, y + (tallest - box.height) / 2
-        y += tallest + BETWEEN
-    return y - BETWEEN + 2
+        y += tallest + layout.between
+    return y - layout.between + EDGE
 
 
 def _arrow(one: Placed, other: Placed, layout: Layout) -> Arrow:
     """Return the arrow from a box to the next, with the shape of what comes out of the first."""
-    if layout.columns == 1:
-        x, top = layout.width / 2, one.y + one.height
-        label = Label(x + 10, (top + other.y) / 2 + 4, shape(one.out), "start")
-        return _down([(x, top)], x, other.y, label)
     if other.top == one.top:
         left, right, y = one.x + one.width, other.x, one.y + one.height / 2
-        middle = (left + right) / 2
-        labels = [Label(middle, y - 7, str(one.out[0]), "middle", True)]
+        labels = [Label((left + right) / 2, y - 7, str(one.out[0]), "middle", True)]
         if len(one.out) > 1:
-            labels.append(Label(middle, y + 17, shape(one.out[1:]), "middle"))
-        tip = [(right - 8, y - 4.5), (right, y), (right - 8, y + 4.5)]
-        return Arrow([(left, y), (right - 6, y)], tip, labels)
-    start, x, turn = one.x + one.width / 2, other.x + other.width / 2, other.top - 31
-    straight = start == x
-    label = Label(x + 10, turn, shape(one.out), "start")
-    if not straight:
+            labels.append(Label((left + right) / 2, y + 17, shape(one.out[1:]), "middle"))
+        return [(left, y), (right, y)], labels
+    start, x, turn = one.middle, other.middle, other.top - layout.between / 2
+    label = Label(x + 10, turn + 4, shape(one.out), "start")
+    if start != x:
         label = Label((start + x) / 2, turn - 6, shape(one.out), "middle")
-    return _down([(start, one.y + one.height), (start, turn), (x, turn)], x, other.y, label)
-
-
-def _down(points: list[tuple[float, float]], x: float, y: float, label: Label) -> Arrow:
-    tip = [(x - 4.5, y - 8), (x, y), (x + 4.5, y - 8)]
-    return Arrow([*points, (x, y - 6)], tip, [label])
+    return [(start, one.y + one.height), (start, turn), (x, turn), (x, other.y)], [label]

@@ -14,6 +14,7 @@ from inference.files import write_whole
 from training.engine.fingerprint import fingerprint
 from training.engine.run_folder import Run, read_json
 
+Draw = Callable[..., dict[str, Any]]
 SUMMARY = "figures.json"
 MARK = "drawn-from.txt"  # beside the pictures: the state of the run that they show
 
@@ -58,24 +59,25 @@ class Gallery:
         return self.drawn[run.folder]
 
     def _draw(self, run: Run) -> Pictures:
-        figures, name = run.problem.figures, self.name(run)
-        if figures is None:
+        draw = run.problem.figures
+        if draw is None:
             return Pictures({}, {}, [])
-        folder, state = self.out / "figures" / name, _state(run.folder)
+        name, state = self.name(run), _state(run.folder)
+        folder = self.out / "figures" / name
         mark = folder / MARK
         if not mark.is_file() or mark.read_text(errors="replace") != state:
             shutil.rmtree(folder, ignore_errors=True)
             write_whole(mark, state.encode())
         try:
-            self._fill(run, folder)
+            self._fill(draw, run, folder)
             summary, missing = read_json(folder / SUMMARY), []
         except UserError as error:
-            summary, missing = _draw_curve(run, folder), [str(error)]
+            summary, missing = _draw_curve(draw, run, folder), [str(error)]
         files = {title: f"figures/{name}/{file}" for title, file in summary["figures"].items()}
         notes = [] if missing else summary.get("notes", [])
         return Pictures(files, {} if missing else summary, missing + notes)
 
-    def _fill(self, run: Run, folder: Path) -> None:
+    def _fill(self, draw: Draw, run: Run, folder: Path) -> None:
         """Put all pictures of a run into a folder.
 
         Raises:
@@ -84,33 +86,33 @@ class Gallery:
         if _is_whole(folder):
             return
         own, weights = run.folder / "figures", run.best.is_file()
-        if _is_whole(own, _latest(run.folder) if weights else 0):
-            return _copy(own, folder)
-        data = None
-        if run.problem.evaluate is not None:
-            if not weights:
-                raise UserError(
-                    f"{run.folder} has no best.pth: put it there, or the figures made beside it"
-                )
-            data = run.find_data(self.data, fingerprint)
-            if data is None and _is_whole(own):
-                return _copy(own, folder)
-            if data is None:
-                raise UserError(
-                    f"the data of {run.folder} ({run.data}) is not here: name it with --data"
-                )
+        graded = run.problem.evaluate is not None
+        changed = max((file.stat().st_mtime for file in _files(run.folder)), default=0)
+        fresh = _is_whole(own, changed if weights else 0)
+        data = run.find_data(self.data, fingerprint) if graded and weights and not fresh else None
+        if fresh or (graded and data is None and _is_whole(own)):  # drawn beside the run
+            for name in [*read_json(own / SUMMARY)["figures"].values(), SUMMARY]:
+                write_whole(folder / name, (own / name).read_bytes())
+            return
+        if graded and not weights:
+            raise UserError(
+                f"{run.folder} has no best.pth: put it there, or the figures made beside it"
+            )
+        if graded and data is None:
+            raise UserError(
+                f"the data of {run.folder} ({run.data}) is not here: name it with --data"
+            )
+        if graded:
             self.log(f"drawing the figures of {run.folder} ...")
-        assert run.problem.figures is not None
-        run.problem.figures(run, data, folder, ())
+        draw(run, data, folder, ())
 
 
-def _draw_curve(run: Run, folder: Path) -> dict[str, Any]:
+def _draw_curve(draw: Draw, run: Run, folder: Path) -> dict[str, Any]:
     """Draw what metrics.csv alone allows; return what figures.json would say of it."""
-    assert run.problem.figures is not None
     for picture in folder.glob("*.png"):
         picture.unlink()
     try:
-        return run.problem.figures(run, None, folder, ())
+        return draw(run, None, folder, ())
     except UserError:  # no epoch
         return {"figures": {}}
     finally:
@@ -120,11 +122,6 @@ def _draw_curve(run: Run, folder: Path) -> dict[str, Any]:
 def _files(run: Path) -> list[Path]:
     names = ("best.pth", "epoch-*.pth", "metrics.csv", "result.json")
     return sorted(file for name in names for file in run.glob(name))
-
-
-def _latest(run: Path) -> float:
-    """Return the time at which a run's files last changed."""
-    return max((file.stat().st_mtime for file in _files(run)), default=0)
 
 
 def _state(run: Path) -> str:
@@ -146,9 +143,3 @@ def _is_whole(folder: Path, latest: float = 0) -> bool:
         return all(Path(name).name == name and (folder / name).is_file() for name in named)
     except (UserError, OSError, ValueError, LookupError, AttributeError, TypeError):
         return False
-
-
-def _copy(source: Path, folder: Path) -> None:
-    """Take over pictures that were drawn beside the run; their record comes last."""
-    for name in [*read_json(source / SUMMARY)["figures"].values(), SUMMARY]:
-        write_whole(folder / name, (source / name).read_bytes())

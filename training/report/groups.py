@@ -34,11 +34,6 @@ class Group:
         return self.runs[0].recipe
 
     @property
-    def problem(self) -> Problem:
-        """What all its runs are of."""
-        return self.runs[0].problem
-
-    @property
     def shown(self) -> Run:
         """The run that figures are of: that of the lowest seed whose weights are there."""
         return next((run for run in self.runs if _has_figures(run)), self.runs[0])
@@ -48,41 +43,34 @@ class Group:
         """The mean over the seeds and its standard deviation: `.852 ± .006 (n = 2)`."""
         scores = [run.score for run in self.runs if run.score is not None]
         if not scores:
-            return "no number: a class is absent" if self.problem.evaluate else "not measured"
-        mean = point(statistics.fmean(scores))
-        if len(scores) == 1:
-            return f"{mean} (one run)".replace(" ", NO_BREAK)
-        spread = f"{mean} ± {point(statistics.stdev(scores))} (n = {len(scores)})"
-        return spread.replace(" ", NO_BREAK)
+            graded = self.runs[0].problem.evaluate
+            return "no number: a class is absent" if graded else "not measured"
+        spread = "(one run)"
+        if len(scores) > 1:
+            spread = f"± {point(statistics.stdev(scores))} (n = {len(scores)})"
+        return f"{point(statistics.fmean(scores))} {spread}".replace(" ", NO_BREAK)
 
     @property
     def minutes(self) -> str:
         """What a training took: `1.5`, or from the shortest to the longest, `1.5–2.0`."""
-        known = [run.minutes for run in self.runs if run.minutes]
-        ends = dict.fromkeys(f"{value:.1f}" for value in (min(known), max(known))) if known else "–"
-        return "–".join(ends)
-
-    @property
-    def hardware(self) -> str:
-        """What its runs ran on."""
-        return "; ".join(sorted({run.hardware for run in self.runs}))
+        known = sorted(run.minutes for run in self.runs if run.minutes)
+        return "–".join(dict.fromkeys(f"{value:.1f}" for value in known[:1] + known[-1:])) or "–"
 
     @property
     def data(self) -> str:
         """What its runs learnt from: how many images and classes, and where they came from."""
-        run, recipe = self.runs[0], self.recipe
+        run = self.runs[0]
         parts = ["unknown" if run.trained_on is None else f"{run.trained_on:,} images"]
-        if self.problem.evaluate and recipe.input_size:
-            parts.append(f"{recipe.classes} classes")
+        if run.problem.evaluate and run.recipe.input_size:
+            parts.append(f"{run.recipe.classes} classes")
         if run.provenance:
-            generated = run.provenance == "sample data"
-            parts.append("generated sample data" if generated else run.provenance)
+            parts.append("generated " * (run.provenance == "sample data") + run.provenance)
         return ", ".join(parts)
 
     @property
     def changes(self) -> list[str]:
         """The fields in which its runs differ from the recipe as it is now, `lr=0.05`."""
-        shipped = self.problem.recipes.get(self.recipe.name)
+        shipped = self.runs[0].problem.recipes.get(self.recipe.name)
         changes = self.recipe.changes_from(shipped) if shipped else []
         return [change for change in changes if change.partition("=")[0] not in FREE]
 
@@ -92,7 +80,7 @@ class Found:
     """What a folder holds.
 
     Attributes:
-        recipes: all that there are, by name.
+        problems: by the names of their recipes.
         groups: by recipe; the first of several is meant where one is asked for.
         unfinished: runs that have not ended, by recipe.
         comparisons: tables of P2's settings.
@@ -100,7 +88,7 @@ class Found:
     """
 
     root: Path
-    recipes: Mapping[str, Recipe]
+    problems: Mapping[str, Problem]
     groups: dict[str, list[Group]]
     unfinished: dict[str, list[Run]]
     comparisons: list[Comparison]
@@ -113,7 +101,7 @@ class Found:
     def recipe(self, names: Sequence[str]) -> Recipe:
         """Return the recipe of the first of these that has runs, as it ran, or else the first."""
         group = self.first(names)
-        return group.recipe if group else self.recipes[names[0]]
+        return group.recipe if group else self.problems[names[0]].recipes[names[0]]
 
     def runs(self, name: str) -> list[Run]:
         """Return a recipe's finished runs that count, or else those that have not ended."""
@@ -137,30 +125,24 @@ def find(root: Path, problems: Mapping[str, Problem]) -> Found:
     alike: dict[tuple[Any, ...], list[Run]] = {}
     unfinished: dict[str, list[Run]] = {}
     for run in runs:
-        if run.finished:
-            alike.setdefault(_kind(run), []).append(run)
+        if run.finished:  # runs that share all this may be averaged
+            recipe, *data = identity(run.recipe), run.trained_on, run.provenance, run.images
+            alike.setdefault((recipe, *data, run.fingerprint), []).append(run)
         elif run.epochs_done:
             unfinished.setdefault(run.recipe.name, []).append(run)
     groups: dict[str, list[Group]] = {}
     for several in alike.values():
         groups.setdefault(several[0].recipe.name, []).append(_group(several))
-    for found in groups.values():  # the newest first, and before it those with more seeds
-        found.sort(key=lambda group: max(_ended(run) for run in group.runs), reverse=True)
-        found.sort(key=lambda group: -len(group.runs))
+    for found in groups.values():  # those with more seeds first, of these the newest
+        found.sort(key=lambda g: (len(g.runs), max(run.ended for run in g.runs)), reverse=True)
     comparisons = []
     for file in sorted(root.glob("*/table.csv")):
         try:
             comparisons.append(read_comparison(file.parent))
         except UserError as error:
             damaged.append(str(error))
-    recipes = {name: recipe for p in problems.values() for name, recipe in p.recipes.items()}
-    return Found(root, recipes, groups, unfinished, comparisons, damaged)
-
-
-def _kind(run: Run) -> tuple[Any, ...]:
-    """Return what runs share whose scores may be averaged."""
-    recipe = identity(run.recipe)
-    return (recipe, run.trained_on, run.provenance, run.images, run.fingerprint)
+    of_recipe = {name: problem for problem in problems.values() for name in problem.recipes}
+    return Found(root, of_recipe, groups, unfinished, comparisons, damaged)
 
 
 def _group(runs: list[Run]) -> Group:
@@ -169,10 +151,6 @@ def _group(runs: list[Run]) -> Group:
         of_seed.setdefault(run.recipe.seed, run)
     firsts = [of_seed[seed] for seed in sorted(of_seed)]
     return Group(firsts, [run for run in runs if run not in firsts])
-
-
-def _ended(run: Run) -> str:
-    return str(run.result.get("finished", ""))
 
 
 def _has_figures(run: Run) -> bool:

@@ -33,7 +33,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters.update(point=point, points=points, percent=percent, count=count, url=url)
+    filters = (point, points, percent, millions, gflop, shape, url)
+    made.filters.update({one.__name__: one for one in filters})
     made.globals.update(attempt=attempt)
     return made
 
@@ -66,9 +67,15 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{share:.{digits}%}"
 
 
-def count(number: int | None) -> str:
-    """Return a whole number as `1,234`; a dash where there is none."""
-    return "–" if number is None else f"{number:,}"
+def millions(number: int) -> str:
+    """Return a count of parameters in words: `4.2 million`."""
+    return f"{number / 1e6:,.1f} million"
+
+
+def gflop(flops: int) -> str:
+    """Return how much arithmetic an image takes, in words."""
+    billions = flops / 1e9
+    return f"{billions:,.0f} GFLOP" if billions >= 100 else f"{billions:,.2g} GFLOP"
 
 
 def shape(of: Sequence[int]) -> str:

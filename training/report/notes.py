@@ -4,7 +4,8 @@
     Animals and vehicles part along the first axis ...
 
 A heading begins with a question's number (`P1.5`, `1.5` or `1-5` will do); what stands before the
-first one goes on the cover. Headings of a lower level are part of the answer.
+first one goes on the cover, where `Name:` and `Student ID:` have lines of their own. Headings of a
+lower level are part of the answer; `<!-- ... -->` is for the author alone.
 """
 
 from __future__ import annotations
@@ -12,8 +13,11 @@ from __future__ import annotations
 import base64
 import html
 import mimetypes
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 import markdown
@@ -21,44 +25,85 @@ from markdown.treeprocessors import Treeprocessor
 from markupsafe import Markup
 
 from inference import UserError
-from training.report.sections import BY_NUMBER
+from inference.files import write_whole
+from training.report.sections import NOTES, questions
 
 HEADING = re.compile(r"(#+)\s+(.*?)\s*#*\s*$")
 NUMBER = re.compile(r"P?\s*([1-9])\s*[.\-]\s*([0-9]+)\b", re.IGNORECASE)
+SIGNED = re.compile(r"(Name|Student)(?: ID)?:[ \t]*(.*?)\s*", re.IGNORECASE)
+# Code stays as it is, comments go.
+COMMENT = re.compile(
+    r"(^ *(?P<fence>```|~~~).*?^ *(?P=fence)|`[^`\n]+`)|<!--.*?-->", re.MULTILINE | re.DOTALL
+)
 COVER = "cover"
 DEEPEST = 6  # of HTML's headings; a question's own is the third
 
 
-def read(file: Path) -> dict[str, Markup]:
-    """Return the notes: HTML by a question's number, that of the cover under `COVER`.
+class Notes(NamedTuple):
+    """What an author has to say.
+
+    Attributes:
+        words: HTML by a question's number, that of the cover under `COVER`; empty where a heading
+            has no words below it.
+        author: the author's name, where the notes have it, as is `student`.
+    """
+
+    words: dict[str, Markup]
+    author: str = ""
+    student: str = ""
+
+
+def write_template(file: Path) -> None:
+    """Write notes to fill in: a heading a question, and what is asked.
+
+    Raises:
+        UserError: there is something of this name, or it cannot be written.
+    """
+    if os.path.lexists(file):
+        raise UserError(f"{file} is there and is not overwritten: choose another name")
+    write_whole(file, NOTES.read_bytes())
+
+
+def read(file: Path, log: Callable[[str], None]) -> Notes:
+    """Return the notes.
+
+    Args:
+        log: takes a line that names the headings without words.
 
     Raises:
         UserError: the file cannot be read, a heading names no question, a picture is missing.
     """
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        text = COMMENT.sub(lambda found: found[1] or "", file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeError) as error:
         raise UserError(f"cannot read the notes {file}: {error}") from error
     parts: dict[str, list[str]] = {COVER: []}
+    signed: dict[str, str] = {}
     now, level, fenced = COVER, None, False
-    for line in lines:
+    for line in text.splitlines():
         fenced ^= line.lstrip().startswith(("```", "~~~"))
         heading = None if fenced else HEADING.match(line)
         level = level or (heading and len(heading[1]))
-        if heading and len(heading[1]) <= level:
+        if heading and len(heading[1]) <= (level or 0):
             now = _number(heading[2], file)
             parts.setdefault(now, [])
+        elif now == COVER and (field := SIGNED.fullmatch(line)):
+            signed[field[1].lower()] = field[2]
         else:
             parts[now].append(line)
-    found = {number: "\n".join(text) for number, text in parts.items()}
-    return {number: render(text, file.parent) for number, text in found.items() if text.strip()}
+    words = {number: render("\n".join(lines), file.parent) for number, lines in parts.items()}
+    empty = [number for number, said in words.items() if not said and number != COVER]
+    if empty:
+        headings = "1 heading is" if len(empty) == 1 else f"{len(empty)} headings are"
+        log(f"note: {headings} still empty in {file}: {', '.join(empty)}")
+    return Notes(words, signed.get("name", ""), signed.get("student", ""))
 
 
 def _number(heading: str, file: Path) -> str:
     match = NUMBER.match(heading)
     number = f"P{match[1]}.{match[2]}" if match else ""
-    if number not in BY_NUMBER:
-        known = ", ".join(BY_NUMBER)
+    if number not in questions():
+        known = ", ".join(questions())
         raise UserError(f"{file}: no question in the heading '{heading}'; begin it with: {known}")
     return number
 

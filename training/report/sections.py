@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+from training.classification.compare import SETTINGS, Setting
+from training.report.html import HERE
+
+NOTES = HERE / "templates" / "notes.md.j2"  # the questions, as authors are given them
+QUESTION = re.compile(r"^# (P\d\.\d) (.+)\n\n<!-- .*?(?:[:;] say (.+)\.)? -->$", re.MULTILINE)
 
 
 class Question(NamedTuple):
@@ -14,7 +23,14 @@ class Question(NamedTuple):
 
     number: str
     title: str
-    place: str = ""
+    place: str
+
+
+@functools.cache
+def questions() -> dict[str, Question]:
+    """Return the questions by their numbers, in the order of the page."""
+    found = QUESTION.finditer(NOTES.read_text(encoding="utf-8"))
+    return {match[1]: Question(match[1], match[2], match[3] or "") for match in found}
 
 
 class Model(NamedTuple):
@@ -23,27 +39,20 @@ class Model(NamedTuple):
     Attributes:
         recipe: ours.
         original: the original report's, the baseline; none where there was no such model.
+        small: for machines without a GPU; they stand in where the others have no run.
         optional: whether nobody misses it where it has no run.
     """
 
     called: str
     recipe: str
     original: str = ""
+    small: Sequence[str] = ()
     optional: bool = False
 
     @property
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> list[str]:
         """The recipes whose runs may stand for the model, the best first."""
-        return (self.recipe, self.original) if self.original else (self.recipe,)
-
-
-class Setting(NamedTuple):
-    """A way to fine-tune: what its backbone learnt from, and what is trained."""
-
-    called: str
-    recipe: str
-    pretraining: str
-    trained: str
+        return [name for name in (self.recipe, self.original, *self.small) if name]
 
 
 class Section(NamedTuple):
@@ -53,93 +62,66 @@ class Section(NamedTuple):
         template: in `templates/`; it answers each question in a block of its number.
         models: in the order in which tables list them.
         summary: the models whose scores stand on the cover, and what it calls them.
-        settings: ways to fine-tune.
+        settings: ways to fine-tune, by what comes after `p2-` in their recipes' names.
         pretraining: what the settings start from.
     """
 
     number: str
     title: str
     template: str
-    questions: tuple[Question, ...]
-    models: tuple[Model, ...]
-    summary: tuple[tuple[str, Model], ...]
-    settings: tuple[Setting, ...] = ()
-    pretraining: tuple[Model, ...] = ()
+    models: Sequence[Model]
+    summary: Sequence[tuple[str, Model]]
+    settings: Mapping[str, Setting] = {}
+    pretraining: Sequence[Model] = ()
+
+    @property
+    def questions(self) -> list[Question]:
+        """Its questions in their order."""
+        return [one for number, one in questions().items() if number.startswith(self.number)]
 
     @property
     def names(self) -> set[str]:
         """Every recipe that the section says something of."""
         models = [*self.models, *self.pretraining, *(model for _, model in self.summary)]
-        return {n for m in models for n in m.names} | {s.recipe for s in self.settings}
+        return {n for m in models for n in m.names} | {f"p2-{letter}" for letter in self.settings}
 
     @property
     def columns(self) -> list[Model]:
-        """Each model with its own recipe, then each with the original's."""
-        required = [model for model in self.models if not model.optional]
-        optional = [model for model in self.models if model.optional]
-        originals = [(f"{m.called}, original", m.original) for m in self.models if m.original]
-        return [*required, *(Model(*pair, optional=True) for pair in originals), *optional]
+        """Each model with its own recipe, then each with the original's, then the small ones."""
+        others = [(f"{m.called}, original", m.original) for m in self.models if m.original]
+        others += [("for a CPU", name) for model in self.models for name in model.small]
+        return [*self.models, *(Model(*pair, optional=True) for pair in others)]
 
 
-P1_A, P1_B = Model("A", "p1-a", "p1-a-report"), Model("B", "p1-b", "p1-b-report")
-P3_A, P3_B = Model("A", "p3-a", "p3-a-report"), Model("B", "p3-b", "p3-b-report")
-P3_LITE = Model("for a CPU", "p3-lite", optional=True)
-
-P1 = Section(
-    "P1",
-    "Image classification",
-    "p1.html.j2",
-    questions=(
-        Question("P1.1", "The network of model A"),
-        Question("P1.2", "The accuracy of both models on the validation set"),
-        Question("P1.3", "How model A was trained", "why it was trained this way"),
-        Question("P1.4", "Model B, and how it differs from A", "what makes the difference"),
-        Question("P1.5", "PCA of model A’s second-last layer", "what the picture shows"),
-        Question(
-            "P1.6", "t-SNE of the same layer at three epochs", "what changes from first to last"
+P1_A, P1_B = Model("A", "p1-a", "p1-a-report"), Model("B", "p1-b", "p1-b-report", ["p1-b-lite"])
+P3_A = Model("A", "p3-a", "p3-a-report")
+P3_B = Model("B", "p3-b", "p3-b-report", ["p3-b-lite", "p3-lite"])
+SECTIONS = (
+    Section(
+        "P1",
+        "Image classification",
+        "p1.html.j2",
+        models=(P1_A, P1_B),
+        summary=(("P1, model A", P1_A), ("P1, model B", P1_B)),
+    ),
+    Section(
+        "P2",
+        "Self-supervised pre-training",
+        "p2.html.j2",
+        models=(Model("A", "p2-a"), Model("B, C", "p2-c"), Model("D, E", "p2-e")),
+        summary=(("P2, setting C", Model("C", "p2-c", "p2-c-report")),),
+        settings=SETTINGS,
+        pretraining=(
+            Model("BYOL", "p2-byol"),
+            Model("original", "p2-byol-report", optional=True),
+            Model("supervised backbone", "p2-supervised", optional=True),
         ),
-        Question("P1.7", "Beyond: learning curves, confusions, mistakes"),
     ),
-    models=(P1_A, P1_B),
-    summary=(("P1, model A", P1_A), ("P1, model B", P1_B)),
-)
-P2 = Section(
-    "P2",
-    "Self-supervised pre-training",
-    "p2.html.j2",
-    questions=(
-        Question("P2.1", "How the backbone was pre-trained", "the method, and why"),
-        Question("P2.2", "Five ways to fine-tune, compared", "an analysis of the five settings"),
-        Question("P2.3", "Beyond: how the pre-training went, and what is mistaken"),
-    ),
-    models=(Model("A", "p2-a"), Model("B, C", "p2-c"), Model("D, E", "p2-e")),
-    summary=(("P2, setting C", Model("C", "p2-c", "p2-c-report")),),
-    settings=(
-        Setting("A", "p2-a", "none", "all"),
-        Setting("B", "p2-b", "supervised", "all"),
-        Setting("C", "p2-c", "self-supervised", "all"),
-        Setting("D", "p2-d", "supervised", "classifier alone"),
-        Setting("E", "p2-e", "self-supervised", "classifier alone"),
-    ),
-    pretraining=(
-        Model("BYOL", "p2-byol"),
-        Model("original", "p2-byol-report", optional=True),
-        Model("supervised backbone", "p2-supervised", optional=True),
+    Section(
+        "P3",
+        "Land-cover segmentation",
+        "p3.html.j2",
+        models=(P3_A, P3_B),
+        summary=(("P3, model A", P3_A), ("P3, model B", P3_B)),
     ),
 )
-P3 = Section(
-    "P3",
-    "Land-cover segmentation",
-    "p3.html.j2",
-    questions=(
-        Question("P3.1", "The network of model A, VGG16-FCN32s"),
-        Question("P3.2", "The network of model B, and the difference", "what the difference does"),
-        Question("P3.3", "The mIoU of both models on the validation set"),
-        Question("P3.4", "Predicted masks in the course of training", "what the masks show"),
-        Question("P3.5", "Beyond: each class, confusions, the worst tiles"),
-    ),
-    models=(P3_A, P3_B, P3_LITE),
-    summary=(("P3, model A", P3_A), ("P3, model B", P3_B), ("P3, for a CPU", P3_LITE)),
-)
-SECTIONS = (P1, P2, P3)
-BY_NUMBER = {question.number: question for section in SECTIONS for question in section.questions}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -11,12 +14,14 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from inference import UserError
 from inference.networks import build
+from training.engine.recipe import Recipe
 from training.report import describe
 
 Shape = tuple[int, ...]  # without the number of images: (C, H, W) or (C,)
 # What networks do without a module: in words, and the kind of what begins there
-FUNCTIONS = {
+FUNCTIONS: dict[Callable[..., Any], tuple[str, str]] = {
     F.interpolate: ("bilinear enlargement", "up"),
     torch.amax: ("global maximum", "pool"),
     torch.relu: ("ReLU", ""),
@@ -24,47 +29,40 @@ FUNCTIONS = {
 # What may be drawn in one box with what came before it
 JOINED = {"conv": ("conv", "residual"), "residual": ("residual",)}
 AUXILIARY = "aux_classifier"  # serves training alone
-
-
-@dataclass
-class Unit:
-    """Something that begins (a convolution, a block) and what follows it (BN, ReLU, pooling)."""
-
-    lines: list[str]
-    variant: str
-    kind: str
-    given: Shape
-    out: Shape
-    pool: str = ""  # where a pooling is the last that happens
+SIDE = 512  # pixels, of the image that is drawn where a network takes any: a satellite tile's
 
 
 @dataclass
 class Box:
-    """Units drawn together: each one's lines, its variants, one for each copy, and what comes out.
+    """What begins (a convolution, a block), what follows it (BN, ReLU), and more of the kind.
 
     Attributes:
-        units: (lines, variants).
+        out: the shape that comes out, as `given` goes in.
+        units: the lines of each thing that begins, and a variant for each copy of it.
+        aside: whether it is in the auxiliary head.
+        pool: where a pooling is the last that happens.
     """
 
     kind: str
+    given: Shape
     out: Shape
+    units: list[tuple[list[str], list[str]]]
+    aside: bool
     pool: str = ""
-    units: list[tuple[list[str], list[str]]] = field(default_factory=list)
 
     def text(self) -> list[str]:
         """Return the box's lines, copies counted: `3 × bottleneck: ...`, `first: stride 2`."""
-        lines = []
-        for said, variants in self.units:
-            count = len(variants)
-            many = f"{count} × {said[0]}" if ": " in said[0] else f"{count} × ({said[0]})"
-            lines += [many if count > 1 else said[0], *said[1:]]
-            first, rest = variants[0], variants[-1]
-            if count > 1 and first != rest:
-                lines += [f"the first: {first}"] * bool(first) + [f"the others: {rest}"] * bool(
-                    rest
-                )
-            elif first:
-                lines[-1] += f", {first}"
+        lines: list[str] = []
+        for (title, *more), variants in self.units:
+            count, first, rest = len(variants), variants[0], variants[-1]
+            if count > 1:
+                title = f"{count} × {title}" if ": " in title else f"{count} × ({title})"
+            lines += [title, *more]
+            if first == rest:
+                lines[-1] += f", {first}" if first else ""
+            else:
+                said = (("the first", first), ("the others", rest))
+                lines += [f"{which}: {variant}" for which, variant in said if variant]
         return [*lines, self.pool] if self.pool else lines
 
 
@@ -89,9 +87,30 @@ class Network(NamedTuple):
     deepest: Shape
     rates: list[int]
 
+    @property
+    def enlargements(self) -> list[str]:
+        """What brings a map back to full size, in words, in the order of the data."""
+        return [line for box in self.boxes if box.kind == "up" for line in box.text()]
 
-def take_apart(name: str, classes: int, arguments: dict, size: int) -> Network:
-    """Builds a network without memory for its weights, runs it on one image, and notes what comes.
+
+def network_of(recipe: Recipe) -> Network | None:
+    """Return a recipe's network, taken apart; None where this version of the program has none."""
+    arguments = json.dumps(recipe.arguments)
+    return _network_of(recipe.network, recipe.classes, arguments, recipe.input_size or SIDE)
+
+
+@functools.cache
+def _network_of(name: str, classes: int, arguments: str, size: int) -> Network | None:
+    try:
+        return take_apart(name, classes, json.loads(arguments), size)
+    except Exception as error:  # arguments from a file can be anything, and raise anything
+        if arguments == "{}" and not isinstance(error, UserError):
+            raise
+        return None
+
+
+def take_apart(name: str, classes: int, arguments: dict[str, Any], size: int) -> Network:
+    """Build a network without memory for its weights, run it on one image, and note what comes.
 
     Args:
         name: a key of `inference.networks.NETWORKS`.
@@ -103,114 +122,110 @@ def take_apart(name: str, classes: int, arguments: dict, size: int) -> Network:
     with torch.device("meta"):
         network = build(name, classes, **arguments).eval()
         image = torch.empty(1, 3, size, size)
-    main, side = _units(network, image)
-    if side:
-        setattr(network, AUXILIARY, None)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(image)
-    maps = [unit.out for unit in main if len(unit.out) == 3 and unit.out[1] > 1]
-    rates = {m.dilation[0] for m in network.modules() if isinstance(m, nn.Conv2d)}
-    return Network(
-        boxes=_boxes(main),
-        side=(side[0].given, _boxes(side)) if side else None,
-        parameters=sum(p.numel() for p in network.parameters()),
-        flops=counter.get_total_flops(),
-        shape=(3, size, size),
-        deepest=min(maps, key=lambda shape: (shape[1], -shape[0])),
-        rates=sorted(rates),
-    )
-
-
-def _units(network: nn.Module, image: torch.Tensor) -> tuple[list[Unit], list[Unit]]:
-    """Runs the network; gives what it went through, and what its auxiliary head did."""
     recorder = _Recorder()
-    handles = []
-    for path, module in network.named_modules():
-        if path and describe.is_whole(module):
-            handles += recorder.watch(module, path.startswith(AUXILIARY))
+    handles = [
+        handle
+        for path, module in network.named_modules()
+        if path and describe.is_whole(module)
+        for handle in recorder.watch(module, path.startswith(AUXILIARY))
+    ]
     with recorder, torch.no_grad():
         network(image)
     for handle in handles:
         handle.remove()
-    return recorder.main, recorder.side
+    main = [box for box in recorder.boxes if not box.aside]
+    side = [box for box in recorder.boxes if box.aside]
+    if side:
+        setattr(network, AUXILIARY, None)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(image)
+    maps = [box.out for box in main if len(box.out) == 3 and box.out[1] > 1]
+    rates = {m.dilation[0] for m in network.modules() if isinstance(m, nn.Conv2d)}
+    return Network(
+        boxes=_joined(main),
+        side=(side[0].given, _joined(side)) if side else None,
+        parameters=sum(p.numel() for p in network.parameters()),
+        flops=counter.get_total_flops(),
+        shape=(3, size, size),
+        deepest=min(maps, key=lambda shape: (shape[1], -shape[0])),
+        rates=sorted(int(rate) for rate in rates),
+    )
 
 
 class _Recorder(TorchFunctionMode):
     """Notes whole modules, and functions that are called outside of them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.main: list[Unit] = []
-        self.side: list[Unit] = []
+        self.boxes: list[Box] = []
         self.depth = 0
-        self.aside = False  # what was last seen belongs to the auxiliary head
 
-    def watch(self, module: nn.Module, aside: bool) -> list:
-        def before(_module, _inputs):
+    def watch(self, module: nn.Module, aside: bool) -> list[Any]:
+        """Return handles of the hooks that note a module when it is called."""
+
+        def before(_module: nn.Module, _inputs: Any) -> None:
             self.depth += 1
 
-        def after(module, inputs, output):
+        def after(module: nn.Module, inputs: Sequence[torch.Tensor], output: torch.Tensor) -> None:
             self.depth -= 1
             if not self.depth:
-                self.aside = aside
-                self._add(module, _shape(inputs[-1]), _shape(output))
+                self._note(module, _shape(inputs[-1]), _shape(output), aside)
 
         return [module.register_forward_pre_hook(before), module.register_forward_hook(after)]
 
-    def _add(self, module: nn.Module, given: Shape, out: Shape) -> None:
-        said = describe.words(module)
-        if describe.starts(module):
-            lines, kind = list(said.lines), describe.kind(module)
-            if said.variant and kind != "residual":  # nothing that copies differ in
-                lines[0] += f", {said.variant}"
-            variant = said.variant if kind == "residual" else ""
-            self._units().append(Unit(lines, variant, kind, given, out))
-        elif said.lines:
-            self._follow(said.lines[0], out, isinstance(module, nn.MaxPool2d))
+    def _note(self, module: nn.Module, given: Shape, out: Shape, aside: bool) -> None:
+        (lines, variant), kind = describe.words(module), describe.kind(module)
+        if kind:
+            if variant and kind != "residual":  # nothing that copies differ in
+                lines, variant = (f"{lines[0]}, {variant}", *lines[1:]), ""
+            self.boxes.append(Box(kind, given, out, [([*lines], [variant])], aside))
+        elif lines:
+            self._follow(lines[0], out, isinstance(module, nn.MaxPool2d))
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         result = function(*args, **(kwargs or {}))
         if not self.depth and function in FUNCTIONS:
             (text, kind), given, out = FUNCTIONS[function], _shape(args[0]), _shape(result)
             if kind == "up":
                 text += f", ×{out[1] // given[1]}"
             if kind:
-                self._units().append(Unit([text], "", kind, given, out))
+                aside = bool(self.boxes) and self.boxes[-1].aside
+                self.boxes.append(Box(kind, given, out, [([text], [""])], aside))
             else:
                 self._follow(text, out)
         return result
 
     def _follow(self, text: str, out: Shape, pools: bool = False) -> None:
-        last = self._units()[-1]
+        last = self.boxes[-1]
+        lines = last.units[0][0]
         if last.pool:  # something comes after it: it is one of several
-            last.lines[-1] += f" · {last.pool}"
+            lines[-1] += f" · {last.pool}"
         last.pool = text if pools else ""
         if not pools:
-            last.lines[-1] += f" · {text}"
+            lines[-1] += f" · {text}"
         last.out = out
-
-    def _units(self) -> list[Unit]:
-        return self.side if self.aside else self.main
 
 
 def _shape(value: torch.Tensor) -> Shape:
     return tuple(value.shape[1:])
 
 
-def _boxes(units: list[Unit]) -> list[Box]:
-    """Puts into one box what has as many channels, up to a pooling."""
-    boxes: list[Box] = []
-    for unit in units:
-        last = boxes[-1] if boxes else None
-        same = last and last.out[0] == unit.out[0] and unit.kind in JOINED.get(last.kind, ())
-        if not same or last.pool:
-            last = Box(unit.kind, unit.out)
-            boxes.append(last)
-        said = last.units[-1] if last.units else None
+def _joined(boxes: list[Box]) -> list[Box]:
+    """Return boxes with those in one that have as many channels, up to a pooling."""
+    joined: list[Box] = []
+    for box in boxes:
+        last = joined[-1] if joined else box
+        same = last.out[0] == box.out[0] and box.kind in JOINED.get(last.kind, ())
+        if last is box or last.pool or not same:
+            joined.append(box)
+            continue
+        (lines, variants), (said, (variant,)) = last.units[-1], box.units[0]
         # A third kind of copy would have no words: `first` and `others` are all there are.
-        if said and said[0] == unit.lines and unit.variant in ({*said[1][1:]} or {unit.variant}):
-            said[1].append(unit.variant)
+        if lines == said and variant in ({*variants[1:]} or {variant}):
+            variants.append(variant)
         else:
-            last.units.append((unit.lines, [unit.variant]))
-        last.out, last.pool = unit.out, unit.pool
-    return boxes
+            last.units.append((said, [variant]))
+        last.out, last.pool = box.out, box.pool
+    return joined

@@ -5,6 +5,7 @@ from PIL import Image
 
 from inference import UserError
 from training.report import notes
+from training.report.sections import questions
 
 
 @pytest.fixture
@@ -13,14 +14,14 @@ def read(tmp_path):
 
     def read(text):
         (tmp_path / "notes.md").write_text(text)
-        return notes.read(tmp_path / "notes.md")
+        return notes.read(tmp_path / "notes.md", print).words
 
     return read
 
 
 def test_a_heading_is_a_question(read):
     found = read("Hello *you*.\n## P1.5: what\nfirst\n## 2.2\n|a|b|\n|-|-|\n|1|2|\n## p3-4 .\n")
-    assert list(found) == [notes.COVER, "P1.5", "P2.2"]  # nothing was said of the last one
+    assert list(found) == [notes.COVER, "P1.5", "P2.2", "P3.4"] and not found["P3.4"]
     assert "<em>you</em>" in found[notes.COVER] and "first" in found["P1.5"]
     assert "<td>1</td>" in found["P2.2"]
 
@@ -55,4 +56,44 @@ def test_pictures_go_into_the_page(read, tmp_path):
 
 def test_notes_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match="cannot read the notes"):
-        notes.read(tmp_path / "none.md")
+        notes.read(tmp_path / "none.md", print)
+
+
+def test_the_author_s_brackets_are_not_printed_but_code_is(read, tmp_path):
+    found = read("# P1.5\n<!-- what\n# P9.9\nelse --> said `<!-- x -->`\n```\n<!-- y -->\n```\n")
+    assert "what" not in found["P1.5"] and "else" not in found["P1.5"]
+    assert "said <code>&lt;!-- x --&gt;</code>" in found["P1.5"]
+    assert "&lt;!-- y --&gt;" in found["P1.5"]
+
+
+def test_the_author_s_name_is_found_whatever_program_wrote_the_file(tmp_path):
+    (tmp_path / "notes.md").write_bytes("\ufeffName: Ada\r\nStudent ID: b0123\r\n\r\nHi.".encode())
+    found = notes.read(tmp_path / "notes.md", print)
+    assert (found.author, found.student) == ("Ada", "b0123")
+    assert found.words == {notes.COVER: "<p>Hi.</p>"}
+
+
+def test_a_template_is_filled_in_and_given_back(tmp_path):
+    file, lines = tmp_path / "notes.md", []
+    notes.write_template(file)
+    found = notes.read(file, lines.append)
+    assert list(found.words) == [notes.COVER, *questions()] and not any(found.words.values())
+    assert lines == [f"note: 15 headings are still empty in {file}: {', '.join(questions())}"]
+    for heading in questions():
+        assert f"\n# {heading} " in file.read_text()
+
+    text = file.read_text().replace("Name:", "Name: Ada").replace("-->\n\n#", "-->\nSo.\n\n#")
+    file.write_text(text + "\nThe last one.\n")
+    found = notes.read(file, lines.append)
+    said = {number: found.words[number] for number in questions()}
+    assert set(said.values()) == {"<p>So.</p>", "<p>The last one.</p>"} and len(lines) == 1
+    assert found.author == "Ada" and not found.words[notes.COVER]
+
+
+def test_a_template_overwrites_nothing(tmp_path):
+    (tmp_path / "notes.md").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("notes.md", "link", "."):
+        with pytest.raises(UserError, match="is there and is not overwritten"):
+            notes.write_template(tmp_path / name)
+    assert (tmp_path / "notes.md").read_text() == "mine" and not (tmp_path / "nowhere").exists()
