@@ -36,15 +36,14 @@ def batches(read: Read, recipe: ClassificationRecipe, data: Path) -> tuple[Batch
     training = Batches(
         arrays, train, recipe.batch_size, shuffle=True, seed=recipe.seed, repeat=recipe.repeat
     )
-    if not len(held):
-        return training, _measured(recipe, *read(data, "val"))
-    return training, _measured(recipe, [paths[i] for i in held], labels[held])
-
-
-def _measured(recipe: ClassificationRecipe, paths: list[Path], labels: np.ndarray) -> Batches:
+    if len(held):
+        paths, labels = [paths[i] for i in held], labels[held]
+    else:
+        paths, labels = read(data, "val")
     # Resized as they will be in inference, not cropped from the cache.
-    pixels = cache.images(paths, recipe.size)
-    return Batches((pixels, labels), range(len(paths)), MEASURED_TOGETHER, shuffle=False)
+    arrays = cache.images(paths, recipe.size), labels
+    measured = Batches(arrays, range(len(paths)), MEASURED_TOGETHER, shuffle=False)
+    return training, measured
 
 
 def files(read: Read, recipe: ClassificationRecipe, data: Path) -> list[Files]:
