@@ -24,8 +24,7 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     """Draw how the training went, into `out`; `data` and `names` are not needed for it.
 
     Returns:
-        What figures.json holds: names of files in `out` under `figures`, what is missing under
-        `notes`, and each curve's last value. Epochs count from 1; the accuracy is in [0, 1].
+        What figures.json holds, `style.save`'s, with each curve's last value.
 
     Raises:
         UserError: no epoch has ended; a file cannot be written.

@@ -72,13 +72,10 @@ def compare(
     """Train what is missing of P2's settings, and return the comparison as Markdown.
 
     Args:
-        problem: P2.
         words: names of recipes (`p2-c-report`; none: the five), and `key=value`, which changes
             every one of them.
-        seeds: each recipe is trained with each of them.
         backbones: files to start from, by "supervised" and "self-supervised"; without one its
             settings must all be finished.
-        data: `hw1_data/p2_data`.
         out: the folder of the runs and of the tables.
         log: takes a line before each run that is trained.
 
@@ -165,21 +162,15 @@ def _expect_same(wanted: Recipe, run: Run) -> None:
     wanted = replace(wanted, **equal)
     odd = [word.partition("=")[0] for word in wanted.changes_from(there)]
     if odd or there.seed != wanted.seed:
-        said = _words_for(there, wanted)
+        words = there.changes_from(wanted)
+        try:
+            helps = words and not there.changes_from(wanted.with_changes(words))
+        except UserError:  # words that need each other
+            helps = False
         raise UserError(
             f"{run.folder} holds a run with another {', '.join(odd) or 'seed'} than is asked for: "
-            "choose another --out" + (f", or say {said}" if said else "")
+            "choose another --out" + (f", or say {shlex.join(words)}" if helps else "")
         )
-
-
-def _words_for(there: Recipe, wanted: Recipe) -> str:
-    """Return the words that make one recipe the other, as a shell takes them; "" without any."""
-    words = there.changes_from(wanted)
-    try:
-        left = there.changes_from(wanted.with_changes(words))
-    except UserError:  # words that need each other
-        return ""
-    return "" if left else shlex.join(words)
 
 
 def start(words: Sequence[str], data: Path, folder: Path) -> None:
@@ -243,11 +234,7 @@ class Runs(NamedTuple):
 
 
 def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
-    """Write the tables of runs, and return their Markdown.
-
-    Raises:
-        UserError: a run's predictions cannot be had, or a file cannot be written.
-    """
+    """Write the tables of runs, and return their Markdown."""
     by_recipe: dict[str, list[Run]] = {}
     for run in runs:
         by_recipe.setdefault(run.recipe.name, []).append(run)

@@ -37,13 +37,11 @@ def draw(read: Read, run: Run, data: Path | None, out: Path, names: Sequence[str
 
     Args:
         read: lists the images of the validation set.
-        data: the problem's folder of hw1_data; None draws the learning curve alone.
-        names: of images to show; here the figures choose them.
+        data: None draws the learning curve alone.
+        names: not needed: the figures choose the images that they show.
 
     Returns:
-        What figures.json holds: names of files in `out` under `figures`, what is missing under
-        `notes`, and the numbers. Epochs count from 1; shares, accuracies and confidences are in
-        [0, 1].
+        What figures.json holds, `style.save`'s. Epochs count from 1; shares are in [0, 1].
 
     Raises:
         UserError: the run or its data is incomplete; a file cannot be written.

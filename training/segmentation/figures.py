@@ -37,14 +37,13 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     """Draw every figure that the run's files allow, into `out`.
 
     Args:
-        data: `hw1_data/p3_data`; None draws the learning curves alone.
+        data: None draws the learning curves alone.
         names: of the validation tiles to follow through the epochs, such as `0013`; where none is
             given those of the original report, or the first ones where these are missing.
 
     Returns:
-        What figures.json holds: names of files in `out` under `figures`, what is missing under
-        `notes`, and the numbers. Epochs count from 1; shares and IoUs are in [0, 1], None for an
-        absent class.
+        What figures.json holds, `style.save`'s. Epochs count from 1; shares and IoUs are in
+        [0, 1], None for an absent class.
 
     Raises:
         UserError: the run or its data is incomplete; there is no such tile; a file cannot be
