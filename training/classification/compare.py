@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inference import UserError
-from training.classification import p2, predictions, statistics
+from training.classification import p2, statistics
+from training.classification.data import PREDICTIONS, read_predictions
 from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
 from training.engine.pretrained import WORDS
@@ -201,9 +202,8 @@ def read_right(run: Run, data: Path) -> np.ndarray:
         UserError: neither is there; val is another than the run was scored on.
     """
     paths, labels = p2.read(data, "val")
-    names = [path.name for path in paths]
-    file = run.folder / predictions.NAME
-    kept = predictions.read(file, names, labels)
+    file = run.folder / PREDICTIONS
+    kept = read_predictions(file, [path.name for path in paths], labels)
     score = run.score
     if score is None:
         raise UserError(f"{run.folder / 'result.json'} has no score on val: train it anew")
@@ -218,7 +218,8 @@ def read_right(run: Run, data: Path) -> np.ndarray:
             f"{run.best} has {found.score:.3f} on {data}, and its result says {score:.3f}: another "
             "validation set, or other weights; name the run's own --data"
         )
-    write_whole(file, predictions.table(names, labels, found.predictions))
+    assert found.table is not None  # a classifier's fits into a file
+    write_whole(file, found.table)
     return found.predictions == found.truth
 
 
