@@ -305,7 +305,7 @@ def mean_iou_score(pred: np.ndarray, labels: np.ndarray) -> float:
     counts = []
     for i in range(AVERAGED):
         predicted, true = pred == i, labels == i
-        counts.append(tuple(int(x.sum()) for x in (predicted & true, predicted, true)))
+        counts.append((int((predicted & true).sum()), int(predicted.sum()), int(true.sum())))
     return report(counts)
 
 

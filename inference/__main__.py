@@ -314,4 +314,4 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         process.leave(130)
     except SystemExit as end:  # argparse, after --help or a mistake
-        process.leave(end.code)
+        process.leave(int(end.code or 0))

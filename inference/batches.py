@@ -49,7 +49,9 @@ def forward(
             yield from zip(keys, _answers(pixels, runner, record.task, measure))
 
 
-def _answers(pixels: Sequence[np.ndarray], runner: Runner, task: str, measure: bool) -> Sequence:
+def _answers(
+    pixels: Sequence[np.ndarray], runner: Runner, task: str, measure: bool
+) -> Sequence | np.ndarray:
     """Return the classes or the masks of images of one shape, on the CPU if need be and allowed."""
     from inference.runner import OutOfMemory
 
@@ -67,7 +69,7 @@ def _answers(pixels: Sequence[np.ndarray], runner: Runner, task: str, measure: b
         runner.use_cpu()
 
 
-def _masks(pixels: Sequence[np.ndarray], runner: Runner, measure: bool) -> Sequence:
+def _masks(pixels: Sequence[np.ndarray], runner: Runner, measure: bool) -> Sequence | np.ndarray:
     """Segments images of one shape whole, or in windows where they are too large for that."""
     from inference import windows
     from inference.runner import OutOfMemory

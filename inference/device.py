@@ -56,8 +56,8 @@ def choose_device(name: str = "auto") -> torch.device:
     if name == "auto" and not torch.cuda.is_available():
         return torch.device("cpu")
     if name in ("auto", "cuda"):  # torchrun's processes on one host share its GPUs out
-        local = os.environ.get("LOCAL_RANK", "")
-        local = int(local) if local.isdecimal() else 0
+        rank = os.environ.get("LOCAL_RANK", "")
+        local = int(rank) if rank.isdecimal() else 0
         wanted = f"cuda:{local % max(1, torch.cuda.device_count())}"
     try:
         device = torch.device(wanted)
@@ -117,7 +117,8 @@ def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> 
         raise UserError(f"no {wanted} on the device {device.type}: use --precision fp32")
     if wanted != "auto":
         return wanted
-    fast = (scores or {}).get("fast") or {}
+    scores = scores or {}
+    fast = scores.get("fast") or {}
     for precision in fast_precisions(device):
         measured = fast.get(f"{device.type}-{precision}")
         if measured and _is_as_good(measured, scores) and _computes_as_measured(device, precision):

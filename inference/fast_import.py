@@ -57,7 +57,8 @@ def _load_libraries() -> None:
         return
     try:
         torch = importlib.util.find_spec("torch")  # without importing it
-        folder = Path(next(iter(torch.submodule_search_locations))) / "lib"
+        places = torch.submodule_search_locations if torch else None
+        folder = Path(next(iter(places or ()))) / "lib"
         load = ctypes.CDLL(None).dlopen  # ctypes.CDLL(file) would hold the lock
     except (AttributeError, ImportError, OSError, StopIteration, TypeError, ValueError):
         return

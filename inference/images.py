@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Callable, Iterable, Iterator, Sequence
+from typing import Callable, Iterable, Iterator, Sequence, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -24,6 +24,8 @@ from PIL import Image
 from inference import UserError, landcover
 from inference.colours import to_rgb
 from inference.files import in_one_line
+
+T = TypeVar("T")
 
 # What every Pillow reads. Only where a folder holds other files is it asked for the rest: 20 ms.
 EXTENSIONS = (
@@ -131,7 +133,7 @@ def list_tiles(folder: Path | str, note: Callable[[str], None] | None = None) ->
     tiles = satellite or [path for path in paths if not path.stem.lower().endswith("_mask")]
     if not tiles:
         raise UserError(f"only masks in {folder}: it should hold images like 0000_sat.jpg")
-    by_mask = {}
+    by_mask: dict[str, Path] = {}
     for path in sorted(tiles, key=lambda path: not path.suffix.lower().startswith(".jp")):
         by_mask.setdefault(landcover.mask_name(path.name), path)
     if note:
@@ -231,7 +233,7 @@ def read_ahead(
     return results()
 
 
-def attempt(read: Callable, *arguments) -> np.ndarray | Exception:
+def attempt(read: Callable[..., T], *arguments) -> T | Exception:
     """Reads, or gives the exception that reading raised."""
     try:
         return read(*arguments)

@@ -96,7 +96,7 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 def encode_png(rgb: np.ndarray) -> bytes:
     """Makes the truecolour PNG file of a picture, (H, W, 3) uint8, H and W at least 1."""
-    return _png(*rgb.shape[:2], [rgb])
+    return _png(rgb.shape[0], rgb.shape[1], [rgb])
 
 
 def _png(height: int, width: int, bands: Iterable[np.ndarray]) -> bytes:
@@ -113,7 +113,7 @@ def _png(height: int, width: int, bands: Iterable[np.ndarray]) -> bytes:
     for rgb in bands:
         rows = np.zeros((len(rgb), 1 + 3 * width), dtype=np.uint8)  # byte 0 of a row: filter 0
         rows[:, 1:] = rgb.reshape(len(rgb), 3 * width)
-        packed.append(packer.compress(rows))
+        packed.append(packer.compress(rows.data))
     packed.append(packer.flush())
     header = struct.pack(">2I5B", width, height, 8, 2, 0, 0, 0)  # 8 bits, colour type 2: RGB
     chunks = [(b"IHDR", header), (b"IDAT", b"".join(packed)), (b"IEND", b"")]

@@ -64,10 +64,10 @@ class Model:
             self._expect_names()
         if isinstance(paths, (str, Path)):  # a word's letters would be looked for as files
             raise UserError(f"predict takes a list of images: give [{str(paths)!r}]")
-        paths = [Path(path) for path in paths]
-        pixels = predict.read(paths, self.record, damaged=True)
+        listed = [Path(path) for path in paths]
+        pixels = predict.read(listed, self.record, damaged=True)
         found = []
-        for path, classes in predict.forward(zip(paths, pixels), self._runner, self.record):
+        for path, classes in predict.forward(zip(listed, pixels), self._runner, self.record):
             if isinstance(classes, Exception):
                 why = images.reason(classes)
                 raise UserError(f"cannot read {path}: {why}; mend it, or leave it out")

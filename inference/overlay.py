@@ -83,7 +83,7 @@ def with_legend(
         if counts[index]
     ]
     scale = max(1, picture.shape[1] // 512)
-    widths = [18 + font.getbbox(text)[2] + 12 for _, text in entries]
+    widths = [18 + int(font.getbbox(text)[2]) + 12 for _, text in entries]
     least = max((6 + one for one in widths), default=0)
     width = max(-(-picture.shape[1] // scale), least)
     places, x, y = [], 6, 4

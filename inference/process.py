@@ -63,7 +63,7 @@ def use_utf8() -> None:
         return
     import subprocess  # seldom, so here
 
-    flags = subprocess._args_from_interpreter_flags()
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     package = os.path.dirname(os.path.abspath(__file__))
     os.execv(sys.executable, [sys.executable, *flags, "-X", "utf8", package, *sys.argv[1:]])
 

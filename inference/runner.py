@@ -79,8 +79,9 @@ class Runner:
         # CUDA's norm layers want fp32 statistics and autocast leaves them so; a CPU gains from
         # casting the weights once, and its convolutions from the channels' lying together.
         weights = self.dtype if device.type == "cpu" else torch.float32
-        network = fuse(self.network, weights) if device.type == "cpu" else self.network
-        self.network = network.to(device, weights, memory_format=torch.channels_last)
+        if device.type == "cpu":
+            self.network = fuse(self.network, weights)
+        self.network = self.network.to(device, weights, memory_format=torch.channels_last)
         dilated.speed_up(self.network, weights)  # where nothing could be fused
         if weights != torch.float32:
             keep_last_layers_exact(self.network)

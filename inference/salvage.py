@@ -101,16 +101,18 @@ def _mended_png(data: bytes) -> bytes:
 
     Format: https://www.w3.org/TR/png-3/.
     """
-    header, palette, packed = b"", [], []
+    header = b""
+    palette: list[tuple[bytes, bytes]] = []
+    pieces: list[bytes] = []
     for kind, body in _chunks(data):
         if kind == b"IHDR":
             header = body
         elif kind == b"PLTE":
             palette = [(kind, body)]
         elif kind == b"IDAT":
-            packed.append(body)
+            pieces.append(body)
     length = _png_length(header)
-    rows = _unpacked(b"".join(packed), length)
+    rows = _unpacked(b"".join(pieces), length)
     if len(rows) < 2:  # the first byte says how a row is filtered
         raise ValueError("no pixels")
     packed = zlib.compress(rows.ljust(length, b"\0"), 1)
@@ -135,7 +137,8 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _png_length(header: bytes) -> int:
     """Return how many bytes a PNG's rows are before they are packed."""
     width, height, bits, colours, _, _, interlaced = struct.unpack(">2I5B", header)
-    if width * height > 2 * Image.MAX_IMAGE_PIXELS:
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and width * height > 2 * limit:
         raise Image.DecompressionBombError(f"{width} x {height} pixels")
     sizes = [(width, height)]
     if interlaced:

@@ -91,7 +91,9 @@ def bands(
     """
     height, width = image.shape[:2]
     across, down = spans(width, runner.window), spans(height, runner.window)
-    sums = None  # (classes, h, W): weighed logits; row 0 is the image's row `span.start`
+    sums: torch.Tensor | None = (
+        None  # (classes, h, W): weighed logits; row 0 is the image's row `span.start`
+    )
     for span, following in zip(down, [*down[1:], None]):
         for left in across:
             pixels = np.stack([image[span.start : span.stop, left.start : left.stop]])
@@ -100,6 +102,7 @@ def bands(
                 sums = logits.new_zeros((len(logits), span.stop, width), dtype=torch.float32)
             weights = torch.from_numpy(np.outer(span.weights, left.weights)).to(logits.device)
             sums[:, : len(weights), left.start : left.stop] += logits * weights
+        assert sums is not None
         done = (following.start if following else height) - span.start
         sure = 0.0
         if measure:

@@ -180,7 +180,8 @@ def _grade_one(
         reason = f"{changed[0]} changed meanwhile: a script may write to its output only"
         violations.append(Violation("format", reason))
     notes = [str(violation) for violation in violations] + [*problem.remarks] + _remarks(run)
-    verdict = violations[0].verdict if violations else _verdict(problem, score)
+    # Without a score there is a violation.
+    verdict = violations[0].verdict if score is None or violations else _verdict(problem, score)
     return Result(problem, run, score, verdict, notes)
 
 

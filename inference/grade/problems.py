@@ -122,10 +122,12 @@ class P3:
             name = f"{stem}{edition.image}{path.suffix}"
             self.images[name] = path
             self.masks[mask_name(name)] = path.with_name(mask_name(path.name))
-        self.sizes = {name: size_of(path) for name, path in self.masks.items()}
-        for name, size in self.sizes.items():
+        self.sizes = {}
+        for name, path in self.masks.items():
+            size = size_of(path)
             if size is None:
-                raise UserError(f"cannot read {self.masks[name]}: every image needs its mask")
+                raise UserError(f"cannot read {path}: every image needs its mask")
+            self.sizes[name] = size
 
     def build(self, folder: Path) -> list[Path]:
         """Writes the test into `folder` and gives the script's arguments."""

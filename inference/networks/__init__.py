@@ -10,7 +10,7 @@ has stages whose rates may differ, which one a key belongs to: `stage_of(key)`, 
 from __future__ import annotations
 
 import inspect
-from typing import Any, Mapping, Optional, Tuple
+from typing import Any, Callable, Mapping, Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +30,7 @@ from inference.networks.segmentation import (
     vgg16_fcn32,
 )
 
-NETWORKS = {
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "convnet": ConvNet,
     "report_cnn": ReportNet,
     "resnet50": resnet50,
@@ -43,6 +43,7 @@ NETWORKS = {
     "lraspp_mobilenet_v3_large": lraspp_mobilenet_v3_large,
     "lraspp_efficientnet_lite0": lraspp_efficientnet_lite0,
 }
+INITIALISED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm1d, nn.BatchNorm2d)
 
 
 def build(name: str, classes: int, /, **arguments: Any) -> nn.Module:
@@ -162,15 +163,15 @@ def initialise(network: nn.Module, zero_residual: bool = False) -> nn.Module:
         The same network.
     """
     for module in network.modules():
+        if not isinstance(module, INITIALISED):
+            continue
         if isinstance(module, nn.Linear) or _is_linear(module):
             nn.init.normal_(module.weight, 0, 0.01)
         elif isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        else:
             nn.init.ones_(module.weight)
             module.momentum = 0.1
-        else:
-            continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     if zero_residual:

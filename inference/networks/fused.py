@@ -17,7 +17,7 @@ from inference.networks import dilated
 from inference.networks import efficientnet_lite as lite
 from inference.networks.resnet import Bottleneck, Trunk
 
-ACTIVATIONS = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
+ACTIVATIONS: dict[type, str] = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
 SCALARS = {"hardtanh": [0.0, 6.0]}  # of an activation that has some: ReLU6
 APPLY = {
     "relu": torch.relu_,
@@ -48,14 +48,20 @@ def _fuse_below(module: nn.Module, dtype: torch.dtype) -> None:
     if isinstance(module, nn.Sequential):
         _fuse_sequence(module, dtype)
     if isinstance(module, Trunk) and isinstance(module.conv1, nn.Conv2d):  # not fused before
-        module.conv1 = FusedConv(module.conv1, module.bn1, "relu", dtype)
-        module.bn1 = module.relu = nn.Identity()
+        conv1 = FusedConv(module.conv1, module.bn1, "relu", dtype)
+        _replace(module, conv1=conv1, bn1=nn.Identity(), relu=nn.Identity())
     if isinstance(module, lite.Trunk) and isinstance(module.conv_head, nn.Conv2d):
-        module.conv_stem = FusedConv(module.conv_stem, module.bn1, "hardtanh", dtype)
-        module.conv_head = FusedConv(module.conv_head, module.bn2, "hardtanh", dtype)
-        module.bn1 = module.bn2 = module.act = nn.Identity()
+        stem = FusedConv(module.conv_stem, module.bn1, "hardtanh", dtype)
+        last = FusedConv(module.conv_head, module.bn2, "hardtanh", dtype)
+        _replace(module, conv_stem=stem, conv_head=last)
+        _replace(module, bn1=nn.Identity(), bn2=nn.Identity(), act=nn.Identity())
     for child in module.children():
         _fuse_below(child, dtype)
+
+
+def _replace(module: nn.Module, **layers: nn.Module) -> None:
+    for name, layer in layers.items():
+        setattr(module, name, layer)
 
 
 def keep_last_layers_exact(network: nn.Module) -> None:
@@ -113,7 +119,9 @@ class FusedConv(nn.Module):
         super().__init__()
         self.activation, self.scalars = activation, SCALARS.get(activation, [])
         self.pads = isinstance(conv, lite.SameConv2d)
+        assert not isinstance(conv.padding, str)  # "same": none of ours
         self.settings = (conv.padding, conv.stride, conv.dilation, conv.groups)
+        assert norm.running_mean is not None and norm.running_var is not None
         with torch.no_grad():
             scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
             weight = conv.weight * scale.reshape(-1, 1, 1, 1)
@@ -123,7 +131,8 @@ class FusedConv(nn.Module):
         self.weight = weight.to(dtype)
         self.bias = bias
         self.rounded_bias = bias.to(dtype)  # which the addition wants
-        self.packed, self.packed_for = self.weight, None
+        self.packed = self.weight
+        self.packed_for: torch.Size | None = None
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """(N, C, H, W) -> (N, out, H/stride, W/stride), the shape of the shortcut."""
@@ -182,7 +191,9 @@ class FusedBottleneck(nn.Module):
         self.conv3 = fused_conv(block.conv3, block.bn3, "relu", dtype)
         self.downsample = None
         if block.downsample is not None:
-            self.downsample = fused_conv(*block.downsample, "none", dtype)
+            conv, norm = block.downsample
+            assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            self.downsample = fused_conv(conv, norm, "none", dtype)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W), overwritten -> (N, 4 * planes, H/stride, W/stride)."""

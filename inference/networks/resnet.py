@@ -73,6 +73,11 @@ class Trunk(nn.Module):
             last one or two stages keep their resolution and dilate instead.
     """
 
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+
     def __init__(
         self,
         depths: Sequence[int],
@@ -141,6 +146,7 @@ class ResNet(Trunk):
         super().__init__(depths, groups, group_width)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = None
+        self.fc: nn.Linear | nn.Sequential
         if logits:
             self.fc = nn.Linear(POOLED, logits)
             self.classifier = mlp(logits, head or (), classes)

@@ -14,8 +14,11 @@ from inference.networks import efficientnet_lite, resnet
 from inference.networks.mobilenet import EIGHTH, EIGHTH_CHANNELS, LAST, mobilenet_v3_large
 from inference.networks.resnet import POOLED, Trunk
 
-VGG16 = (64, 64, "pool", 128, 128, "pool", 256, 256, 256, "pool", 512, 512, 512, "pool")
-VGG16 += (512, 512, 512, "pool")
+POOL = 0
+VGG16 = (
+    *(64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL),
+    *(512, 512, 512, POOL, 512, 512, 512, POOL),
+)
 TRANSPOSED = (512, 256, 128, 64, 32)  # channels of the original report's decoder
 
 
@@ -42,7 +45,7 @@ def vgg16_bn() -> nn.Sequential:
     layers: list[nn.Module] = []
     channels = 3
     for width in VGG16:
-        if width == "pool":
+        if width == POOL:
             layers.append(nn.MaxPool2d(2))
         else:
             layers.append(nn.Conv2d(channels, width, 3, padding=1))

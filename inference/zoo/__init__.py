@@ -75,7 +75,7 @@ def default(task: str, file: Path | None = None, present: bool = True) -> Record
 
 def passed_over(record: Record, file: Path | None = None) -> list[Record]:
     """Return the better defaults of a record's task, best first: those that are named before it."""
-    better = []
+    better: list[Record] = []
     for candidate in defaults(file).get(record.task, []):
         if candidate.name == record.name:
             return better

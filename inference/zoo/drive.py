@@ -8,6 +8,7 @@ import re
 import threading
 import time
 import warnings
+from typing import BinaryIO, cast
 
 from inference import UserError
 from inference.zoo.transfer import (
@@ -72,7 +73,8 @@ def _by_gdown(identifier: str, partial: PartialFile, policy: RetryPolicy) -> Non
 
     def work() -> None:
         try:
-            gdown.download(LINK.format(identifier), output=gate, quiet=True, use_cookies=False)
+            link, output = LINK.format(identifier), cast(BinaryIO, gate)  # as far as it writes
+            gdown.download(link, output=output, quiet=True, use_cookies=False)
         except Exception as error:  # whatever it is, it is said in one line
             raised.append(error)
 

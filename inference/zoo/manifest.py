@@ -86,7 +86,7 @@ class Record:
 
 
 _TYPES = {"str": str, "int": int, "bool": bool, "dict": dict, "list": list}
-_FIELDS = {f.name: _TYPES[f.type] for f in fields(Record) if f.name not in ("name", "folder")}
+_FIELDS = {f.name: _TYPES[str(f.type)] for f in fields(Record) if f.name not in ("name", "folder")}
 _OPTIONAL = ("names",)
 _LONGEST = 100  # characters of a name: it is to fit a column's head and a caption
 _LARGEST = 4096  # side of a classifier's input, in pixels

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -13,24 +12,17 @@ from inference.tables import read_columns
 from training.byol.recipes import ByolRecipe
 from training.data import cache
 from training.data.batches import Batches
-from training.data.labels import LABEL
+from training.data.labels import LABEL, Labelled
 from training.engine.problem import Files
 
 MEASURED_TOGETHER = 250
 
 
-class Images(NamedTuple):
-    """Images and their classes, int64 (N,), -1 where a class is not known."""
-
-    paths: list[Path]
-    labels: np.ndarray
-
-
-def read(data: Path) -> Images:
+def read(data: Path) -> Labelled:
     """List `mini/train` of the course's P2 data, or any other folder that holds images.
 
-    Labels come from `mini/train.csv` (filename, label) where it has any; the training never sees
-    them.
+    Labels, which the training never sees, come from `mini/train.csv` (filename, label) where it has
+    any; -1 where a class is not known.
 
     Raises:
         UserError: no such folder, or no image in it; the csv has other columns.
@@ -39,15 +31,13 @@ def read(data: Path) -> Images:
     folder = mini if mini.is_dir() else data
     paths = list_images(folder)
     table = folder.with_suffix(".csv")
-    known = _labels(table) if folder == mini and table.exists() else {}
-    return Images(paths, np.array([known.get(path.name, -1) for path in paths]))
-
-
-def _labels(table: Path) -> dict[str, int]:
-    rows = (values for _, values in read_columns(table, ("filename", "label")))
-    # The course's own says None, or nothing.
-    given = {(name or "").strip(): (label or "").strip() for name, label in rows}
-    return {name: int(label) for name, label in given.items() if re.fullmatch(LABEL, label)}
+    known: dict[str, int] = {}
+    if folder == mini and table.exists():
+        rows = (values for _, values in read_columns(table, ("filename", "label")))
+        # The course's own says None, or nothing.
+        given = {(name or "").strip(): (label or "").strip() for name, label in rows}
+        known = {name: int(label) for name, label in given.items() if re.fullmatch(LABEL, label)}
+    return Labelled(paths, np.array([known.get(path.name, -1) for path in paths]))
 
 
 def batches(recipe: ByolRecipe, data: Path) -> tuple[Batches, Batches | None]:

@@ -17,17 +17,14 @@ from inference import UserError
 from training.engine.knn import NEIGHBOURS
 from training.engine.run_folder import Run
 from training.plots import curves, style
+from training.plots.curves import Curve, Watched
 
 
 def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> dict:
-    """Draw how the training went, into `out`.
-
-    Args:
-        data: not needed: what is drawn is in the run's folder.
+    """Draw how the training went, into `out`; `data` and `names` are not needed for it.
 
     Returns:
-        What figures.json holds: names of files in `out` under `figures`, what is missing under
-        `notes`, and each curve's last value. Epochs count from 1; the accuracy is in [0, 1].
+        What figures.json holds, `style.save`'s, with each curve's last value.
 
     Raises:
         UserError: no epoch has ended; a file cannot be written.
@@ -35,38 +32,30 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     epochs = [int(epoch) + 1 for epoch in run.metrics.get("epoch", ())]
     if not epochs:
         raise UserError(f"{run.folder / 'metrics.csv'} has no epoch yet: wait for the first one")
-    shown = {name: watched for name, watched in _watched(run).items() if _measured(watched)}
-    figure = curves.draw_watched(f"{run.name}: pre-training", epochs, list(shown.values()))
-    last = {name: round(_measured(watched)[-1], 6) for name, watched in shown.items()}
+    columns = {name: run.metrics.get(name, []) for name in ("loss", "spread", "knn")}
+    known = {
+        name: [value for value in values if not math.isnan(value)]
+        for name, values in columns.items()
+    }
+    loss = Curve("loss, of two directions (0 to 8)", columns["loss"])
+    spread = Curve("spread of the projections", columns["spread"])
+    knn = Curve(f"{NEIGHBOURS}-NN accuracy, leave-one-out on train", columns["knn"])
+    watched = {
+        "loss": Watched(loss),
+        "spread": Watched(spread, top=1.05, floor="collapse"),
+        "knn": Watched(knn, top=1.1 * max(known["knn"], default=0) or 1.0, percent=True),
+    }
+    shown = [watched[name] for name in watched if known[name]]
+    figure = curves.draw_watched(f"{run.name}: pre-training", epochs, shown)
     numbers = {
         "run": run.name,
         "recipe": run.recipe.name,
         "best_epoch": run.best_epoch,
         "epochs": len(epochs),
         "knn": {"k": NEIGHBOURS, "protocol": "leave one out", "split": "train"},
-        "last": last,
+        "last": {name: round(values[-1], 6) for name, values in known.items() if values},
     }
     notes = []
-    if "knn" not in shown:
+    if not known["knn"]:
         notes.append(f"{run.folder} was trained on images without labels: no k-NN accuracy")
     return style.save(out, {"learning_curve": figure}, numbers, notes)
-
-
-def _watched(run: Run) -> dict[str, curves.Watched]:
-    """Return the curves by their columns in metrics.csv."""
-    labels = {
-        "loss": "loss, of two directions (0 to 8)",
-        "spread": "spread of the projections",
-        "knn": f"{NEIGHBOURS}-NN accuracy, leave-one-out on train",
-    }
-    found = {name: curves.Curve(said, run.metrics.get(name, ())) for name, said in labels.items()}
-    top = 1.1 * max((v for v in found["knn"].values if not math.isnan(v)), default=0.0)
-    return {
-        "loss": curves.Watched(found["loss"]),
-        "spread": curves.Watched(found["spread"], top=1.05, floor="collapse"),
-        "knn": curves.Watched(found["knn"], top=top or 1.0, percent=True),
-    }
-
-
-def _measured(watched: curves.Watched) -> list[float]:
-    return [value for value in watched.curve.values if not math.isnan(value)]

@@ -48,14 +48,13 @@ class Byol(TrainingModule):
         return average.get_submodule("backbone")
 
     def modules_to_compile(self) -> tuple[nn.Module, ...]:
-        """Return both networks."""
         return (self.network,) if self.target is None else (self.network, self.target)
 
     def loss(self, images: Tensor) -> Tensor:
         """Return the mean loss of uint8 images (N, S, S, 3) at the cache's size."""
-        recipe = self.recipe
+        by, size = self.recipe.views_by, self.recipe.size
         with self.full_precision():  # a convolution of an augmentation would round the pixels
-            views = recipe.views_by.pair(self.to_float(images), recipe.size, self.normalise)
+            views = by.pair(self.to_float(images), size, self.normalise)
         return self.compare(*views)
 
     def compare(self, first: Tensor, second: Tensor) -> Tensor:
@@ -73,7 +72,6 @@ class Byol(TrainingModule):
             return distance(predicted_one, targets[0]) + distance(predicted_other, targets[1])
 
     def start_epoch(self) -> None:
-        """Forget the spreads of the last epoch."""
         self.spreads = []
 
     @torch.no_grad()
@@ -90,28 +88,24 @@ class Byol(TrainingModule):
             torch._foreach_copy_(*self._copied)
 
     def epoch_values(self) -> dict[str, Tensor]:
-        """Return the mean spread of the epoch's projections."""
         return {"spread": torch.stack(self.spreads).double().mean()}
 
     def check_epoch(self, values: dict[str, float]) -> None:
         """Raise UserError where the projections have collapsed."""
         if values["spread"] < self.recipe.collapse:
             raise UserError(
-                f"collapsed: in epoch {self.epoch + 1} all images have nearly one "
-                f"projection (spread {values['spread']:.4f}, below collapse="
-                f"{self.recipe.collapse}): begin anew with a lower lr=, more warmup= or another "
-                "batch_size="
+                f"collapsed: in epoch {self.epoch + 1} all images have nearly one projection "
+                f"(spread {values['spread']:.4f}, below collapse={self.recipe.collapse}): begin "
+                "anew with a lower lr=, more warmup= or another batch_size="
             )
 
     def log_values(self, values: dict[str, float]) -> dict[str, float]:
-        """Return the spread, and the k-NN accuracy where it was measured."""
         names = {"spread": "spread", self.metric: "k-NN accuracy"}
         return {said: values[name] for name, said in names.items() if name in values}
 
     def is_measured_at(self, epoch: int) -> bool:
         """Return whether it is the first epoch, the last, or one of every `knn_every`."""
-        recipe = self.recipe
-        return epoch in (0, recipe.epochs - 1) or (epoch + 1) % recipe.knn_every == 0
+        return epoch in (0, self.recipe.epochs - 1) or (epoch + 1) % self.recipe.knn_every == 0
 
     def measure(self, network: Any, images: Tensor, labels: Tensor) -> None:
         """Note features; images uint8 (N, size, size, 3), labels int64 (N,)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,7 +20,7 @@ class OnlineNetwork(nn.Module):
         recipe: of training/byol/recipes.py.
     """
 
-    def __init__(self, backbone: nn.Module, recipe):
+    def __init__(self, backbone: Any, recipe: Any) -> None:
         super().__init__()
         self.backbone = backbone
         backbone.fc.requires_grad_(False)
@@ -46,7 +47,7 @@ class TargetNetwork(nn.Module):
     those of the online network: projections shrink together, and features lose (docs/results.md).
     """
 
-    def __init__(self, online: OnlineNetwork, norm: str):
+    def __init__(self, online: OnlineNetwork, norm: str) -> None:
         super().__init__()
         self.backbone = copy.deepcopy(online.backbone)
         self.projector = copy.deepcopy(online.projector)
@@ -107,10 +108,5 @@ def spread(projections: torch.Tensor) -> torch.Tensor:
 
 
 def tau(first: float, step: int, steps: int) -> float:
-    """Return the target's decay: 1 - (1 - first) * (cos(pi step / steps) + 1) / 2.
-
-    Args:
-        step: how many steps were done before this one.
-        steps: of the whole run.
-    """
+    """Return the target's decay at a step, counted from 0: `first` rises to 1 by a cosine."""
     return 1 - (1 - first) * (math.cos(math.pi * step / steps) + 1) / 2

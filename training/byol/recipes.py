@@ -10,6 +10,7 @@ NOTE: precision is auto, bf16 where the machine is fast in it; the original's wa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from inference import UserError
 from training.byol.targets import TARGETS, Momentum, Online
@@ -43,7 +44,6 @@ class ByolRecipe(Recipe):
     collapse: float = 0.05  # spread of the projections, 1 at best, below which a run is stopped
 
     def __post_init__(self) -> None:
-        """Raise UserError for what no run could mean."""
         super().__post_init__()
         expect_word(self, "projector", tuple(HEADS))
         if self.select_epoch_by != LastEpoch() or self.ema:
@@ -58,7 +58,6 @@ class ByolRecipe(Recipe):
 
     @property
     def input_size(self) -> int:
-        """The side of the network's input in pixels."""
         return self.size
 
     def _describe_problem(self) -> dict[str, str | list[str]]:
@@ -77,14 +76,12 @@ class ByolRecipe(Recipe):
         return {}
 
 
+_recipe = partial(ByolRecipe, problem="byol", network="resnet50", classes=1000)
 RECIPES = {
     # compile=true is for long runs on a GPU: on one H100, at batch_size=128, the first epoch took
     # 84 s with it. A CPU gains nothing by it.
-    "p2-byol": ByolRecipe(
+    "p2-byol": _recipe(
         name="p2-byol",
-        problem="byol",
-        network="resnet50",
-        classes=1000,
         epochs=300,
         batch_size=256,
         # The authors' at this batch, for tens of thousands of steps:
@@ -93,11 +90,8 @@ RECIPES = {
         schedule=WarmupCosine(0.033),  # 10 epochs
     ),
     # The report says lr_min=5e-6, its code 1.5e-5: lr_min=1.5e-5
-    "p2-byol-report": ByolRecipe(
+    "p2-byol-report": _recipe(
         name="p2-byol-report",
-        problem="byol",
-        network="resnet50",
-        classes=1000,
         init="torchvision",
         epochs=1000,
         batch_size=128,

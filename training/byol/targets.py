@@ -24,16 +24,13 @@ class Momentum:
     norm: str = "batch"
 
     def __post_init__(self) -> None:
-        """Raise UserError for a decay or a word out of its range."""
         expect_share(self, "tau")
         expect_word(self, "norm", tuple(NORMS))
 
     def describe(self) -> str:
         """Return the target in words."""
-        return (
-            f"the online network’s average, decay {self.tau:g} rising to 1; its BN normalises by "
-            f"{NORMS[self.norm]}"
-        )
+        norm = f"its BN normalises by {NORMS[self.norm]}"
+        return f"the online network’s average, decay {self.tau:g} rising to 1; {norm}"
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,6 @@ class Online:
     """The online network itself, without a gradient: SimSiam (arXiv 2011.10566)."""
 
     def describe(self) -> str:
-        """Return the target in words."""
         return "the online network itself, without a gradient (SimSiam)"
 
 

@@ -23,14 +23,11 @@ class Views:
     flip: float = 0.5
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
-        """Return a batch's two views, each image's of its own.
+        """Return a batch's two views, both (N, 3, size, size), normalised.
 
         Args:
             images: float (N, 3, S, S) in [0, 1] at the cache's size.
             size: side of the views, pixels.
-
-        Returns:
-            Both (N, 3, size, size), normalised.
         """
         raise NotImplementedError
 
@@ -60,7 +57,6 @@ class ByolViews(Views):
     solarise: tuple[float, float] = (0.0, 0.2)
 
     def __post_init__(self) -> None:
-        """Raise UserError for a chance, a share or a reach out of its range."""
         expect_share(self, "flip", "jitter_p", "grayscale")
         expect_shares(self, 2, "area", "blur", "solarise")
         if not 0 < self.area[0] <= self.area[1]:
@@ -72,19 +68,13 @@ class ByolViews(Views):
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return both views; what they have in common is drawn at once: half the launches."""
-        both = self._recolour(torch.cat((images, images)), size)
-        halves = both.chunk(2)
-        first, second = (normalise(self._filter(half, size, i)) for i, half in enumerate(halves))
-        return first, second
-
-    def _recolour(self, images: Tensor, size: int) -> Tensor:
-        """Return what T and T' have in common: float (N, 3, size, size) in [0, 1]."""
-        images, _ = augment.crop(images, size, self.area, mirror=self.flip)
         brightness, contrast, saturation, hue = self.jitter
-        images = augment.jitter(
-            images, brightness, contrast, saturation, self.jitter_p, hue, shuffle=True
+        both, _ = augment.crop(torch.cat((images, images)), size, self.area, mirror=self.flip)
+        both = augment.jitter(
+            both, brightness, contrast, saturation, self.jitter_p, hue, shuffle=True
         )
-        return augment.to_grey(images, self.grayscale)
+        first, second = augment.to_grey(both, self.grayscale).chunk(2)
+        return normalise(self._filter(first, size, 0)), normalise(self._filter(second, size, 1))
 
     def _filter(self, images: Tensor, size: int, which: int) -> Tensor:
         """Return what differs: T (0) is always blurred, T' (1) seldom, and some solarised."""
@@ -95,7 +85,6 @@ class ByolViews(Views):
         return images
 
     def describe(self) -> list[str]:
-        """Return the views in words, a line each."""
         low, high = self.area
         reach = ", ".join(f"{value:g}" for value in self.jitter)
         return [
@@ -119,15 +108,24 @@ class ByolPytorchViews(Views):
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return both views."""
-        images = normalise(augment.flip(images, self.flip))
-        views = _library(size)
-        first, second = (
-            views(images).contiguous(memory_format=torch.channels_last) for _ in range(2)
+        from torchvision import transforms  # a second's import, for this recipe alone
+
+        draw = transforms.Compose(
+            [
+                transforms.RandomApply([transforms.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.3),
+                transforms.RandomGrayscale(p=0.2),
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomApply([transforms.GaussianBlur((3, 3), (1.0, 2.0))], p=0.2),
+                transforms.RandomResizedCrop((size, size)),
+                transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            ]
         )
-        return first, second
+        images = normalise(augment.flip(images, self.flip))
+        first, second = draw(images), draw(images)
+        layout = torch.channels_last
+        return first.contiguous(memory_format=layout), second.contiguous(memory_format=layout)
 
     def describe(self) -> list[str]:
-        """Return the views in words, a line each."""
         return [
             "byol_pytorch’s own, drawn once for a batch",
             f"before them mirrored, chance {self.flip:g}",
@@ -140,18 +138,3 @@ VIEWS = named(ByolViews, ByolPytorchViews)
 def kernel(size: int) -> int:
     """Return the extent of the blur: a tenth of the side, odd; 23 for the paper's 224."""
     return max(3, size // 10 + 1 - size // 10 % 2)
-
-
-def _library(size: int) -> Callable[[Tensor], Tensor]:
-    from torchvision import transforms  # a second's import, for this recipe alone
-
-    return transforms.Compose(
-        [
-            transforms.RandomApply([transforms.ColorJitter(0.8, 0.8, 0.8, 0.2)], p=0.3),
-            transforms.RandomGrayscale(p=0.2),
-            transforms.RandomHorizontalFlip(),
-            transforms.RandomApply([transforms.GaussianBlur((3, 3), (1.0, 2.0))], p=0.2),
-            transforms.RandomResizedCrop((size, size)),
-            transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
-        ]
-    )

@@ -25,7 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inference import UserError
-from training.classification import p2, predictions, statistics
+from training.classification import p2, statistics
+from training.classification.data import PREDICTIONS, read_predictions
 from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
 from training.engine.pretrained import WORDS
@@ -48,13 +49,8 @@ SETTINGS = {
     "d": Setting("supervised", "classifier alone"),
     "e": Setting("self-supervised", "classifier alone"),
 }
-FIVE = tuple(f"p2-{letter}" for letter in SETTINGS)
-PAIRS = (
-    ("a", "b"),
-    ("a", "c"),
-    ("b", "c"),
-    ("d", "e"),
-)  # which settings are compared, the second with the first
+# Which settings are compared, the second with the first
+PAIRS = (("a", "b"), ("a", "c"), ("b", "c"), ("d", "e"))
 OPTIONS = {"supervised": "--backbone-sl", "self-supervised": "--backbone-ssl"}
 MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
 NOTES = """
@@ -77,13 +73,10 @@ def compare(
     """Train what is missing of P2's settings, and return the comparison as Markdown.
 
     Args:
-        problem: P2.
         words: names of recipes (`p2-c-report`; none: the five), and `key=value`, which changes
             every one of them.
-        seeds: each recipe is trained with each of them.
         backbones: files to start from, by "supervised" and "self-supervised"; without one its
             settings must all be finished.
-        data: `hw1_data/p2_data`.
         out: the folder of the runs and of the tables.
         log: takes a line before each run that is trained.
 
@@ -93,13 +86,9 @@ def compare(
         KeyboardInterrupt: a training was interrupted.
     """
     changes = [word for word in words if "=" in word]
-    names = [word for word in words if "=" not in word] or FIVE
+    names = [word for word in words if "=" not in word] or [f"p2-{letter}" for letter in SETTINGS]
     plan = _plan(problem, names, seeds, changes, backbones, out)
-    missing = [
-        (recipe, folder)
-        for recipe, folder in plan
-        if not _is_finished(problem, recipe, data, folder)
-    ]
+    missing = [job for job in plan if not _is_finished(problem, *job, data)]
     for done, (recipe, folder) in enumerate(missing, 1):
         log(f"training {folder} ({done} of {len(missing)})")
         given = [] if recipe.pretrained == "none" else [f"pretrained={recipe.pretrained}"]
@@ -122,11 +111,11 @@ def _plan(
     """Return the recipe of every run and its folder, setting by setting."""
     if not seeds:
         raise UserError("--seeds needs a number: --seeds 0 1 2")
+    settings = [name for name in problem.recipes if _letter(name) in SETTINGS]
     plan = []
     for name in dict.fromkeys(names):
-        if name not in problem.recipes or _letter(name) not in SETTINGS:
-            known = ", ".join(known for known in problem.recipes if _letter(known) in SETTINGS)
-            raise UserError(f"no setting '{name}'; there are: {known}, and key=value")
+        if name not in settings:
+            raise UserError(f"no setting '{name}'; there are: {', '.join(settings)}, and key=value")
         file = backbones.get(SETTINGS[_letter(name)].pretraining)
         given = [f"pretrained={file}"] if file else []
         for seed in dict.fromkeys(seeds):
@@ -140,14 +129,13 @@ def _letter(name: str) -> str:
     return name.removeprefix("p2-").removesuffix("-report")
 
 
-def _is_finished(problem: Problem, wanted: Recipe, data: Path, folder: Path) -> bool:
+def _is_finished(problem: Problem, wanted: Recipe, folder: Path, data: Path) -> bool:
     """Return whether a run is finished; of one that is not, make sure that it can be trained.
 
     Raises:
         UserError: the run there is damaged, another one, or on other data; it needs a backbone.
     """
-    begun = any((folder / name).is_file() for name in ("result.json", "last.ckpt"))
-    if begun:
+    if any((folder / name).is_file() for name in ("result.json", "last.ckpt")):
         run = Run.load(folder, {problem.name: problem})
         _expect_same(wanted, run)
         fingerprint.expect(problem, wanted, data, folder)
@@ -175,21 +163,15 @@ def _expect_same(wanted: Recipe, run: Run) -> None:
     wanted = replace(wanted, **equal)
     odd = [word.partition("=")[0] for word in wanted.changes_from(there)]
     if odd or there.seed != wanted.seed:
-        said = _words_for(there, wanted)
+        words = there.changes_from(wanted)
+        try:
+            helps = words and not there.changes_from(wanted.with_changes(words))
+        except UserError:  # words that need each other
+            helps = False
         raise UserError(
             f"{run.folder} holds a run with another {', '.join(odd) or 'seed'} than is asked for: "
-            "choose another --out" + (f", or say {said}" if said else "")
+            "choose another --out" + (f", or say {shlex.join(words)}" if helps else "")
         )
-
-
-def _words_for(there: Recipe, wanted: Recipe) -> str:
-    """Return the words that make one recipe the other, as a shell takes them; "" without any."""
-    words = there.changes_from(wanted)
-    try:
-        left = there.changes_from(wanted.with_changes(words))
-    except UserError:  # words that need each other
-        return ""
-    return "" if left else shlex.join(words)
 
 
 def start(words: Sequence[str], data: Path, folder: Path) -> None:
@@ -220,9 +202,8 @@ def read_right(run: Run, data: Path) -> np.ndarray:
         UserError: neither is there; val is another than the run was scored on.
     """
     paths, labels = p2.read(data, "val")
-    names = [path.name for path in paths]
-    file = run.folder / predictions.NAME
-    kept = predictions.read(file, names, labels)
+    file = run.folder / PREDICTIONS
+    kept = read_predictions(file, [path.name for path in paths], labels)
     score = run.score
     if score is None:
         raise UserError(f"{run.folder / 'result.json'} has no score on val: train it anew")
@@ -231,16 +212,14 @@ def read_right(run: Run, data: Path) -> np.ndarray:
     if not run.best.is_file():
         why = "does not fit its result or --data" if file.exists() else "is missing"
         raise UserError(f"{file} {why}, and there is no {run.best} to make it anew")
-    evaluate, record = run.problem.evaluate, run.problem.record(run.recipe)
-    assert evaluate is not None  # P2 is graded
-    found = evaluate(record, data, run.best, "fp32", "auto")
+    found = p2.evaluate(run.problem.record(run.recipe), data, run.best, "fp32", "auto")
     if abs(found.score - score) > MOVED:
         raise UserError(
             f"{run.best} has {found.score:.3f} on {data}, and its result says {score:.3f}: another "
             "validation set, or other weights; name the run's own --data"
         )
-    if found.table is not None:
-        write_whole(file, found.table)
+    assert found.table is not None  # a classifier's fits into a file
+    write_whole(file, found.table)
     return found.predictions == found.truth
 
 
@@ -256,23 +235,20 @@ class Runs(NamedTuple):
 
 
 def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
-    """Write the tables of runs, and return their Markdown.
-
-    Raises:
-        UserError: a run's predictions cannot be had, or a file cannot be written.
-    """
+    """Write the tables of runs, and return their Markdown."""
     by_recipe: dict[str, list[Run]] = {}
     for run in runs:
         by_recipe.setdefault(run.recipe.name, []).append(run)
-    kinds = []
-    for several in by_recipe.values():
+    kinds = {}
+    for name, several in by_recipe.items():
         right = [read_right(run, data) for run in several]
         accuracies = [float(one.mean()) for one in right]
-        kinds.append(Runs(several[0].recipe, np.mean(right, axis=0), accuracies))
-    rows, pairs = [_row(kind) for kind in kinds], _pairs(kinds)
+        kinds[name] = Runs(several[0].recipe, np.mean(right, axis=0), accuracies)
+    rows, pairs = [_row(kind) for kind in kinds.values()], _pairs(kinds)
     trained = sorted({run.trained_on for run in runs if run.trained_on is not None})
-    notes = NOTES.format(images=len(kinds[0].right), trained=" or ".join(f"{n:,}" for n in trained))
-    if any(kind.recipe.select_epoch_by.word == "val" for kind in kinds):
+    images = len(next(iter(kinds.values())).right)
+    notes = NOTES.format(images=images, trained=" or ".join(f"{n:,}" for n in trained))
+    if any(run.recipe.select_epoch_by.word == "val" for run in runs):
         notes += "Val chose the epoch of the `-report` recipes, which flatters their accuracy.\n"
     text = _markdown(rows, pairs) + notes
     write_whole(out / "table.md", text.encode())
@@ -283,42 +259,32 @@ def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
 
 
 def _row(kind: Runs) -> dict[str, Any]:
-    estimate, letter = statistics.of_accuracy(kind.right), _letter(kind.recipe.name)
-    several = len(kind.accuracies) > 1
+    letter, several = _letter(kind.recipe.name), len(kind.accuracies) > 1
+    value, low, high = (round(share, 6) for share in statistics.of_accuracy(kind.right))
     return {
         "setting": letter.upper(),
         "recipe": kind.recipe.name,
         "pre-training": SETTINGS[letter].pretraining,
         "fine-tuning": SETTINGS[letter].finetuning,
-        "accuracy": round(estimate.value, 6),
+        "accuracy": value,
         "sd": round(float(np.std(kind.accuracies, ddof=1)), 6) if several else "",
         "seeds": len(kind.accuracies),
-        "low": round(estimate.low, 6),
-        "high": round(estimate.high, 6),
+        "low": low,
+        "high": high,
     }
 
 
-def _pairs(kinds: Sequence[Runs]) -> list[dict[str, Any]]:
-    """Compare B and C with A, C with B, and E with D, of recipes of one kind; and A of two."""
-    by_name = {kind.recipe.name: kind for kind in kinds}
-    wanted = [
-        (f"p2-{one}{kind}", f"p2-{other}{kind}") for kind in ("", "-report") for one, other in PAIRS
-    ]
+def _pairs(kinds: Mapping[str, Runs]) -> list[dict[str, Any]]:
+    """Compare the settings of `PAIRS`, of recipes of one kind; and each with the report's own."""
+    wanted = [(f"p2-{a}{kind}", f"p2-{b}{kind}") for kind in ("", "-report") for a, b in PAIRS]
     wanted += [(f"p2-{letter}-report", f"p2-{letter}") for letter in SETTINGS]
     found = []
-    for one, other in wanted:
-        if one in by_name and other in by_name:
-            apart = statistics.of_difference(by_name[one].right, by_name[other].right)
-            found.append(
-                {
-                    "better": other,
-                    "than": one,
-                    "by": round(apart.value, 6),
-                    "low": round(apart.low, 6),
-                    "high": round(apart.high, 6),
-                    "clear": "yes" if apart.is_clear else "no",
-                }
-            )
+    for than, better in wanted:
+        if than in kinds and better in kinds:
+            apart = statistics.of_difference(kinds[than].right, kinds[better].right)
+            by, low, high = (round(share, 6) for share in apart)
+            row = {"better": better, "than": than, "by": by, "low": low, "high": high}
+            found.append({**row, "clear": "yes" if apart.is_clear else "no"})
     return found
 
 
@@ -337,11 +303,9 @@ def _markdown(rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -
     if pairs:
         lines += ["", "| difference | points | 95 % | more than chance |", "|---|---|---|---|"]
     for pair in pairs:
-        points = [f"{100 * pair[key]:+.1f}" for key in ("by", "low", "high")]
-        lines.append(
-            f"| `{pair['better']}` - `{pair['than']}` | {points[0]} | {points[1]} to {points[2]} | "
-            f"{pair['clear']} |"
-        )
+        by, low, high = (f"{100 * pair[key]:+.1f}" for key in ("by", "low", "high"))
+        names = f"`{pair['better']}` - `{pair['than']}`"
+        lines.append(f"| {names} | {by} | {low} to {high} | {pair['clear']} |")
     return "\n".join(lines) + "\n"
 
 

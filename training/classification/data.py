@@ -1,7 +1,13 @@
-"""The batches of a classifier, and its score on the validation set."""
+"""The batches of a classifier, and its score on the validation set.
+
+A run keeps what it predicts of that set in predictions.csv (filename,label,predicted): all that the
+comparison of settings needs of it, so that weights need not be carried along.
+"""
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,7 +16,6 @@ import numpy as np
 
 from inference import UserError, predict
 from inference.zoo import Record
-from training.classification import predictions
 from training.classification.recipe import ClassificationRecipe
 from training.data import cache
 from training.data.batches import Batches
@@ -20,6 +25,7 @@ from training.engine.problem import Evaluation, Files
 
 Read = Callable[[Path, str], Labelled]  # (data, "train" or "val") -> images
 MEASURED_TOGETHER = 250
+PREDICTIONS = "predictions.csv"
 
 
 def batches(read: Read, recipe: ClassificationRecipe, data: Path) -> tuple[Batches, Batches]:
@@ -36,15 +42,14 @@ def batches(read: Read, recipe: ClassificationRecipe, data: Path) -> tuple[Batch
     training = Batches(
         arrays, train, recipe.batch_size, shuffle=True, seed=recipe.seed, repeat=recipe.repeat
     )
-    if not len(held):
-        return training, _measured(recipe, *read(data, "val"))
-    return training, _measured(recipe, [paths[i] for i in held], labels[held])
-
-
-def _measured(recipe: ClassificationRecipe, paths: list[Path], labels: np.ndarray) -> Batches:
+    if len(held):
+        paths, labels = [paths[i] for i in held], labels[held]
+    else:
+        paths, labels = read(data, "val")
     # Resized as they will be in inference, not cropped from the cache.
-    pixels = cache.images(paths, recipe.size)
-    return Batches((pixels, labels), range(len(paths)), MEASURED_TOGETHER, shuffle=False)
+    arrays = cache.images(paths, recipe.size), labels
+    measured = Batches(arrays, range(len(paths)), MEASURED_TOGETHER, shuffle=False)
+    return training, measured
 
 
 def files(read: Read, recipe: ClassificationRecipe, data: Path) -> list[Files]:
@@ -92,5 +97,24 @@ def evaluate(
     predicted = np.array(predict.labels(paths, record, settings))
     accuracy = float((predicted == labels).mean())
     names = [path.name for path in paths]
-    table = predictions.table(names, labels, predicted)
-    return Evaluation(predicted, labels, accuracy, names, table)
+    return Evaluation(predicted, labels, accuracy, names, _table(names, labels, predicted))
+
+
+def _table(names: list[str], labels: np.ndarray, predicted: np.ndarray) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("filename", "label", "predicted"))
+    writer.writerows(zip(names, labels.tolist(), predicted.tolist(), strict=True))
+    return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def read_predictions(file: Path, names: list[str], labels: np.ndarray) -> np.ndarray | None:
+    """Return a file's predictions, int64 (N,); None where it is not of these images, or damaged."""
+    try:
+        with file.open(newline="", encoding="utf-8", errors="surrogateescape") as text:
+            rows = list(csv.DictReader(text))
+        said = [(row["filename"], int(row["label"])) for row in rows]
+        predicted = np.array([int(row["predicted"]) for row in rows])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error):
+        return None
+    return predicted if said == list(zip(names, labels.tolist(), strict=True)) else None

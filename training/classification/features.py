@@ -7,26 +7,26 @@ images are is measured by the cosine throughout, never in a picture's two dimens
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_score
 from threadpoolctl import threadpool_limits
 from torch import nn
 
-from inference import UserError
-from inference.device import batch_size, choose_device
+from inference import UserError, predict
 from inference.images import read_ahead, read_pixels, reason
-from inference.networks import load_into
 from inference.runner import Runner
-from inference.zoo import checkpoint
 from training.engine.knn import NEIGHBOURS
 from training.engine.recipe import Recipe
+from training.engine.run_folder import Run
 
 SEED = 0  # of PCA and t-SNE: the same features give the same picture
 
@@ -46,51 +46,43 @@ def read(paths: Sequence[Path], size: int) -> np.ndarray:
     return np.stack(pixels)
 
 
-class Classifier:
-    """A run's network, ready for images; computes in fp32, on a GPU where there is one.
+def features(run: Run, weights: Path, pixels: np.ndarray) -> np.ndarray:
+    """Return the input of the last linear layer, fp32 (N, D), of uint8 images (N, S, S, 3).
 
     Raises:
-        UserError: the file cannot be read, or is not the recipe's network.
+        UserError: they tell no image from another, or are not finite; the file cannot be read, or
+            is not the recipe's network.
     """
-
-    def __init__(self, recipe: Recipe, weights: Path):
-        try:
-            with weights.open("rb") as stream:
-                state = checkpoint.state_dict(stream, weights)
-        except OSError as error:
-            raise UserError(f"cannot read {weights}: {error.strerror}") from error
-        self.recipe, self.weights = recipe, weights
-        self.network = load_into(recipe.network, recipe.classes, recipe.arguments, state)
-
-    def features(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the input of the last linear layer, fp32 (N, D), of uint8 images (N, S, S, 3).
-
-        Raises:
-            UserError: they tell no image from another, or are not finite.
-        """
-        found = self._through(_Features(self.network), pixels)
-        if not np.isfinite(found).all() or np.ptp(found, axis=0).max() == 0:
-            fault = "the same for every image" if np.isfinite(found).all() else "not finite"
-            raise UserError(f"the features by {self.weights} are {fault}: nothing to draw")
-        return found
-
-    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the softmax of the logits, (N, classes); `tta` averages in the mirror image's."""
-        flip = self.recipe.tta
-        logits = self._through(self.network, pixels, flip).astype(np.float64) / (1 + flip)
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        return shares / shares.sum(1, keepdims=True)
-
-    def _through(self, network: nn.Module, pixels: np.ndarray, flip: bool = False) -> np.ndarray:
-        # The graded path's own normalisation, so that what is drawn is what is graded.
-        device = choose_device()
-        size = batch_size(device, self.recipe.problem)
-        runner = Runner(network, self.recipe.mean, self.recipe.std, device, "fp32", size, flip)
-        parts = range(0, len(pixels), size)
-        return torch.cat([runner.logits(pixels[i : i + size]).cpu() for i in parts]).numpy()
+    runner = _runner(run, replace(run.recipe, tta=False), weights)
+    runner.network = Headless(runner.network)
+    found = logits(runner, pixels)
+    if not np.isfinite(found).all():
+        raise UserError(f"the features by {weights} are not finite: nothing to draw")
+    if np.ptp(found, axis=0).max() == 0:
+        raise UserError(f"the features by {weights} are the same for every image: nothing to draw")
+    return found
 
 
-class _Features(nn.Module):
+def probabilities(run: Run, pixels: np.ndarray) -> np.ndarray:
+    """Return the softmax of the run's logits, (N, classes); with `tta` of its views' mean."""
+    found = logits(_runner(run, run.recipe, run.best), pixels).astype(np.float64)
+    return softmax(found / (1 + run.recipe.tta), axis=1)
+
+
+def _runner(run: Run, recipe: Recipe, weights: Path) -> Runner:
+    """Return the network on the graded path, in fp32, so that what is drawn is what is graded."""
+    settings = predict.Settings(weights=weights, precision="fp32")
+    return predict.load_runner(run.problem.record(recipe), settings)
+
+
+def logits(runner: Runner, pixels: np.ndarray) -> np.ndarray:
+    """Return what a network makes of uint8 images (N, S, S, 3), fp32 (N, ...)."""
+    size = runner.batch_size
+    parts = range(0, len(pixels), size)
+    return torch.cat([runner.logits(pixels[i : i + size]).cpu() for i in parts]).numpy()
+
+
+class Headless(nn.Module):
     """A classifier that stops before its last linear layer."""
 
     network: Any  # has `features`, as every classifier of inference.networks
@@ -100,6 +92,7 @@ class _Features(nn.Module):
         self.network = network
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) -> (N, D)."""
         return self.network.features(images)
 
 
@@ -126,11 +119,7 @@ def silhouette(features: np.ndarray, labels: np.ndarray) -> float | None:
 
 
 def pca(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return features in the plane of their largest variance, and the share of it on each axis.
-
-    Returns:
-        (N, 2), and (2,) in [0, 1].
-    """
+    """Return features in the plane of most variance, (N, 2), and each axis's share of it, (2,)."""
     model = PCA(2, random_state=SEED)
     return model.fit_transform(features.astype(np.float64)), model.explained_variance_ratio_
 
@@ -140,13 +129,10 @@ def tsne(features: np.ndarray) -> np.ndarray:
 
     Starts from PCA, so that pictures of several epochs keep their orientation.
     """
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    unit = (features / np.maximum(length, 1e-12)).astype(np.float32)
     perplexity = min(30.0, (len(features) - 1) / 3)
     model = TSNE(2, perplexity=perplexity, init="pca", random_state=SEED)
     # Sums of several threads may differ in the last bit, which t-SNE would blow up.
     with threadpool_limits(1):
-        return model.fit_transform(_unit(features))
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    return (features / np.maximum(length, 1e-12)).astype(np.float32)
+        return model.fit_transform(unit)

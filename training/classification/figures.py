@@ -15,8 +15,9 @@ silhouette of the classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,13 +37,11 @@ def draw(read: Read, run: Run, data: Path | None, out: Path, names: Sequence[str
 
     Args:
         read: lists the images of the validation set.
-        data: the problem's folder of hw1_data; None draws the learning curve alone.
-        names: of images to show; here the figures choose them.
+        data: None draws the learning curve alone.
+        names: not needed: the figures choose the images that they show.
 
     Returns:
-        What figures.json holds: names of files in `out` under `figures`, what is missing under
-        `notes`, and the numbers. Epochs count from 1; shares, accuracies and confidences are in
-        [0, 1].
+        What figures.json holds, `style.save`'s. Epochs count from 1; shares are in [0, 1].
 
     Raises:
         UserError: the run or its data is incomplete; a file cannot be written.
@@ -57,11 +56,12 @@ def draw(read: Read, run: Run, data: Path | None, out: Path, names: Sequence[str
         val = read_validation(read, run, data)
         figures, about_features = _draw_features(run, val)
         more, about_predictions = _draw_predictions(run, val)
-        figures.update(more)
+        figures |= more
         numbers |= {"images": len(val.labels), **about_predictions, **about_features}
-        if len(about_features["epochs"]) < min(3, run.recipe.epochs):
-            drawn = " and ".join(shown["file"] for shown in about_features["epochs"])
-            notes.append(f"{run.folder} keeps no other epoch-NNNN.pth: t-SNE shows {drawn} alone")
+        drawn = [shown["file"] for shown in about_features["epochs"]]
+        if len(drawn) < min(3, run.recipe.epochs):
+            only = " and ".join(drawn)
+            notes.append(f"{run.folder} keeps no other epoch-NNNN.pth: t-SNE shows {only} alone")
     curve = _draw_curve(run)
     if curve is None:
         wanted = f"epoch {run.best_epoch}" if run.best_epoch else "epoch"
@@ -74,8 +74,7 @@ def draw(read: Read, run: Run, data: Path | None, out: Path, names: Sequence[str
 # ---- the validation set
 
 
-@dataclass(frozen=True)
-class Validation:
+class Validation(NamedTuple):
     """The images of val.
 
     Attributes:
@@ -97,7 +96,7 @@ def read_validation(read: Read, run: Run, data: Path) -> Validation:
         UserError: its layout is not the course's, an image is broken, or it has other classes.
     """
     paths, labels = read(data, "val")
-    if labels.min() < 0 or labels.max() >= run.recipe.classes:
+    if labels.max() >= run.recipe.classes:
         raise UserError(
             f"labels of val in {data} reach {labels.max()}, {run.folder} knows "
             f"{run.recipe.classes} classes: give the run's own --data"
@@ -130,20 +129,21 @@ def _draw_features(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
     epochs, panels, labels = [], [], torch.from_numpy(val.labels)
     chosen = "best" if run.recipe.select_epoch_by.chooses else "last"
     for epoch, weights in _shown_epochs(run):
-        points = features.Classifier(run.recipe, weights).features(val.pixels)
+        points = features.features(run, weights, val.pixels)
         knn = knn_accuracy(torch.from_numpy(points), labels, neighbours=k)
         apart = features.silhouette(points, val.labels)
         title = f"epoch {epoch or 'unknown'}" + f" ({chosen})" * (weights == run.best)
         title += f": {k}-NN {knn:.1%}"
-        title += "" if apart is None else f", silhouette {apart:.3f}".replace("-", "\N{MINUS SIGN}")
+        if apart is not None:
+            title += f", silhouette {apart:.3f}".replace("-", "\N{MINUS SIGN}")
+            apart = round(apart, 6)
         if weights == run.best:
             flat, variance = features.pca(points)
             x, y = (f"PC {i}: {share:.1%} of the variance" for i, share in enumerate(variance, 1))
             pca = scatter.Panel(title, flat, (x, y))
         panels.append(scatter.Panel(title, features.tsne(points)))
-        apart = None if apart is None else round(apart, 6)
-        found = {"knn_accuracy": round(knn, 6), "silhouette": apart}
-        epochs.append({"epoch": epoch, "file": weights.name, **found})
+        about = {"knn_accuracy": round(knn, 6), "silhouette": apart}
+        epochs.append({"epoch": epoch, "file": weights.name, **about})
     width = points.shape[1]
     said = (
         f"of {width} features of {len(val.labels):,} val images\n"
@@ -181,7 +181,7 @@ def _shown_epochs(run: Run) -> list[tuple[int | None, Path]]:
 
 def _draw_predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dict]:
     """Draw the confusion matrix and the mistakes; return the figures and their numbers."""
-    probabilities = features.Classifier(run.recipe, run.best).probabilities(val.pixels)
+    probabilities = features.probabilities(run, val.pixels)
     predicted = probabilities.argmax(1)
     matrix = confusion.confusion_matrix(val.labels, predicted, run.recipe.classes)
     pairs = confusion.most_confused(matrix)

@@ -17,7 +17,6 @@ class CrossEntropy:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raise UserError for a share out of its range."""
         expect_share(self, "label_smoothing")
 
     def __call__(self, logits: Tensor, targets: Tensor) -> Tensor:

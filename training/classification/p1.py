@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from training.augment.augmentations import (
     CutMix,
@@ -34,21 +33,24 @@ from training.engine.optimizers import SGD, AdamW
 from training.engine.schedules import CosineCycle, Step, WarmupCosine
 from training.engine.selection import HeldOut, LastEpoch
 
-# What EfficientNet-Lite was trained on: (x - 127) / 128 of pixels from 0 to 255
-LITE_MEAN, LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
-RAW: dict[str, Any] = {
-    "mean": (0.0, 0.0, 0.0),
-    "std": (1.0, 1.0, 1.0),
-}  # pixels as they are, in [0, 1]
+_recipe = partial(ClassificationRecipe, problem="p1", classes=50)
+_report = partial(
+    _recipe,
+    init="torch",
+    mean=(0.0, 0.0, 0.0),  # pixels as they are, in [0, 1]
+    std=(1.0, 1.0, 1.0),
+    epochs=100,
+    batch_size=64,
+    select_epoch_by=HeldOut(0.05, patience=25),
+    ema=0.0,
+)
 
 RECIPES = {
     # Small and long, half of it at three quarters of the size. No image is held out: the last
     # epoch, when the rate has come down, needs no choice.
-    "p1-a": ClassificationRecipe(
+    "p1-a": _recipe(
         name="p1-a",
-        problem="p1",
         network="convnet",
-        classes=50,
         epochs=240,
         batch_size=128,
         optimizer=SGD(lr=0.1, weight_decay=5e-4),
@@ -61,28 +63,18 @@ RECIPES = {
         loss=CrossEntropy(0.1),
     ),
     # 12.4 GFLOP an image forward: for a GPU. arguments={"divide":4} makes it 0.8.
-    "p1-a-report": ClassificationRecipe(
+    "p1-a-report": _report(
         name="p1-a-report",
-        problem="p1",
         network="report_cnn",
-        classes=50,
-        init="torch",
-        **RAW,
-        epochs=100,
-        batch_size=64,
         optimizer=AdamW(lr=5e-4, weight_decay=0.01, decay_norm_and_bias=True),
         schedule=CosineCycle(period=10, lr_min=2.5e-5),
-        select_epoch_by=HeldOut(0.05, patience=25),
-        ema=0.0,
         size=64,
         augment=(Flip(), Rotate(30.0)),
     ),
     # ImageNet's weights (torchvision's), every layer trained, the early ones slowly.
-    "p1-b": ClassificationRecipe(
+    "p1-b": _recipe(
         name="p1-b",
-        problem="p1",
         network="resnext101_64x4d",
-        classes=50,
         pretrained="imagenet",
         epochs=30,
         batch_size=64,
@@ -103,14 +95,13 @@ RECIPES = {
     # EfficientNet-Lite0 from ImageNet's weights, for two CPU cores: a tenth of ResNeXt101's
     # parameters and a hundredth of its arithmetic. The early stages, which see edges alike in every
     # picture, learn slowly.
-    "p1-b-lite": ClassificationRecipe(
+    "p1-b-lite": _recipe(
         name="p1-b-lite",
-        problem="p1",
         network="efficientnet_lite0",
-        classes=50,
         pretrained="imagenet",
-        mean=LITE_MEAN,
-        std=LITE_STD,
+        # What its weights are used to: (x - 127) / 128 of pixels from 0 to 255
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
         epochs=12,
         batch_size=64,
         optimizer=AdamW(lr=1.5e-3, weight_decay=0.05, layer_decay=0.75),
@@ -128,64 +119,37 @@ RECIPES = {
         ),
         loss=CrossEntropy(0.1),
     ),
-    "p1-b-report": ClassificationRecipe(
+    "p1-b-report": _report(
         name="p1-b-report",
-        problem="p1",
         network="resnext101_64x4d",
-        classes=50,
-        init="torch",
         pretrained="imagenet",
-        **RAW,
-        epochs=100,
-        batch_size=64,
         optimizer=AdamW(lr=7.5e-5, weight_decay=0.01, decay_norm_and_bias=True),
         schedule=Step(period=10, gamma=0.1),
-        select_epoch_by=HeldOut(0.05, patience=25),
-        ema=0.0,
         size=100,
         augment=(Flip(), Rotate(30.0), Grayscale(0.2), GaussianBlur(3)),
     ),
 }
 
+CIFAR50 = "CIFAR-100: its first 50 classes, 22,500 + 2,500 images"
 CIFAR10 = "CIFAR-10: 10 classes, 4,500 + 500 images"
+BUSY_CORE = "one core of an AMD EPYC (Zen 4), other work beside"
+H100, CORE = "one H100 that eight runs shared", "one core of an AMD EPYC (Zen 5)"
 CLAIMS = {
     "p1-a": [
-        Claim(
-            0.796,
-            "CIFAR-100: its first 50 classes, 22,500 + 2,500 images",
-            "one core of an AMD EPYC (Zen 4), other work beside",
-            78.6,
-            changes="epochs=40 save_every=2",
-        ),
-        Claim(
-            0.858,
-            CIFAR10,
-            "one H100 that eight runs shared",
-            1.9,
-            sd=0.013,
-            n=3,
-            changes="classes=10",
-        ),
+        Claim(0.796, CIFAR50, BUSY_CORE, 78.6, changes="epochs=40 save_every=2"),
+        Claim(0.858, CIFAR10, H100, 1.9, sd=0.013, n=3, changes="classes=10"),
     ],
     "p1-b-lite": [
         Claim(
             0.844,
-            "CIFAR-100: its first 50 classes, 22,500 + 2,500 images",
-            "one core of an AMD EPYC (Zen 4), other work beside",
+            CIFAR50,
+            BUSY_CORE,
             34.2,
             changes="epochs=6 size=112 small_size=88 small_until=0.5",
         ),
     ],
     "p1-a-report": [
-        Claim(
-            0.685,
-            CIFAR10,
-            "one core of an AMD EPYC (Zen 5)",
-            90,
-            sd=0.018,
-            n=3,
-            changes='classes=10 arguments={"divide":4}',
-        ),
+        Claim(0.685, CIFAR10, CORE, 90, sd=0.018, n=3, changes='classes=10 arguments={"divide":4}'),
     ],
 }
 

@@ -1,15 +1,13 @@
 """The recipes of P2: the settings A to E, and the supervised backbone.
 
-    A  no pre-training          all of it trained
-    B  supervised backbone      all of it trained
-    C  self-supervised backbone all of it trained
-    D  as B                     backbone frozen
-    E  as C                     backbone frozen
+    A  no pre-training           all of it trained
+    B  supervised backbone       all of it trained
+    C  self-supervised backbone  all of it trained
+    D  as B                      backbone frozen
+    E  as C                      backbone frozen
 
-One budget and one classifier, of two layers with a BatchNorm between, for all five: epochs, batch
-size, augmentation, smoothing, optimiser, schedule, average, mirrored prediction and the
-classifier's rate are the same. The backbone's rate alone differs, since what starts at random has
-to go further than what is nearly there:
+One budget and one classifier, of two layers with a BatchNorm between, for all five. The backbone's
+rate alone differs, since what starts at random has to go further than what is nearly there:
 
     A     1e-3, as the classifier's
     B, C  .8 of that in the last stage, .8^2 in the one before, ... .8^5 before the first

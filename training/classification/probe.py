@@ -12,7 +12,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import nn
 
-from inference import UserError
 from inference.device import batch_size, choose_device
 from inference.networks import build
 from inference.runner import Runner
@@ -49,52 +46,50 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
     """
     parts = [p2.read(data, part) for part in ("train", "val")]
     (train, val), (known, truth) = zip(*parts, strict=True)
-    if known.min() < 0:
-        raise UserError(f"a label of train in {data} is {known.min()}: classes count from 0")
-    backbones = [backbone(file) for file in files]  # before the images: it may fail
+    runners = [backbone(file) for file in files]  # before the images: it may fail
     pixels = [features.read(paths, size) for paths in (train, val)]
-    k = features.neighbours(known)
-    lines = [f"| backbone | {k}-NN | 95 % | linear | 95 % |", "|---|---|---|---|---|"]
-    first, differences = None, []
-    for file, network in zip(files, backbones, strict=True):
-        bank, queries = (pooled(network, images) for images in pixels)
-        right = [predict(bank, queries, known) == truth for predict in (nearest, linear)]
-        lines.append(_row(file, right))
-        if first is None:
-            first = right
-        else:
-            differences.append(_difference(file, files[0], right, first))
-    notes = f"\n{len(truth)} images of val, {len(known)} of train, which are the neighbours, at "
-    notes += f"{size} pixels; intervals: Wilson's, and the paired t-test's of the differences.\n"
-    return "\n".join([*lines, *(["", *differences] if differences else [])]) + "\n" + notes
+    rights = []  # of each file: on which images of val k-NN and the linear probe are right
+    for runner in runners:
+        bank, queries = (features.logits(runner, images) for images in pixels)
+        rights.append([predict(bank, queries, known) == truth for predict in (nearest, linear)])
+    lines = [
+        f"| backbone | {features.neighbours(known)}-NN | 95 % | linear | 95 % |",
+        "|---|---|---|---|---|",
+        *(_row(file, right) for file, right in zip(files, rights, strict=True)),
+        "",
+    ]
+    for file, right in zip(files[1:], rights[1:], strict=True):
+        both = zip(("k-NN", "linear"), rights[0], right, strict=True)
+        lines.append(f"{file} against {files[0]}: {', '.join(_difference(*one) for one in both)}")
+    if len(files) > 1:
+        lines.append("")
+    lines.append(
+        f"{len(truth)} images of val, {len(known)} of train, which are the neighbours, at {size} "
+        "pixels; intervals: Wilson's, and the paired t-test's of the differences.\n"
+    )
+    return "\n".join(lines)
 
 
-def backbone(file: str) -> nn.Module:
-    """Return a ResNet50 with a file's weights, in eval mode, that maps images to (N, 2048)."""
+def _row(file: str, right: Sequence[np.ndarray]) -> str:
+    found = map(statistics.of_accuracy, right)
+    cells = [f"{one.value:.3f} | {one.low:.3f}-{one.high:.3f}" for one in found]
+    return f"| {file} | {' | '.join(cells)} |"
+
+
+def _difference(name: str, first: np.ndarray, right: np.ndarray) -> str:
+    by, low, high = (f"{100 * value:+.1f}" for value in statistics.of_difference(first, right))
+    return f"{name} {by} points ({low} to {high})"
+
+
+def backbone(file: str) -> Runner:
+    """Return a ResNet50 with a file's weights that maps images to features, (N, 2048)."""
     torch.manual_seed(0)  # for `none`
     network = build("resnet50", 1)
     start_from(network, "resnet50", file)
-    return _Pooled(network).eval()
-
-
-class _Pooled(nn.Module):
-    network: Any  # a ResNet
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.network.pooled(images)
-
-
-def pooled(network: nn.Module, pixels: np.ndarray) -> np.ndarray:
-    """Return features, fp32 (N, 2048), of uint8 images (N, S, S, 3)."""
     device = choose_device()
-    size = batch_size(device, "p2")
-    runner = Runner(network, IMAGENET_MEAN, IMAGENET_STD, device, "fp32", size)
-    parts = range(0, len(pixels), size)
-    return torch.cat([runner.logits(pixels[i : i + size]).cpu() for i in parts]).numpy()
+    stats = IMAGENET_MEAN, IMAGENET_STD
+    network = features.Headless(network).eval()
+    return Runner(network, *stats, device, "fp32", batch_size(device, "p2"))
 
 
 def nearest(train: np.ndarray, val: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -119,22 +114,3 @@ def linear(train: np.ndarray, val: np.ndarray, labels: np.ndarray) -> np.ndarray
         # A large C needs more steps: stopping earlier is one more way to keep weights small.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return search.fit(train, labels).predict(val)
-
-
-def _row(file: str, right: Sequence[np.ndarray]) -> str:
-    cells = []
-    for one in right:
-        found = statistics.of_accuracy(one)
-        cells += [f"{found.value:.3f}", f"{found.low:.3f}-{found.high:.3f}"]
-    return f"| {file} | {' | '.join(cells)} |"
-
-
-def _difference(
-    file: str, than: str, right: Sequence[np.ndarray], first: Sequence[np.ndarray]
-) -> str:
-    said = []
-    for name, one, other in zip(("k-NN", "linear"), first, right, strict=True):
-        apart = statistics.of_difference(one, other)
-        points = [f"{100 * value:+.1f}" for value in apart]
-        said.append(f"{name} {points[0]} points ({points[1]} to {points[2]})")
-    return f"{file} against {than}: {', '.join(said)}"

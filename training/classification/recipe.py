@@ -25,7 +25,6 @@ class ClassificationRecipe(Recipe):
     repeat: int = 1  # times that an epoch goes through the images, for a small fraction
 
     def __post_init__(self) -> None:
-        """Raise UserError for a share or a side out of its range."""
         super().__post_init__()
         expect_at_least(self, 1, "size", "repeat")
         expect_share(self, "small_until", "fraction")
@@ -38,7 +37,6 @@ class ClassificationRecipe(Recipe):
 
     @property
     def input_size(self) -> int:
-        """The side of the network's input in pixels."""
         return self.size
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +46,6 @@ def of_difference(one: np.ndarray, other: np.ndarray) -> Estimate:
         one, other: as `of_accuracy`, the same images in the same order; at least 2.
     """
     difference = np.asarray(other, float) - np.asarray(one, float)
-    mean = float(difference.mean())
-    error = float(difference.std(ddof=1)) / math.sqrt(len(difference))
+    mean, error = float(difference.mean()), float(stats.sem(difference))
     reach = float(stats.t.ppf((1 + LEVEL) / 2, len(difference) - 1)) * error
     return Estimate(mean, mean - reach, mean + reach)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,26 +25,18 @@ class Pair:
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Return the number of images of each class and prediction, int64 (classes, classes).
-
-    Args:
-        labels, predicted: (N,); the labels are the rows.
-    """
+    """Return how many of each class (rows) were taken for each class, int64 (classes, classes)."""
     cells = np.bincount(labels * classes + predicted, minlength=classes**2)
     return cells.reshape(classes, classes)
 
 
 def most_confused(matrix: np.ndarray, most: int = 25) -> list[Pair]:
     """Return the pairs of classes most often confused, by the share of the true class."""
-    shares = _by_row(matrix)
-    wrong = np.where(np.eye(len(matrix), dtype=bool), 0, shares)
+    wrong = _by_row(matrix)
+    np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
     places = [divmod(int(place), len(matrix)) for place in order]
-    return [
-        Pair(true, taken, int(matrix[true, taken]), float(wrong[true, taken]))
-        for true, taken in places
-        if wrong[true, taken] > 0
-    ]
+    return [Pair(*at, int(matrix[at]), float(wrong[at])) for at in places if wrong[at] > 0]
 
 
 def draw(
@@ -74,7 +66,11 @@ def draw(
     title = f"{name}: confusion on val, {right:.1%} of {total:,} {of} right"
     axes.set_title(title, fontsize=12)
     if len(matrix) <= 20:
-        _write_cells(axes, shares)
+        write = partial(axes.text, ha="center", va="center", fontsize=9)
+        for (row, column), share in np.ndenumerate(shares):
+            if share > 0:
+                shade = "white" if share > 0.4 else "black"
+                write(column, row, f"{100 * share:.0f}", color=shade)
     bar = drawn.colorbar(image, ax=axes, shrink=0.6, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1])
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     bar.set_label("share of the true class (square-root scale)", fontsize=10)
@@ -86,24 +82,11 @@ def _by_row(matrix: np.ndarray) -> np.ndarray:
     return matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
 
 
-def _write_cells(axes: Axes, shares: np.ndarray) -> None:
-    for (row, column), share in np.ndenumerate(shares):
-        if share > 0:
-            shade = "white" if share > 0.4 else "black"
-            text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "color": shade}
-            axes.text(column, row, f"{100 * share:.0f}", **text)
-
-
 def _list_pairs(axes: Axes, names: Sequence[str], pairs: Sequence[Pair]) -> None:
     axes.axis("off")
     shares = ["share (n)", *(f"{pair.share:.0%} ({pair.count:,})" for pair in pairs)]
     taken = ["true → predicted", *(f"{names[p.true]} → {names[p.predicted]}" for p in pairs)]
-    look: dict[str, Any] = {
-        "transform": axes.transAxes,
-        "fontsize": 9,
-        "va": "top",
-        "linespacing": 1.7,
-    }
-    axes.text(0.36, 0.96, "\n".join(shares), ha="right", **look)
-    axes.text(0.45, 0.96, "\n".join(taken), **look)
-    axes.text(0.45, 1, "most confused", **{**look, "fontsize": 12})
+    write = partial(axes.text, transform=axes.transAxes, va="top", linespacing=1.7)
+    write(0.36, 0.96, "\n".join(shares), ha="right", fontsize=9)
+    write(0.45, 0.96, "\n".join(taken), fontsize=9)
+    write(0.45, 1, "most confused", fontsize=12)

@@ -1,4 +1,4 @@
-"""Learning curves: what was measured, over the epochs."""
+"""Learning curves: what was measured, over the epochs, whose numbers count from 1."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ def draw_learning(
     """Draw loss and score over the epochs, and the epoch whose weights the run left.
 
     Args:
-        epochs: their numbers, from 1.
         score: in [0, 1].
         split: which images the score of each epoch is of: held-out, or val.
         best: one of `epochs`.
@@ -46,7 +45,6 @@ def draw_learning(
         axes.set_title(curve.label, fontsize=12)
         axes.axvline(best, color="black", linestyle=":", label=f"drawn: epoch {best}")
         axes.tick_params(labelsize=10)
-        axes.legend(fontsize=10)
         _epochs(axes)
     if graded is not None:
         right.axhline(graded, color=RED, linestyle="--", label=f"val as graded: {graded:.1%}")
@@ -54,6 +52,7 @@ def draw_learning(
     label = f"{split} in training: {reached:.1%}"
     right.plot(best, reached, "o", color="black", zorder=3, label=label)
     _percent(right)
+    left.legend(fontsize=10)
     right.legend(loc="lower right", fontsize=10, framealpha=1)
     return drawn
 
@@ -71,7 +70,6 @@ def draw_classes(
     """Draw the loss, and the score of each class and their mean, over the epochs.
 
     Args:
-        epochs: their numbers, from 1.
         classes, mean: scores in [0, 1].
         heading: of the scores: what they are, and of which images.
         best: the epoch of the run's weights, one of `epochs`.
@@ -94,9 +92,8 @@ def draw_classes(
     for axes in (left, right):
         axes.axvline(best, color="black", linestyle=":")
         _epochs(axes)
-    right.legend(
-        title=f"at epoch {best}", loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=10
-    )
+    outside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+    right.legend(title=f"at epoch {best}", fontsize=10, **outside)
     return drawn
 
 
@@ -116,11 +113,7 @@ class Watched(NamedTuple):
 
 
 def draw_watched(title: str, epochs: Sequence[float], watched: Sequence[Watched]) -> Figure:
-    """Draw curves side by side, each in a plot of its own, with its last value above it.
-
-    Args:
-        epochs: their numbers, from 1.
-    """
+    """Draw curves side by side, each in a plot of its own, with its last value above it."""
     drawn = figure(4.0, title, width=4.2 * len(watched))
     for axes, shown in zip(drawn.subplots(1, len(watched), squeeze=False)[0], watched, strict=True):
         label, values = shown.curve
@@ -132,8 +125,8 @@ def draw_watched(title: str, epochs: Sequence[float], watched: Sequence[Watched]
         if shown.top is not None:
             axes.set_ylim(0, shown.top)
         if shown.floor:
-            look: dict[str, Any] = {"color": RED, "transform": axes.transAxes, "fontsize": 9}
-            axes.text(0.02, 0.03, f"0: {shown.floor}", **look)
+            said = f"0: {shown.floor}"
+            axes.text(0.02, 0.03, said, color=RED, fontsize=9, transform=axes.transAxes)
         if shown.percent:
             axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     return drawn

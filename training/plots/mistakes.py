@@ -35,22 +35,21 @@ def most_confident(labels: np.ndarray, probabilities: np.ndarray, most: int = 24
 
 
 def draw(name: str, pixels: np.ndarray, names: Sequence[str], worst: Sequence[Mistake]) -> Figure:
-    """Draw images with the class they are of, the one they were taken for, and how surely.
+    """Draw a run's mistakes: the image, its class, the one it was taken for, and how surely.
 
     Args:
-        name: of the run.
         pixels: uint8 (N, S, S, 3), which the mistakes' indices point into.
         names: of the classes.
     """
     rows = max(1, -(-len(worst) // 8))
     title = "most confident mistakes on val (true → predicted, confidence)"
     drawn = figure(0.6 + 1.9 * rows, f"{name}: {title if worst else 'no mistake on val'}")
-    for place, axes in enumerate(drawn.subplots(rows, 8, squeeze=False).flat):
+    plots = drawn.subplots(rows, 8, squeeze=False).ravel()
+    for axes in plots:
         axes.axis("off")
-        if place < len(worst):
-            mistake = worst[place]
-            axes.imshow(pixels[mistake.index], interpolation="nearest")
-            true, taken = names[mistake.true], names[mistake.predicted]
-            taken = f"{true}{' ' if len(true + taken) < 12 else chr(10)}→ {taken}"
-            axes.set_title(f"{taken}\n{mistake.confidence:.1%}", fontsize=10)
+    for axes, mistake in zip(plots, worst, strict=False):  # the last row may be half full
+        axes.imshow(pixels[mistake.index], interpolation="nearest")
+        true, taken = names[mistake.true], names[mistake.predicted]
+        space = " " if len(true + taken) < 12 else "\n"
+        axes.set_title(f"{true}{space}→ {taken}\n{mistake.confidence:.1%}", fontsize=10)
     return drawn

@@ -7,6 +7,7 @@ its number at the median of its images, or as near to it as other numbers let it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,13 +19,7 @@ from matplotlib.patheffects import withStroke
 from training.plots.style import COLOURS, DPI, MARKERS, WIDTH, figure
 
 _MARGIN = 0.04  # share of the plot that is left free on each side
-_LEGEND: dict[str, Any] = {
-    "fontsize": 9,
-    "frameon": False,
-    "handletextpad": 0.1,
-    "columnspacing": 1.0,
-    "handlelength": 1.4,
-}
+_COMPACT: dict[str, Any] = {"handletextpad": 0.1, "columnspacing": 1.0, "handlelength": 1.4}
 
 
 class Panel(NamedTuple):
@@ -49,23 +44,20 @@ def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequenc
         labels: the images' classes, (N,).
         names: of every class, by its number.
     """
-    shown = np.unique(labels)
+    handles = [_handle(label, names[label]) for label in np.unique(labels)]
     if len(panels) == 1:
-        drawn = figure(8.0, title)
-        legend: dict[str, Any] = {"loc": "outside right center", "ncols": -(-len(shown) // 26)}
-        handles = _handles(shown, names)
-        size, font = 26, 11
+        height, size, font = 8.0, 26, 11
+        look: dict[str, Any] = {"loc": "outside right center", "ncols": -(-len(handles) // 26)}
     else:
-        longest = max(len(names[label]) for label in shown)
-        columns = min(len(shown), int(WIDTH / (0.42 + 0.08 * longest)))
-        side = WIDTH / len(panels) - 0.1
-        height = side + 1.0 + 0.2 * -(-len(shown) // columns)
-        drawn = figure(height, title)
-        legend = {"loc": "outside lower center", "ncols": columns}
-        # matplotlib fills a legend column by column; numbers are looked for row by row.
-        handles = [h for c in range(columns) for h in _handles(shown, names)[c::columns]]
+        longest = max(len(names[label]) for label in np.unique(labels))
+        columns = min(len(handles), int(WIDTH / (0.42 + 0.08 * longest)))
+        height = WIDTH / len(panels) + 0.9 + 0.2 * -(-len(handles) // columns)
         size, font = 14, 10
-    drawn.legend(handles=handles, **legend, **_LEGEND)
+        look = {"loc": "outside lower center", "ncols": columns}
+        # matplotlib fills a legend column by column; numbers are looked for row by row.
+        handles = [handle for column in range(columns) for handle in handles[column::columns]]
+    drawn = figure(height, title)
+    drawn.legend(handles=handles, fontsize=9, frameon=False, **_COMPACT, **look)
     plots = drawn.subplots(1, len(panels), squeeze=False)[0]
     for axes, panel in zip(plots, panels, strict=True):
         _scatter(axes, panel, labels, size)
@@ -78,18 +70,9 @@ def draw(title: str, panels: Sequence[Panel], labels: np.ndarray, names: Sequenc
     return drawn
 
 
-def _handles(shown: np.ndarray, names: Sequence[str]) -> list[Line2D]:
-    handles = []
-    for label in shown:
-        colour, marker = class_style(label)
-        marks: dict[str, Any] = {
-            "color": colour,
-            "marker": marker,
-            "markersize": 7,
-            "linestyle": "none",
-        }
-        handles.append(Line2D([], [], label=names[label], **marks))
-    return handles
+def _handle(label: int, name: str) -> Line2D:
+    colour, marker = class_style(label)
+    return Line2D([], [], color=colour, marker=marker, markersize=7, linestyle="none", label=name)
 
 
 def _scatter(axes: Axes, panel: Panel, labels: np.ndarray, size: float) -> None:
@@ -109,19 +92,18 @@ def _number(axes: Axes, panel: Panel, labels: np.ndarray, font: float) -> None:
     """Write each class's number; a thin line leads from one that had to move to its median."""
     shown = np.unique(labels)
     medians = np.array([np.median(panel.points[labels == label], axis=0) for label in shown])
-    texts = [str(label) for label in shown]
     em = font * DPI / 72  # pixels
-    boxes = em * np.array([(0.7 * len(text) + 0.5, 1.05) for text in texts])
+    boxes = em * np.array([(0.7 * len(str(label)) + 0.5, 1.05) for label in shown])
     corner = axes.bbox.min
     pixels = axes.transData.transform(medians) - corner
     placed = apart(pixels, boxes, np.asarray(axes.bbox.size))
     places = axes.transData.inverted().transform(placed + corner)
     outline = [withStroke(linewidth=2.5, foreground="white")]
-    look: dict[str, Any] = {"fontsize": font, "fontweight": "bold", "path_effects": outline}
-    for text, place, median, way in zip(texts, places, medians, placed - pixels, strict=True):
+    write = partial(axes.text, fontsize=font, fontweight="bold", path_effects=outline)
+    for label, place, median, way in zip(shown, places, medians, placed - pixels, strict=True):
         if np.abs(way).max() > em:
             axes.plot(*np.stack([place, median], axis=1), color="black", linewidth=0.6)
-        axes.text(place[0], place[1], text, ha="center", va="center", **look)
+        write(place[0], place[1], str(label), ha="center", va="center")
 
 
 def apart(centres: np.ndarray, boxes: np.ndarray, room: np.ndarray) -> np.ndarray:

@@ -23,11 +23,7 @@ WIDTH, DPI = 12.0, 150  # inches and dots: 8 pt are 11 pixels high on a page 120
 
 
 def figure(height: float, title: str = "", width: float = WIDTH) -> Figure:
-    """Return an empty figure, as wide as a page.
-
-    Args:
-        height, width: inches.
-    """
+    """Return an empty figure, as wide as a page; sides in inches."""
     empty = Figure((width, height), dpi=DPI, layout="constrained")
     if title:
         empty.suptitle(title, fontsize=12)
@@ -44,10 +40,9 @@ def png(figure: Figure) -> bytes:
 def save(
     out: Path, figures: Mapping[str, Figure], numbers: Mapping[str, Any], notes: Sequence[str]
 ) -> dict[str, Any]:
-    """Write figures, and figures.json with the numbers in them; return what the latter holds.
+    """Write NAME.png of each figure, and figures.json; return what the latter holds.
 
     Args:
-        figures: by the names of their files.
         numbers: what figures.json says first; names of files (`figures`) and `notes` follow.
         notes: a line for each thing that could not be drawn.
 

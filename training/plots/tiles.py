@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from training.plots.style import WIDTH, figure
+
+Colours = Mapping[str, tuple[float, float, float]]  # of the classes by their names, in [0, 1]
 
 
 class Predicted(NamedTuple):
@@ -30,17 +32,9 @@ class Tile(NamedTuple):
 
 
 def draw_stages(
-    title: str,
-    tiles: Sequence[Tile],
-    stages: Sequence[str],
-    colours: Mapping[str, tuple[float, float, float]],
+    title: str, tiles: Sequence[Tile], stages: Sequence[str], colours: Colours
 ) -> Figure:
-    """Draw a tile a row: image, truth, and the masks predicted at each stage.
-
-    Args:
-        stages: their titles, one for each prediction of a tile.
-        colours: of the classes by their names, in [0, 1].
-    """
+    """Draw a tile a row: image, truth, and the masks predicted at each stage."""
     heads = ["image", "truth", *stages]
     side = WIDTH / len(heads)
     drawn = figure((side + 0.25) * len(tiles) + 0.9, title)
@@ -54,10 +48,8 @@ def draw_stages(
     return drawn
 
 
-def draw_pairs(
-    title: str, tiles: Sequence[Tile], colours: Mapping[str, tuple[float, float, float]]
-) -> Figure:
-    """Draw tiles two a row, each as image, truth and its one prediction; arguments as above."""
+def draw_pairs(title: str, tiles: Sequence[Tile], colours: Colours) -> Figure:
+    """Draw tiles two a row, each as image, truth and its one prediction."""
     rows = -(-len(tiles) // 2)
     drawn = figure((WIDTH / 6 + 0.45) * rows + 0.9, title)
     places = drawn.subplots(rows, 6, squeeze=False).reshape(-1, 3)
@@ -80,10 +72,10 @@ def _row(row: Sequence[Axes] | np.ndarray, tile: Tile) -> None:
         axes.set_xlabel(predicted.caption, fontsize=10)
 
 
-def _legend(drawn: Figure, colours: Mapping[str, tuple[float, float, float]]) -> None:
+def _legend(drawn: Figure, colours: Colours) -> None:
     patches = [
         Patch(facecolor=colour, edgecolor="black", linewidth=0.6, label=name)
         for name, colour in colours.items()
     ]
-    look: dict[str, Any] = {"ncols": len(patches), "fontsize": 10, "frameon": False}
+    look = {"ncols": len(patches), "fontsize": 10, "frameon": False}
     drawn.legend(handles=patches, loc="outside lower center", **look)

@@ -34,7 +34,7 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
         UserError: a tile has no mask, is not square or smaller than the recipe's crops, or cannot
             be varied as it asks; there is one tile alone.
     """
-    tiles, arrays = _pairs(data / "train")
+    tiles, arrays = _read(data / "train")
     side = arrays[1].shape[-1]
     if recipe.crop_side > side:
         raise UserError(
@@ -42,7 +42,8 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
         )
     for augmentation in recipe.augment:
         augmentation.check(recipe.crop_side or side)
-    _note_unknown(arrays[1], data / "train")
+    if all((mask >= landcover.UNKNOWN).all() for mask in arrays[1]):
+        _say(f"warning: all masks of {data / 'train'} are black, which is Unknown")
     order = np.random.default_rng(recipe.seed).permutation(len(tiles))
     share = recipe.select_epoch_by.held_out
     held = max(1, round(share * len(tiles))) if share else 0
@@ -52,26 +53,19 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
     if held:
         measured = np.sort(order[:held])
     else:
-        tiles, arrays = _pairs(data / "validation")
+        tiles, arrays = _read(data / "validation")
         measured = np.arange(len(tiles))
     _note_absent(arrays[1], measured, "held-out" if held else "validation")
     return training, Batches(arrays, measured, MEASURED_TOGETHER, shuffle=False)
 
 
-def _pairs(folder: Path) -> tuple[list[Path], tuple[np.ndarray, np.ndarray]]:
+def _read(folder: Path) -> tuple[list[Path], tuple[np.ndarray, np.ndarray]]:
     """List a folder's tiles; decode them and their masks, all of one size."""
     tiles = list_tiles(folder)
-    masks = [tile.with_name(landcover.mask_name(tile.name)) for tile in tiles]
     height, width = size_of(tiles[0]) or (512, 512)  # a broken one is named when it is decoded
     if height != width:
         raise UserError(f"{tiles[0]} is {width} x {height}: tiles to train on are square")
-    return tiles, (cache.images(tiles, width), cache.masks(masks, width))
-
-
-def _note_unknown(masks: np.ndarray, folder: Path) -> None:
-    """Say that there is nothing to learn where no pixel of any mask has a class."""
-    if rank_and_world()[0] == 0 and all((mask >= landcover.UNKNOWN).all() for mask in masks):
-        print(f"warning: all masks of {folder} are black, which is Unknown", file=sys.stderr)
+    return tiles, (cache.images(tiles, width), cache.masks([*map(mask_of, tiles)], width))
 
 
 def _note_absent(masks: np.ndarray, measured: np.ndarray, what: str) -> None:
@@ -80,22 +74,55 @@ def _note_absent(masks: np.ndarray, measured: np.ndarray, what: str) -> None:
     for index in measured:
         found += np.bincount(masks[index].ravel(), minlength=256)
     absent = [landcover.CLASSES[i] for i in np.flatnonzero(found[:AVERAGED] == 0)]
-    if absent and rank_and_world()[0] == 0:
-        print(
+    if absent:
+        _say(
             f"note: no {', no '.join(absent)} in the measured tiles ({len(measured)} {what}): "
-            "where it is not predicted either, the mIoU is over the other classes",
-            file=sys.stderr,
+            "where it is not predicted either, the mIoU is over the other classes"
         )
+
+
+def _say(line: str) -> None:
+    if rank_and_world()[0] == 0:
+        print(line, file=sys.stderr)
 
 
 def files(recipe: SegmentationRecipe, data: Path) -> list[Files]:
     """Return what a run trains on; with `BestOnVal` val too, since it chooses the epoch."""
-    found = []
-    for part in ("train", "validation")[: 1 + (recipe.select_epoch_by.word == "val")]:
-        tiles = list_tiles(data / part)
-        masks = [tile.with_name(landcover.mask_name(tile.name)) for tile in tiles]
-        found.append(Files([*tiles, *masks]))
-    return found
+    parts = ("train", "validation") if recipe.select_epoch_by.word == "val" else ("train",)
+    listed = [list_tiles(data / part) for part in parts]
+    return [Files([*tiles, *map(mask_of, tiles)]) for tiles in listed]
+
+
+def mask_of(tile: Path) -> Path:
+    """Return the path of a tile's true mask."""
+    return tile.with_name(landcover.mask_name(tile.name))
+
+
+def list_validation(data: Path) -> list[Path]:
+    """List the validation tiles, each of which has its mask.
+
+    Raises:
+        UserError: there is none, or a mask is missing.
+    """
+    listed = list_tiles(data / "validation")
+    for tile in listed:
+        if not mask_of(tile).is_file():
+            raise UserError(f"no {mask_of(tile).name} beside {tile}: every tile needs its mask")
+    return listed
+
+
+def read_truth(tile: Path) -> np.ndarray:
+    """Return a tile's true mask, uint8 (H, W), 255 where no class.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return cache.read_mask(mask_of(tile))
+    except Exception as error:  # a decoder can raise anything on garbage
+        raise UserError(
+            f"cannot read {mask_of(tile)}: {reason(error)}; mend or remove it"
+        ) from error
 
 
 def evaluate(record: Record, data: Path, weights: Path, precision: str, device: str) -> Evaluation:
@@ -105,29 +132,18 @@ def evaluate(record: Record, data: Path, weights: Path, precision: str, device: 
         UserError: a tile cannot be read, or has no mask of its size.
     """
     settings = predict.Settings(weights=weights, precision=precision, device=device)
-    folder = data / "validation"
-    tiles = list_tiles(folder)
-    names = [landcover.mask_name(tile.name) for tile in tiles]
-    missing = [name for name in names if not (folder / name).exists()]
-    if missing:
-        raise UserError(f"no {missing[0]} in {folder}: every tile needs its mask there")
+    tiles = list_validation(data)
     pairs = []
     with scratch(weights.parent) as out:
         if predict.write_masks(tiles, out, record, settings):
+            folder = data / "validation"
             raise UserError(f"not every tile in {folder} can be read (above): mend or remove it")
-        for name in names:
-            pairs.append((_indices(out / name), _indices(folder / name)))
+        for tile in tiles:
+            pairs.append((cache.read_mask(out / mask_of(tile).name), read_truth(tile)))
             if pairs[-1][0].shape != pairs[-1][1].shape:
-                raise UserError(f"{folder / name} is not of its tile's size: mend or remove it")
+                raise UserError(f"{mask_of(tile)} is not of its tile's size: mend or remove it")
     # Of one length in all, since tiles may differ in size
     predicted, truth = (np.concatenate([m.ravel() for m in ms]) for ms in zip(*pairs, strict=True))
     with contextlib.redirect_stdout(io.StringIO()):
         miou = mean_iou_evaluate.mean_iou_score(predicted, truth)
     return Evaluation(predicted, truth, float(miou), [tile.name for tile in tiles])
-
-
-def _indices(path: Path) -> np.ndarray:
-    try:
-        return cache.read_mask(path)
-    except Exception as error:  # a decoder can raise anything on garbage
-        raise UserError(f"cannot read {path}: {reason(error)}; mend or remove it") from error

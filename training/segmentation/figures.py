@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 import mean_iou_evaluate as evaluator
 from inference import UserError, images, landcover, predict
 from inference.files import in_words
-from training.data import cache
 from training.engine.run_folder import Run
 from training.plots import confusion, curves, style, tiles
 from training.segmentation import iou
+from training.segmentation.data import list_validation, mask_of, read_truth
 
 REPORT = ("0013", "0062", "0104")  # the validation tiles of the original report's figure
 WORST = 8  # tiles
@@ -37,14 +37,13 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     """Draw every figure that the run's files allow, into `out`.
 
     Args:
-        data: `hw1_data/p3_data`; None draws the learning curves alone.
+        data: None draws the learning curves alone.
         names: of the validation tiles to follow through the epochs, such as `0013`; where none is
             given those of the original report, or the first ones where these are missing.
 
     Returns:
-        What figures.json holds: names of files in `out` under `figures`, what is missing under
-        `notes`, and the numbers. Epochs count from 1; shares and IoUs are in [0, 1], None for an
-        absent class.
+        What figures.json holds, `style.save`'s. Epochs count from 1; shares and IoUs are in
+        [0, 1], None for an absent class.
 
     Raises:
         UserError: the run or its data is incomplete; there is no such tile; a file cannot be
@@ -72,39 +71,9 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
 # ---- the validation tiles
 
 
-def list_validation(data: Path) -> list[Path]:
-    """List the validation tiles, each of which has its mask.
-
-    Raises:
-        UserError: there is none, or a mask is missing.
-    """
-    listed = images.list_tiles(data / "validation")
-    for tile in listed:
-        if not mask_of(tile).is_file():
-            raise UserError(f"no {mask_of(tile).name} beside {tile}: every tile needs its mask")
-    return listed
-
-
-def mask_of(tile: Path) -> Path:
-    """Return the path of a tile's true mask."""
-    return tile.with_name(landcover.mask_name(tile.name))
-
-
 def name_of(tile: Path) -> str:
     """Return the name that a tile goes by: `0013_sat.jpg` -> `0013`."""
     return in_words(re.sub("_sat$", "", tile.stem, flags=re.IGNORECASE))
-
-
-def read_truth(tile: Path) -> np.ndarray:
-    """Return a tile's true mask, uint8 (H, W), 255 where no class.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return cache.read_mask(mask_of(tile))
-    except Exception as error:  # a decoder can raise anything on garbage
-        raise UserError(f"cannot read {mask_of(tile)}: {images.reason(error)}") from error
 
 
 def segment(run: Run, weights: Path, paths: Sequence[Path]) -> list[np.ndarray]:
@@ -146,17 +115,15 @@ def _draw_stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict]]:
     stages = shown_epochs(run)
     masks = [segment(run, weights, paths) for _, weights in stages]
     scores = [[_score(*pair) for pair in zip(paths, found, strict=True)] for found in masks]
-    drawn = [
-        _tile(path, [(found[i], scored[i]) for found, scored in zip(masks, scores, strict=True)])
-        for i, path in enumerate(paths)
-    ]
+    rows = zip(paths, zip(*masks, strict=True), zip(*scores, strict=True), strict=True)
     titles = [title for title, _ in stages]
-    numbers = [
-        {"title": title, "iou": dict(zip(map(name_of, paths), map(_rounded, row), strict=True))}
-        for title, row in zip(titles, scores, strict=True)
-    ]
     heading = f"{run.name}: validation tiles in the course of training"
-    return tiles.draw_stages(heading, drawn, titles, COLOURS), numbers
+    figure = tiles.draw_stages(heading, [_tile(*row) for row in rows], titles, COLOURS)
+    names = list(map(name_of, paths))
+    return figure, [
+        {"title": title, "iou": dict(zip(names, map(_rounded, found), strict=True))}
+        for title, found in zip(titles, scores, strict=True)
+    ]
 
 
 def shown_epochs(run: Run) -> list[tuple[str, Path]]:
@@ -164,14 +131,11 @@ def shown_epochs(run: Run) -> list[tuple[str, Path]]:
     best = run.best_epoch or run.recipe.epochs
     files = {**run.checkpoints, best: run.best}
     middle = min(files, key=lambda epoch: abs(epoch - (run.recipe.epochs + 1) / 2))
-    chosen = sorted({min(files), middle, max(files), best})
+    titles = {epoch: f"epoch {epoch}" for epoch in files}
     chose = "best" if run.recipe.select_epoch_by.chooses else "last"
-    titles = {
-        epoch: f"epoch {epoch if run.best_epoch or epoch != best else 'unknown'}"
-        + (f" ({chose})" if epoch == best else "")
-        for epoch in chosen
-    }
-    return [(titles[epoch], files[epoch]) for epoch in chosen]
+    titles[best] = f"epoch {run.best_epoch or 'unknown'} ({chose})"
+    shown = sorted({min(files), middle, max(files), best})
+    return [(titles[epoch], files[epoch]) for epoch in shown]
 
 
 def _draw_predictions(run: Run, paths: list[Path]) -> tuple[dict[str, Figure], dict]:
@@ -191,19 +155,19 @@ def _draw_predictions(run: Run, paths: list[Path]) -> tuple[dict[str, Figure], d
     }
     matrix = total[:-1]  # without the red pixels
     pairs = confusion.most_confused(matrix, 15)
-    names = list(landcover.CLASSES)
-    figures = {"confusion": confusion.draw(run.name, matrix, names, pairs, of="pixels")}
+    figures = {"confusion": confusion.draw(run.name, matrix, landcover.CLASSES, pairs, "pixels")}
     if worst:
-        drawn = [_tile(paths[i], [(masks[i], scores[i])]) for i in worst]
+        drawn = [_tile(paths[i], [masks[i]], [scores[i]]) for i in worst]
         said = "the validation tiles of the lowest IoU, weighted by the classes' shares of the tile"
         figures["worst"] = tiles.draw_pairs(f"{run.name}: {said}", drawn, COLOURS)
     return figures, numbers
 
 
-def _tile(path: Path, predicted: Sequence[tuple[np.ndarray, float]]) -> tiles.Tile:
+def _tile(path: Path, masks: Sequence[np.ndarray], scores: Sequence[float]) -> tiles.Tile:
     """Return what is drawn of a tile, of its predicted masks and their IoUs."""
     drawn = [
-        tiles.Predicted(landcover.to_colours(mask), f"IoU {score:.1%}") for mask, score in predicted
+        tiles.Predicted(landcover.to_colours(mask), f"IoU {score:.1%}")
+        for mask, score in zip(masks, scores, strict=True)
     ]
     truth = landcover.to_colours(read_truth(path))
     return tiles.Tile(name_of(path), images.read_pixels(path), truth, drawn)
@@ -233,23 +197,16 @@ def _draw_curves(run: Run) -> Figure | None:
     mean, best = run.metrics.get("mIoU"), run.best_epoch
     if not mean or best not in epochs:
         return None
-    words = dict(zip(landcover.CLASSES, evaluator.CLASSES[: iou.AVERAGED], strict=False))
-    classes = [
-        curves.Curve(name, run.metrics[f"iou_{word}"])
-        for name, word in words.items()
-        if f"iou_{word}" in run.metrics
-    ]
+    words = zip(landcover.CLASSES, evaluator.CLASSES[: iou.AVERAGED], strict=False)
+    columns = [(name, run.metrics.get(f"iou_{word}")) for name, word in words]
+    classes = [curves.Curve(name, values) for name, values in columns if values is not None]
     split = "held-out" if run.recipe.select_epoch_by.held_out else "val"
-    return curves.draw_classes(
+    title, heading = (
         f"{run.name}, {run.recipe.network}: learning curves",
-        epochs,
-        run.metrics["loss"],
-        classes,
-        curves.Curve("mIoU", mean),
         f"{split} IoU of each class",
-        best,
-        run.score,
     )
+    loss, mean_curve = run.metrics["loss"], curves.Curve("mIoU", mean)
+    return curves.draw_classes(title, epochs, loss, classes, mean_curve, heading, best, run.score)
 
 
 def _rounded(value: float) -> float | None:

@@ -32,7 +32,6 @@ class CrossEntropy:
     ignore_unknown: bool = False
 
     def __post_init__(self) -> None:
-        """Raise UserError for weights that are too few or negative."""
         if self.class_weights and len(self.class_weights) != len(CLASSES):
             raise UserError(f"class_weights={list(self.class_weights)}: {len(CLASSES)} are needed")
         if min(self.class_weights, default=0) < 0:
@@ -47,16 +46,13 @@ class CrossEntropy:
         """
         if self.ignore_unknown:
             masks = masks.masked_fill(masks == UNKNOWN, NO_CLASS)
-        return self.compute(logits, masks, self._weights(logits))
+        given = self.class_weights
+        weights = torch.tensor(given, device=logits.device) if given else None
+        return self.compute(logits, masks, weights)
 
     def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
         """Return the loss; weights (C,) of the classes, or None."""
         return cross_entropy(logits, masks, weights)
-
-    def _weights(self, logits: Tensor) -> Tensor | None:
-        if not self.class_weights:
-            return None
-        return torch.tensor(self.class_weights, device=logits.device)
 
     def describe(self) -> str:
         """Return the loss in words."""
@@ -64,9 +60,7 @@ class CrossEntropy:
         if self.class_weights:
             listed = ", ".join(f"{weight:g}" for weight in self.class_weights)
             said += f", classes weighed {listed}"
-        return said + (
-            "; Unknown does not count" if self.ignore_unknown else "; Unknown is a class"
-        )
+        return f"{said}; Unknown {'does not count' if self.ignore_unknown else 'is a class'}"
 
     def _name(self) -> str:
         return "cross-entropy"
@@ -79,12 +73,10 @@ class Focal(CrossEntropy):
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        """Raise UserError for weights or an exponent out of their range."""
         super().__post_init__()
         expect_at_least(self, 0, "gamma")
 
     def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
-        """Return the loss; weights (C,) of the classes, or None."""
         return cross_entropy(logits, masks, weights, self.gamma)
 
     def _name(self) -> str:
@@ -96,7 +88,6 @@ class CrossEntropyDice(CrossEntropy):
     """Cross-entropy + Dice, which asks for each class alike, as the mIoU does, however rare."""
 
     def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
-        """Return the loss; weights (C,) of the classes, or None."""
         return cross_entropy(logits, masks, weights) + dice(logits, masks)
 
     def _name(self) -> str:

@@ -15,7 +15,7 @@ that it never occurs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from inference import UserError
 from inference.landcover import CLASSES
@@ -44,7 +44,6 @@ class SegmentationRecipe(Recipe):
     aux_weight: float = 0.0  # of the auxiliary head's loss, where the network has one
 
     def __post_init__(self) -> None:
-        """Raise UserError for classes that are not land cover's, or a head that is missing."""
         super().__post_init__()
         if self.classes != len(CLASSES):
             raise UserError(f"classes={self.classes}: land cover has {len(CLASSES)}")
@@ -80,31 +79,27 @@ class SegmentationRecipe(Recipe):
         }
 
 
+_recipe = partial(SegmentationRecipe, problem="p3", classes=len(CLASSES))
 # The original report's: SGD on pixels as they are, in [0, 1], the epoch chosen on val
-REPORT: dict[str, Any] = {
-    "problem": "p3",
-    "classes": len(CLASSES),
-    "init": "torch",
-    "mean": (0.0, 0.0, 0.0),
-    "std": (1.0, 1.0, 1.0),
-    "batch_size": 16,
-    "optimizer": SGD(
-        lr=5e-3, momentum=0.95, nesterov=False, weight_decay=5e-4, decay_norm_and_bias=True
-    ),
-    "schedule": Step(period=10, gamma=0.5),
-    "ema": 0.0,
-    "select_epoch_by": BestOnVal(),
-    "loss": CrossEntropy(ignore_unknown=True),
-}
+_report = partial(
+    _recipe,
+    init="torch",
+    mean=(0.0, 0.0, 0.0),
+    std=(1.0, 1.0, 1.0),
+    batch_size=16,
+    optimizer=SGD(5e-3, momentum=0.95, nesterov=False, weight_decay=5e-4, decay_norm_and_bias=True),
+    schedule=Step(period=10, gamma=0.5),
+    ema=0.0,
+    select_epoch_by=BestOnVal(),
+    loss=CrossEntropy(ignore_unknown=True),
+)
 
 RECIPES = {
     # FCN-32s, on what ImageNet taught VGG16; focal loss is what the best of the course's reports
     # of this model had.
-    "p3-a": SegmentationRecipe(
+    "p3-a": _recipe(
         name="p3-a",
-        problem="p3",
         network="vgg16_fcn32",
-        classes=7,
         pretrained="imagenet",
         epochs=60,
         batch_size=16,
@@ -113,23 +108,20 @@ RECIPES = {
         augment=(TileCrop(384, (0.67, 1.33)), Dihedral(), ColorJitter(0.25)),
         loss=Focal(),
     ),
-    "p3-a-report": SegmentationRecipe(
+    "p3-a-report": _report(
         name="p3-a-report",
         network="vgg16_fcn32",
         arguments={"transposed": True},
         pretrained="imagenet",
         epochs=60,
-        **REPORT,
     ),
     # All of COCO's weights but the last layers; the trunk learns more slowly towards the image.
     # The parts of a tile that make a crop are shrunk and enlarged alike: on the whole a network
     # sees the size of things that it will predict.
-    "p3-b": SegmentationRecipe(
+    "p3-b": _recipe(
         name="p3-b",
-        problem="p3",
         network="deeplabv3_resnet50",
         arguments={"aux": True},
-        classes=7,
         pretrained="coco",
         epochs=60,
         batch_size=16,
@@ -139,19 +131,16 @@ RECIPES = {
         loss=CrossEntropyDice(),
         aux_weight=0.4,
     ),
-    "p3-b-report": SegmentationRecipe(
+    "p3-b-report": _report(
         name="p3-b-report",
         network="deeplabv3_resnet50",
         pretrained="coco_trunk",
         epochs=15,
-        **REPORT,
     ),
     # EfficientNet-Lite0 from ImageNet's weights under LRASPP's head, for two CPU cores.
-    "p3-b-lite": SegmentationRecipe(
+    "p3-b-lite": _recipe(
         name="p3-b-lite",
-        problem="p3",
         network="lraspp_efficientnet_lite0",
-        classes=7,
         pretrained="imagenet",
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
@@ -163,11 +152,9 @@ RECIPES = {
         loss=CrossEntropyDice(),
     ),
     # For two CPU cores.
-    "p3-lite": SegmentationRecipe(
+    "p3-lite": _recipe(
         name="p3-lite",
-        problem="p3",
         network="lraspp_mobilenet_v3_large",
-        classes=7,
         epochs=60,
         batch_size=8,
         optimizer=AdamW(lr=1.5e-3, weight_decay=0.05),

@@ -99,7 +99,7 @@ def _draw(labels: np.ndarray, train: int, val: int, seed: int) -> tuple[list, li
     Raises:
         UserError: a class has too few.
     """
-    sets = [], []
+    sets: tuple[list, list] = [], []
     for label in np.unique(labels).tolist():
         of_class = np.flatnonzero(labels == label)
         if len(of_class) < train + val:
@@ -150,9 +150,11 @@ def _files(form: Form, source: Path) -> dict[str, bytes]:
     try:
         with tarfile.open(archive) as members:  # read from, never unpacked
             for member in members:
-                folder, _, name = member.name.rpartition("/")
-                if folder.endswith(form.folder) and name in wanted and member.isfile():
-                    found[name] = members.extractfile(member).read()
+                inside, _, name = member.name.rpartition("/")
+                if inside.endswith(form.folder) and name in wanted and member.isfile():
+                    stream = members.extractfile(member)
+                    assert stream is not None  # None of what is no file
+                    found[name] = stream.read()
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         why = str(error).split("\n")[0].rstrip(":")
         raise UserError(f"cannot read {archive}: {why}; fetch the dataset again") from None

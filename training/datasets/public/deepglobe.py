@@ -42,7 +42,7 @@ def fill(folder: Path, source: Path, seed: int, whole: bool) -> dict:
         (folder / part).mkdir()
         tiles = _in_turn([_tiles(scene, random) for scene in those])
         tiles = tiles if whole else tiles[: COUNTS[part]]
-        by_scene = {}
+        by_scene: dict[Path, list] = {}
         for number, (scene, corner) in enumerate(tiles):
             by_scene.setdefault(scene, []).append((corner, folder / part / f"{number:04d}_sat.jpg"))
         for_each(_cut, list(by_scene.items()))

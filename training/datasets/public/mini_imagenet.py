@@ -4,6 +4,7 @@ Its 64 training classes, of 600 images, are the course's 38,400. The split is th
 Larochelle, "Optimization as a Model for Few-Shot Learning", ICLR 2017.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def fill(folder: Path, source: Path, seed: int) -> dict:
     return {"source": f"mini-ImageNet, {len(names)} classes", "seed": seed, "classes": names}
 
 
-def _listed(source: Path) -> list[tuple[str, Path | np.ndarray]]:
+def _listed(source: Path) -> Sequence[tuple[str, Path | np.ndarray]]:
     """Return (class, file or pixels (H, W, 3)) of every training image."""
     cache = source / CACHE if source.is_dir() else source
     if cache.is_file():

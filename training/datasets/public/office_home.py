@@ -36,7 +36,8 @@ def fill(folder: Path, source: Path, domain: str, seed: int) -> dict:
     """
     classes = _class_folders(source, domain)
     paths = [list_images(one) for one in classes]
-    jobs, tables = [], {"train": [], "val": []}
+    jobs = []
+    tables: dict[str, list] = {"train": [], "val": []}
     val = []
     quotas = quota([len(those) for those in paths])
     for label, (those, held) in enumerate(zip(paths, quotas, strict=True)):

@@ -8,13 +8,14 @@ pattern at 4-30 pixels (crowns, scrub, relief, ripples) and what lies around it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 SIZE = 512
-SOILS = np.float32(
+SOILS = np.array(
     [
         [0.46, 0.35, 0.25],
         [0.58, 0.49, 0.36],
@@ -22,9 +23,10 @@ SOILS = np.float32(
         [0.48, 0.46, 0.42],
         [0.31, 0.26, 0.21],
         [0.66, 0.59, 0.47],
-    ]
+    ],
+    np.float32,
 )
-PLANTS = np.float32(
+PLANTS = np.array(
     [
         [0.15, 0.23, 0.11],
         [0.24, 0.34, 0.15],
@@ -32,9 +34,10 @@ PLANTS = np.float32(
         [0.50, 0.45, 0.26],
         [0.19, 0.27, 0.19],
         [0.39, 0.31, 0.19],
-    ]
+    ],
+    np.float32,
 )
-WATERS = np.float32(
+WATERS = np.array(
     [
         [0.08, 0.12, 0.14],
         [0.15, 0.22, 0.18],
@@ -42,9 +45,10 @@ WATERS = np.float32(
         [0.12, 0.20, 0.30],
         [0.30, 0.40, 0.38],
         [0.20, 0.19, 0.13],
-    ]
+    ],
+    np.float32,
 )
-ROOFS = np.float32(
+ROOFS = np.array(
     [
         [0.55, 0.54, 0.52],
         [0.48, 0.28, 0.21],
@@ -52,7 +56,8 @@ ROOFS = np.float32(
         [0.35, 0.35, 0.37],
         [0.36, 0.42, 0.52],
         [0.45, 0.37, 0.30],
-    ]
+    ],
+    np.float32,
 )
 
 
@@ -112,12 +117,13 @@ def fractal(
     """Sum of `octaves` noises (H, W), each half as wide and `decay` as strong; unit variance."""
     weights = decay ** np.arange(octaves, dtype=np.float32)
     weights /= np.sqrt(np.sum(weights**2))
-    return sum(noise(rng, scale / 2**k, weight) for k, weight in enumerate(weights))
+    return reduce(np.add, (noise(rng, scale / 2**k, weight) for k, weight in enumerate(weights)))
 
 
 def pixels() -> tuple[np.ndarray, np.ndarray]:
     """Row numbers (H, 1) and column numbers (1, W) of the pixels, float32."""
-    return np.ogrid[: np.float32(SIZE), : np.float32(SIZE)]
+    rows, columns = np.ogrid[: np.float32(SIZE), : np.float32(SIZE)]
+    return rows, columns
 
 
 def frame(rng: np.random.Generator, angle: float, bend: float) -> tuple[np.ndarray, np.ndarray]:

@@ -54,7 +54,7 @@ def landscape(seed: int, index: int, split: str) -> tuple[np.ndarray, np.ndarray
     scene = Scene(
         soil=mix(rng, textures.SOILS),
         plants=mix(rng, textures.PLANTS),
-        sun=np.float32([np.sin(angle), np.cos(angle)]),
+        sun=np.array([np.sin(angle), np.cos(angle)], np.float32),
         zoom=rng.uniform(0.85, 1.25),
     )
     land = _paint(rng, scene, mask, depth)
@@ -72,7 +72,7 @@ def _layout(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         axis + noise(rng, 120, bend) + noise(rng, 40, 0.15 * bend) for axis in textures.pixels()
     )
     kinds = rng.choice(6, size=rng.integers(2, 5), replace=False, p=REGION_ODDS)
-    count = rng.integers(len(kinds), 8)
+    count = int(rng.integers(len(kinds), 8))
     sites = _spread(rng, count)
     odds = REGION_ODDS[kinds] / REGION_ODDS[kinds].sum()
     owners = np.concatenate([kinds, rng.choice(kinds, count - len(kinds), p=odds)])
@@ -112,7 +112,9 @@ def _waters(rng: np.random.Generator, rows: np.ndarray, columns: np.ndarray) -> 
         stretch, radius = rng.uniform(0.6, 1.6), rng.uniform(50, 140)
         return radius - np.hypot((rows - y) * stretch, (columns - x) / stretch)
     angle = rng.uniform(0, 2 * np.pi)
-    y, x, cos, sin = np.float32([*rng.uniform(120, SIZE - 120, 2), np.cos(angle), np.sin(angle)])
+    y, x, cos, sin = np.array(
+        [*rng.uniform(120, SIZE - 120, 2), np.cos(angle), np.sin(angle)], np.float32
+    )
     across = (rows - y) * cos - (columns - x) * sin
     if kind == "coast":
         return across - rng.uniform(-60, 60)

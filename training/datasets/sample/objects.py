@@ -99,6 +99,7 @@ def _attached(rng):
     size, aspect, away = rng.uniform(0.24, 0.4), rng.uniform(0.65, 1.4), rng.uniform(0.55, 0.75)
     start = rng.uniform(-math.pi, math.pi)
     kind = rng.choice(("single", "mirrored", "around"), p=(0.4, 0.35, 0.25))
+    angles: tuple[float, ...]
     if kind == "mirrored":
         start = rng.uniform(0.35, 2.8)
         angles = (start, -start)
@@ -125,7 +126,8 @@ def _mark(rng):
 
 def _draw_class(rng):
     """One candidate: its parts from back to front, together filling [-1, 1]^2."""
-    behind, front = [], []
+    behind: list[Part] = []
+    front: list[Part] = []
     for _ in range(rng.integers(1, MAX_GROUPS)):
         if rng.random() < 0.3 and not front:
             front.append(_mark(rng))

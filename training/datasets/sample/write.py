@@ -119,7 +119,7 @@ def generate(out, scale="small", seed=0, workers=None):
 
 
 def _record(scale, seed):
-    pictures = {}
+    pictures: dict[str, int] = {}
     for *_, path in plan(scale):
         folder = str(Path(path).parent)
         pictures[folder] = pictures.get(folder, 0) + 1
