@@ -9,11 +9,6 @@ import torch
 from torch import nn
 
 
-def whole(network: nn.Module) -> nn.Module:
-    """Return the network itself: the part of it that is trained, if nothing is frozen."""
-    return network
-
-
 class EMA:
     """An average of a network: average <- decay * average + (1 - decay) * network.
 
@@ -25,7 +20,7 @@ class EMA:
     Args:
         network: is trained.
         decay: per step, in [0, 1); 0 keeps no average.
-        trained_part: returns of a network the part that is trained. The average leaves the rest
+        trained_part: returns the part of a network that is trained. The average leaves the rest
             alone, since even the mean of two equal numbers need not be that number (0 and -0).
     """
 
@@ -33,7 +28,7 @@ class EMA:
         self,
         network: nn.Module,
         decay: float,
-        trained_part: Callable[[nn.Module], nn.Module] = whole,
+        trained_part: Callable[[nn.Module], nn.Module] = lambda network: network,
     ) -> None:
         self.decay, self.source, self.trained_part = decay, network, trained_part
         self.network = network
