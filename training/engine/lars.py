@@ -31,7 +31,7 @@ class Lars(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):
-        """Takes a step; nothing waits for a GPU."""
+        """Take a step; nothing waits for a GPU."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
