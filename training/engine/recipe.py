@@ -18,8 +18,8 @@ from training.engine.values import (
     expect_share,
     expect_word,
     from_plain,
+    leaves,
     override,
-    paths,
     shortest,
     to_plain,
     typed,
@@ -140,18 +140,19 @@ class Recipe:
         A value of another kind is written whole; of one of the same kind, the fields that differ.
         """
         whole, single = [], []
-        every = list(paths(self))
+        mine, theirs = list(leaves(self)), dict(leaves(other))
+        every = [path for path, _ in mine]
         for slot in dataclasses.fields(self):
-            mine, theirs = getattr(self, slot.name), getattr(other, slot.name, None)
-            if slot.name in ("name", "problem", "seed") or mine == theirs:
+            name, held = slot.name, getattr(self, slot.name)
+            if name in ("name", "problem", "seed") or held == theirs.get((name,)):
                 continue
-            if "kinds" not in slot.metadata or _kinds(mine) != _kinds(theirs):
-                said = "none" if mine == () and "kinds" in slot.metadata else typed(mine)
-                whole.append(f"{slot.name}={said}")
+            composed = "kinds" in slot.metadata
+            if not composed or not _are_alike(held, theirs.get((name,))):
+                whole.append(f"{name}={'none' if composed and held == () else typed(held)}")
                 continue
-            for path in every:
-                if path[0] == slot.name and len(path) > 1 and _at(self, path) != _at(other, path):
-                    single.append(f"{shortest(path, every)}={typed(_at(self, path))}")
+            for path, leaf in mine:
+                if path[0] == name and len(path) > 1 and leaf != theirs[path]:
+                    single.append(f"{shortest(path, every)}={typed(leaf)}")
         return [*whole, *single]
 
     def describe(self) -> dict[str, str | list[str]]:
@@ -205,16 +206,10 @@ def identity(recipe: Recipe) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _kinds(value: Any) -> list[str]:
-    return [type(item).__name__ for item in (value if isinstance(value, tuple) else (value,))]
-
-
-def _at(recipe: Recipe, path: Sequence[str]) -> Any:
-    """Return what a path leads to."""
-    value: Any = recipe
-    for name in path:
-        if isinstance(value, tuple):
-            value = next(item for item in value if type(item).__name__.lower() == name)
-        else:
-            value = getattr(value, name)
-    return value
+def _are_alike(one: Any, other: Any) -> bool:
+    """Return whether two values, or tuples of them, are of the same classes, each there once."""
+    kinds, others = (
+        [type(item) for item in (value if isinstance(value, tuple) else (value,))]
+        for value in (one, other)
+    )
+    return kinds == others and len(set(kinds)) == len(kinds)

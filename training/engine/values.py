@@ -72,7 +72,7 @@ def expect_shares(owner: object, count: int, *names: str) -> None:
 
 def _spelt(owner: object, name: str) -> str:
     """Return a field's name as the command line takes it: a recipe's own, or `cutmix.p`."""
-    return name if hasattr(owner, "epochs") else f"{type(owner).__name__.lower()}.{name}"
+    return name if hasattr(owner, "epochs") else f"{inner_name(owner)}.{name}"
 
 
 def at_least(least: float) -> Check:
@@ -227,27 +227,31 @@ def override(value: T, pairs: Sequence[str], fixed: Sequence[str] = ()) -> T:
     return dataclasses.replace(value, **changed)  # type: ignore[type-var]
 
 
-def paths(value: object, changed: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Path]:
-    """Yield the path of every field, those of composed values after the field that holds them.
+def leaves(
+    value: object, changed: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[tuple[Path, Any]]:
+    """Yield the path of every field and what it holds, a composed value before its own fields.
 
     Args:
         changed: fields that hold something else than the value's own.
     """
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
-        yield (field.name,)
         held = changed.get(field.name, getattr(value, field.name))
-        if "kinds" not in field.metadata:
-            continue
-        if isinstance(held, tuple):
-            for item in held:
-                inner = type(item).__name__.lower()
-                yield from ((field.name, inner, *rest) for rest in paths(item))
-        else:
-            yield from ((field.name, *rest) for rest in paths(held))
+        yield (field.name,), held
+        if "kinds" in field.metadata:
+            several = isinstance(held, tuple)
+            for item in held if several else (held,):
+                start = (field.name, inner_name(item)) if several else (field.name,)
+                yield from (((*start, *path), leaf) for path, leaf in leaves(item))
+
+
+def inner_name(value: object) -> str:
+    """Return what a value in a tuple of several is called in a path: `cutmix`."""
+    return type(value).__name__.lower()
 
 
 def _find(value: object, changed: Mapping[str, Any], key: str, fixed: Sequence[str]) -> Path:
-    every = [path for path in paths(value, changed) if path[0] not in fixed]
+    every = [path for path, _ in leaves(value, changed) if path[0] not in fixed]
     wanted = tuple(key.lower().split("."))
     found = [p for p in every if p == wanted] or [p for p in every if p[-len(wanted) :] == wanted]
     if len(found) == 1:
@@ -279,10 +283,9 @@ def _replace(field: dataclasses.Field, held: Any, rest: Sequence[str], key: str,
         return _parse_field(field, key, text, held)
     name, *deeper = rest
     if isinstance(held, tuple):
-        names = [type(item).__name__.lower() for item in held]
         return tuple(
-            _replace(field, item, deeper, key, text) if inner == name else item
-            for inner, item in zip(names, held, strict=True)
+            _replace(field, item, deeper, key, text) if inner_name(item) == name else item
+            for item in held
         )
     new = _replace(_field(held, name), getattr(held, name), deeper, key, text)
     return dataclasses.replace(held, **{name: new})
