@@ -127,6 +127,7 @@ def publish(options: Options) -> None:
     its data says: DATA.json, or the words that its files begin with.
     """
     from inference import zoo
+    from training.engine.run_folder import Run
     from training.problems import PROBLEMS
     from training.publish import publish as publishing
 
@@ -136,8 +137,6 @@ def publish(options: Options) -> None:
         os.path.isfile(os.path.join(options.what, name)) for name in ("recipe.json", "result.json")
     )
     if holds_run or (os.path.isdir(options.what) and options.what not in zoo.records()):
-        from training.engine.run_folder import Run
-
         run = Run.load(Path(options.what), PROBLEMS)
         given = options.name, options.data, options.url, options.default
         publishing.publish(run, *given, tta=not options.no_tta, classes=options.names)

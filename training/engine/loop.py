@@ -115,11 +115,11 @@ def train(
     one_cpu = fabric.device.type == "cpu" and fabric.world_size == 1
     threads = Threads(recipe.precision == "fp32", one_cpu, log)
     steps, patience = len(batches), recipe.select_epoch_by.stop_after
+    batches.rank, batches.world = fabric.global_rank, fabric.world_size
+    if measured is not None and module.reduced_counters:
+        measured.rank, measured.world = fabric.global_rank, fabric.world_size
     ahead = Prefetcher(batches, fabric.device)
     held_out = None if measured is None else Prefetcher(measured, fabric.device)
-    for divided in (batches, measured if module.reduced_counters else None):
-        if divided is not None:  # this process has its part of every batch
-            divided.rank, divided.world = fabric.global_rank, fabric.world_size
     with contextlib.ExitStack() as stack:
         curves: checkpoint.Curves | None = None
         while progress.epochs < recipe.epochs:

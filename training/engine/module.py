@@ -92,7 +92,7 @@ class TrainingModule(nn.Module):
         """Do what follows an optimiser's step: of `steps` in all, `step` were done before it."""
 
     def epoch_values(self) -> dict[str, Tensor]:
-        """Return further numbers of the epoch for metrics.csv; processes are averaged."""
+        """Return further scalars of the epoch for metrics.csv, where processes are averaged."""
         return {}
 
     def check_epoch(self, values: dict[str, float]) -> None:

@@ -97,7 +97,7 @@ def _ranges(kind: type) -> list[tuple[str, Check]]:
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """What a recipe is composed of.
+    """What a recipe is composed of; who gives a field another default repeats its type.
 
     Attributes:
         words: what it says of itself, with its fields in braces.
