@@ -24,11 +24,7 @@ def blur(
 
 
 def gaussian(images: Tensor, kernel: int, sigma: Tensor) -> Tensor:
-    """Blur images, each with its own sigma; edges are reflected, as in torchvision.
-
-    Args:
-        sigma: (N, 1, 1, 1), pixels.
-    """
+    """Blur images by sigmas (N, 1, 1, 1), in pixels; edges are reflected, as in torchvision."""
     n, channels, height, width = images.shape
     taps = torch.arange(kernel, device=images.device) - kernel // 2
     weights = torch.softmax(-((taps / sigma.view(n, 1)) ** 2) / 2, dim=1)

@@ -79,12 +79,9 @@ def _parts(
 
 
 def dihedral(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-    """Apply one of the square's eight symmetries to each image and its mask, without sampling.
+    """Apply one of the square's eight symmetries to each image (N, 3, S, S) and its mask.
 
-    Satellite images have no up.
-
-    Args:
-        images: square, (N, 3, S, S).
+    Satellite images have no up. Nothing is sampled.
     """
     images = images.contiguous()  # planes are transposed faster
     for axes in ((-1,), (-2,)):

@@ -55,11 +55,7 @@ def cutout(images: Tensor, share: float = 0.5, p: float = 1.0, fill: float = 0.5
 
 
 def _rectangles(images: Tensor, side: Tensor, p: float) -> Tensor:
-    """Draw where rectangles lie, and in which images: bool (N, 1, H, W).
-
-    Args:
-        side: (N, 1), as a share of the image's sides.
-    """
+    """Draw where rectangles lie, (N, 1, H, W), of sides (N, 1) that are shares of the image's."""
     inside = []
     for length in images.shape[2:]:
         centre = torch.rand(len(images), 1, device=images.device)

@@ -32,11 +32,7 @@ def _point(value: float) -> str:
 
 
 def markdown(problems: Mapping[str, Any]) -> str:
-    """Return the table of all recipes and their claims, as Markdown.
-
-    Args:
-        problems: `training.problems.PROBLEMS`.
-    """
+    """Return the table of all recipes of PROBLEMS and their claims, as Markdown."""
     rows = [HEAD]
     for problem in problems.values():
         for name, recipe in problem.recipes.items():

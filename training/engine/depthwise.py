@@ -24,6 +24,7 @@ from torch.nn import functional
 from inference.networks.efficientnet_lite import SameConv2d
 
 CHANNELS_LAST = torch.channels_last
+Numbers = tuple[int, int, int, tuple[int, int]]  # stride, padding, dilation, lead: `_Convolution`'s
 
 
 def speed_up(network: nn.Module) -> None:
@@ -106,22 +107,15 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_input = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_input = input_gradient(gradient, weight, x.shape, *ctx.numbers)
+            of_input = input_gradient(gradient, weight, x.shape, ctx.numbers)
         if ctx.needs_input_grad[1]:
-            of_weight = weight_gradient(gradient, x, weight.shape[-1], *ctx.numbers)
+            of_weight = weight_gradient(gradient, x, weight.shape[-1], ctx.numbers)
         return of_input, of_weight, None, None, None, None
 
 
-def input_gradient(
-    gradient: Tensor,
-    weight: Tensor,
-    shape: torch.Size,
-    stride: int,
-    padding: int,
-    dilation: int,
-    lead: tuple[int, int],
-) -> Tensor:
-    """Return the gradient of the input, of `shape` (N, C, H, W); numbers as in `_Convolution`."""
+def input_gradient(gradient: Tensor, weight: Tensor, shape: torch.Size, numbers: Numbers) -> Tensor:
+    """Return the gradient of the input, of `shape` (N, C, H, W)."""
+    stride, padding, dilation, lead = numbers
     reach = dilation * (weight.shape[-1] - 1)
     if stride > 1:
         sides = [side + 2 * padding - reach for side in shape[2:]]
@@ -137,16 +131,9 @@ def input_gradient(
     return functional.conv2d(gradient, turned, None, 1, reach - padding, dilation, len(weight))
 
 
-def weight_gradient(
-    gradient: Tensor,
-    x: Tensor,
-    kernel: int,
-    stride: int,
-    padding: int,
-    dilation: int,
-    lead: tuple[int, int],
-) -> Tensor:
+def weight_gradient(gradient: Tensor, x: Tensor, kernel: int, numbers: Numbers) -> Tensor:
     """Return the gradient of the weights, (C, 1, kernel, kernel); kernel is 3, or 5."""
+    stride, padding, dilation, lead = numbers
     top, left = padding - lead[0], padding - lead[1]
     if kernel == 3 and dilation == 1 and not any(lead):
         return _of_3_columns(gradient, x, 3, stride, (padding, padding))

@@ -38,16 +38,12 @@ class EMA:
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """Move the average after a step of the network.
-
-        Args:
-            steps: how many were taken, this one included. A young average would be mostly its
-                start: the decay grows with them.
-        """
+        """Move the average after a step of the network, of which `steps` were taken by now."""
         if not self.decay:
             return
         if self._pairs is None:  # walking through a large network takes milliseconds
             self._pairs = self._floats(self.network), self._floats(self.source)
+        # A young average would be mostly its start.
         decay = min(self.decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(*self._pairs, 1 - decay)  # one launch, not hundreds
 

@@ -62,13 +62,10 @@ def installation(name: str) -> str:
 
 
 def on_disk(name: str) -> dict[str, Tensor] | None:
-    """Return weights by timm's keys, from the package or the hub's cache; None without either.
-
-    Args:
-        name: A key of `HASHES`.
+    """Return the weights of a key of `HASHES`, from the package or the hub's cache, or None.
 
     Raises:
-        UserError: The file that is there is damaged.
+        UserError: the file that is there is damaged.
     """
     for file in [*_of_package(name), *_of_hub(name)]:
         if file.suffix == ".safetensors":

@@ -326,8 +326,6 @@ def _epoch_values(
 ) -> dict[str, float]:
     """Return an epoch's row of metrics.csv: loss, scores, the last rate, and the module's own.
 
-    The rate is the highest of all layers'.
-
     Raises:
         UserError: a loss is not finite, or the module sees no sense in going on.
     """

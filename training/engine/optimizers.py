@@ -45,11 +45,8 @@ class Optimizer(Value):
     def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
         """Return torch's optimiser of a network's parameters that take a gradient.
 
-        Args:
-            pretrained: whether the network started from somebody's weights.
-
         Raises:
-            UserError: `layer_decay` of a network that has no stages.
+            UserError: `layer_decay` of a pretrained network that has no stages.
         """
         raise NotImplementedError
 

@@ -145,8 +145,7 @@ def _hosted(name: str, word: str) -> dict[str, Tensor]:
 def _download(url: str, what: str, instead: str = "") -> dict[str, Tensor]:
     """Return the state dict that a url holds, or the cache of torch.hub.
 
-    Args:
-        instead: What else the user may do, the beginning of a sentence.
+    `instead` of a download that fails the user may do something else: the beginning of a sentence.
     """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:

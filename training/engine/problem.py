@@ -71,11 +71,7 @@ class Problem:
         return type(next(iter(self.recipes.values())))
 
     def record(self, recipe: Recipe, name: str = "") -> Record:
-        """Return the zoo's record of a run's `best.pth`, before it is published.
-
-        Args:
-            name: what the zoo will call it; the recipe's name if empty.
-        """
+        """Return the zoo's record of a run's `best.pth`, before it is published under a name."""
         name = name or recipe.name
         return Record(
             name=name,

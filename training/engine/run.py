@@ -60,11 +60,7 @@ def run(
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second process out of a run's folder; the system undoes that when this one ends.
-
-    Raises:
-        UserError: another one is at work in it, or it cannot be made.
-    """
+    """Make a run's folder and keep a second process out of it, until this one ends."""
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)

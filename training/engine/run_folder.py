@@ -45,9 +45,6 @@ class Run:
     def load(cls, folder: Path, problems: Mapping[str, Problem]) -> Run:
         """Read a run's folder.
 
-        Args:
-            problems: `training.problems.PROBLEMS`.
-
         Raises:
             UserError: there is no run, a file of it is damaged, or it is of another version of
                 this program.
@@ -172,11 +169,7 @@ class Run:
         return None
 
     def expect_weights(self) -> Path:
-        """Return best.pth.
-
-        Raises:
-            UserError: it is missing.
-        """
+        """Return best.pth; raise UserError if it is missing."""
         if not self.best.is_file():
             raise UserError(f"no best.pth in {self.folder}: it has the weights that are asked for")
         return self.best
@@ -196,11 +189,7 @@ def find_runs(root: Path, problems: Mapping[str, Problem]) -> tuple[list[Run], l
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Return one of a run's records.
-
-    Raises:
-        UserError: it cannot be read, or holds no JSON object.
-    """
+    """Return one of a run's records; raise UserError unless it is a JSON object."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -212,11 +201,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def data_note(folder: Path) -> dict[str, str]:
-    """Return what data.json holds; nothing of a run without one.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """Return what data.json holds, nothing without it; raise UserError if it is damaged."""
     file = folder / "data.json"
     found = read_json(file) if file.exists() else {}
     if not all(isinstance(value, str) for value in found.values()):

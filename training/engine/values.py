@@ -130,10 +130,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], fields: Any) -> T:
-    """Return the value that `to_plain` described.
-
-    Args:
-        kind: its class, a dataclass; what its fields may hold is read off their metadata.
+    """Return the value of a class that `to_plain` described.
 
     Raises:
         UserError: the description is of another version of this program, or out of range.
