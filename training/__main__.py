@@ -14,13 +14,14 @@ import shlex
 import signal
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inference import UserError, process, threads
 from inference.files import in_one_line, in_words
 
 Options = argparse.Namespace
+Command = Callable[[Options], "int | None"]
 DATA = Path("hw1_data")
 
 
@@ -127,6 +128,7 @@ def publish(options: Options) -> None:
     what its data says: DATA.json, or the words that its files begin with.
     """
     from inference import zoo
+    from training.engine.run_folder import Run
     from training.problems import PROBLEMS
     from training.publish import publish as publishing
 
@@ -136,8 +138,6 @@ def publish(options: Options) -> None:
         os.path.isfile(os.path.join(options.what, name)) for name in ("recipe.json", "result.json")
     )
     if holds_run or (os.path.isdir(options.what) and options.what not in zoo.records()):
-        from training.engine.run_folder import Run
-
         run = Run.load(Path(options.what), PROBLEMS)
         given = options.name, options.data, options.url, options.default
         chosen = {"tta": not options.no_tta, "classes": options.names, "hosts": options.host}
@@ -261,46 +261,28 @@ def _parse(arguments: list[str]) -> Options:
         prog="python -m training", description=(__doc__ or "").split("\n")[0] or None
     )
     commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
-    made = {name: _add(commands, name, run) for name, run in COMMANDS.items()}
-    for name, arguments_of in ARGUMENTS.items():
+    for run, arguments_of in COMMANDS.items():
+        words = (run.__doc__ or "").strip()
+        command = commands.add_parser(
+            run.__name__.replace("_", "-"),
+            help=words.split("\n")[0],
+            description=words.replace("\n    ", "\n"),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run, interrupted=INTERRUPTED.get(run, "nothing was written"))
         for flags, settings in arguments_of:
-            made[name].add_argument(*flags, **settings)
+            command.add_argument(*flags, **settings)
     # Words after an option's are words all the same: `fit p1-a --data DIR epochs=1`.
-    if arguments and arguments[0] in made:
-        command = made[arguments[0]]
-        return command.parse_intermixed_args(arguments[1:])
+    if arguments and arguments[0] in commands.choices:
+        return commands.choices[arguments[0]].parse_intermixed_args(arguments[1:])
     return parser.parse_args(arguments)
 
 
-def _add(commands: argparse._SubParsersAction, name: str, run) -> argparse.ArgumentParser:
-    words = (run.__doc__ or "").strip()
-    parser = commands.add_parser(
-        name,
-        help=words.split("\n")[0],
-        description=words.replace("\n    ", "\n"),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run, interrupted=INTERRUPTED.get(name, "nothing was written"))
-    return parser
-
-
-COMMANDS = {
-    "fit": fit,
-    "compare": compare,
-    "figures": figures,
-    "probe": probe,
-    "publish": publish,
-    "export": export,
-    "report": report,
-    "import-data": import_data,
-    "sample-data": sample_data,
-    "recipes": recipes,
-}
-INTERRUPTED = {
-    "fit": "the same command goes on from the last whole epoch",
-    "compare": "the same command goes on",
-    "figures": "the same command draws them all again",
-    "report": "the same command goes on",
+INTERRUPTED: dict[Command, str] = {
+    fit: "the same command goes on from the last whole epoch",
+    compare: "the same command goes on",
+    figures: "the same command draws them all again",
+    report: "the same command goes on",
 }
 
 
@@ -315,14 +297,14 @@ def _argument(*flags: str, **settings) -> tuple[tuple[str, ...], dict]:
     return flags, settings
 
 
-ARGUMENTS = {
-    "fit": (
+COMMANDS: dict[Command, tuple] = {
+    fit: (
         _argument("recipe", metavar="RECIPE", help="python -m training recipes lists them"),
         _argument("--data", type=Path, required=True, help="the problem's folder of hw1_data"),
         _argument("--out", type=Path, help="the run's folder (runs/RECIPE-sSEED)"),
         _argument("changes", nargs="*", metavar="key=value", help="recipe fields to change"),
     ),
-    "compare": (
+    compare: (
         _argument("words", nargs="*", metavar="RECIPE|key=value", help="p2-a ... p2-e"),
         _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
         _argument("--backbone-ssl", metavar="FILE", help="self-supervised, for C and E"),
@@ -330,7 +312,7 @@ ARGUMENTS = {
         _argument("--seeds", nargs="+", default=["0"], help="(0)"),
         _argument("--out", type=Path, default=Path("runs/p2-compare"), help="(runs/p2-compare)"),
     ),
-    "figures": (
+    figures: (
         _argument("folder", metavar="RUN", type=Path, help="a run's folder"),
         _argument("--data", type=Path, help="with a validation set (the run's own data)"),
         _argument("--out", type=Path, help="folder for the figures (RUN/figures)"),
@@ -338,12 +320,12 @@ ARGUMENTS = {
             "--images", nargs="+", default=[], metavar="NAME", help="P3: tiles to show (0013 ...)"
         ),
     ),
-    "probe": (
+    probe: (
         _argument("files", nargs="+", metavar="FILE", help="as pretrained= takes it; or none"),
         _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
         _argument("--size", type=int, default=128, help="side of the images, pixels (128)"),
     ),
-    "publish": (
+    publish: (
         _argument("what", metavar="RUN|NAME", help="a run's folder, or a checkpoint's name"),
         _argument("--name", help="what the zoo calls it (the recipe's name)"),
         _argument("--data", type=Path, help="with a validation set (the run's own data)"),
@@ -364,12 +346,12 @@ ARGUMENTS = {
         _argument("--no-tta", action="store_true", help="one view, not the recipe's average"),
         _argument("--names", type=Path, metavar="FILE", help="the classes' names, one a line"),
     ),
-    "export": (
+    export: (
         _argument("name", metavar="NAME", help="checkpoint of the zoo"),
         _argument("file", metavar="FILE.onnx", type=Path, help="file to write"),
         _argument("--images", type=Path, metavar="DIR", help="to compare on (generated pictures)"),
     ),
-    "report": (
+    report: (
         _argument("runs", metavar="RUNS", nargs="?", type=Path, help="the runs (runs)"),
         _argument("--out", type=Path, default=Path("report"), help="(report)"),
         _argument("--data", type=Path, default=DATA, help="of runs from elsewhere (hw1_data)"),
@@ -380,7 +362,7 @@ ARGUMENTS = {
         _argument("--pdf", type=Path, metavar="FILE", help="print the page into it too"),
         _argument("--check", action="store_true", help="whether the printed tables are stale"),
     ),
-    "import-data": (
+    import_data: (
         _argument(
             "dataset",
             metavar="DATASET",
@@ -393,14 +375,14 @@ ARGUMENTS = {
         _argument("--half", type=int, choices=(1, 2), help="cifar100: which 50 classes (1)"),
         _argument("--domain", help="office-home: (Real World)"),
     ),
-    "sample-data": (
+    sample_data: (
         _argument("folder", metavar="OUT", type=Path, help="folder to make, e.g. hw1_data"),
         _argument(
             "--scale", choices=("small", "full"), default="small", help="full: the course's counts"
         ),
         _argument("--seed", type=_seed, default=0, help="same seed, same data (0)"),
     ),
-    "recipes": (),
+    recipes: (),
 }
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 from torch import Tensor
 
 from inference import UserError
 from training import augment
-from training.engine.values import expect_at_least, expect_share, named
+from training.engine.values import Share, Value, at_least, named
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """A random change of a batch, drawn for each image alone."""
+class Augmentation(Value):
+    """A random change of a batch, drawn for each image alone.
+
+    A subclass has `change`, or `__call__` where targets change too or the size does.
+    """
 
     @property
     def cache_size(self) -> int:
@@ -39,10 +43,6 @@ class Augmentation:
         """Return changed images, of an augmentation that leaves targets alone."""
         raise NotImplementedError
 
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        raise NotImplementedError
-
 
 def apply(
     augmentations: Iterable[Augmentation], images: Tensor, targets: Tensor | None, size: int
@@ -57,19 +57,11 @@ def apply(
 class Flip(Augmentation):
     """Mirror images left to right, with chance `p`."""
 
-    p: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a chance out of its range."""
-        expect_share(self, "p")
+    p: Share = 0.5
+    words = "mirrored, chance {p:g}"
 
     def change(self, images: Tensor) -> Tensor:
-        """Return images, some mirrored."""
         return augment.flip(images, self.p)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"mirrored, chance {self.p:g}"
 
 
 @dataclass(frozen=True)
@@ -77,19 +69,14 @@ class Shift(Augmentation):
     """Move images by whole pixels, each way at most `pixels`; what comes in is reflected."""
 
     pixels: int = 4
+    words = "shift by up to {pixels} pixels"
 
     def check(self, size: int) -> None:
-        """Raise UserError for a shift beyond the image."""
         if not 0 <= self.pixels < size:
             raise UserError(f"shift.pixels={self.pixels}: from 0 to less than size={size}, pixels")
 
     def change(self, images: Tensor) -> Tensor:
-        """Return moved images."""
         return augment.shift(images, self.pixels)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"shift by up to {self.pixels} pixels"
 
 
 @dataclass(frozen=True)
@@ -102,28 +89,19 @@ class RandomResizedCrop(Augmentation):
         degrees: the largest angle by which the part is turned.
     """
 
-    min_area: float = 0.08
-    cache: int = 160
-    degrees: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a share or a side out of its range."""
-        expect_share(self, "min_area")
-        expect_at_least(self, 1, "cache")
-        expect_at_least(self, 0, "degrees")
+    min_area: Share = 0.08
+    cache: Annotated[int, at_least(1)] = 160
+    degrees: Annotated[float, at_least(0)] = 0.0
 
     @property
     def cache_size(self) -> int:
-        """The side in pixels at which images are kept."""
         return self.cache
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
-        """Return crops of side `size`; labels stay."""
         area = (self.min_area, 1.0)
         return augment.crop(images, size, area, degrees=self.degrees)[0], targets
 
     def describe(self) -> str:
-        """Return the augmentation in words."""
         turned = f", turned by up to {self.degrees:g}° with it" if self.degrees else ""
         return (
             f"random crop of at least {self.min_area:.0%} of the area, "
@@ -141,115 +119,73 @@ class TileCrop(Augmentation):
             area is drawn uniformly between them, squared.
     """
 
-    side: int = 512
+    side: Annotated[int, at_least(32)] = 512
     scale: tuple[float, float] = (0.5, 2.0)
+    words = "crops of {scale[0]:g} to {scale[1]:g} times their side in the tile"
 
     def __post_init__(self) -> None:
-        """Raise UserError for a side or a scale out of its range."""
-        expect_at_least(self, 32, "side")
+        super().__post_init__()
         if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1]:
             raise UserError(f"scale={list(self.scale)}: it is two numbers, the smaller first")
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
-        """Return crops of images and of their masks."""
         low, high = (min(1.0, (s * self.side / images.shape[-1]) ** 2) for s in self.scale)
         return augment.crop(images, self.side, (low, high), (0.8, 1.25), masks=targets)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        low, high = self.scale
-        return f"crops of {low:g} to {high:g} times their side in the tile"
 
 
 @dataclass(frozen=True)
 class Dihedral(Augmentation):
     """Apply one of the square's eight flips and quarter turns to each tile and its mask."""
 
+    words = "one of eight flips and quarter turns"
+
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
-        """Return flipped and turned images and masks."""
         assert targets is not None  # tiles have masks
         return augment.dihedral(images, targets)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return "one of eight flips and quarter turns"
 
 
 @dataclass(frozen=True)
 class Rotate(Augmentation):
     """Turn images about their centre by up to `degrees`, black outside."""
 
-    degrees: float = 30.0
-
-    def __post_init__(self) -> None:
-        """Raise UserError for an angle that is no size."""
-        expect_at_least(self, 0, "degrees")
+    degrees: Annotated[float, at_least(0)] = 30.0
+    words = "rotation by up to {degrees:g}°"
 
     def change(self, images: Tensor) -> Tensor:
-        """Return turned images."""
         return augment.rotate(images, self.degrees)[0]
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"rotation by up to {self.degrees:g}°"
 
 
 @dataclass(frozen=True)
 class TrivialAugment(Augmentation):
     """Apply one operation an image, of any strength (arXiv 2103.10158), up to `strength`."""
 
-    strength: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a strength out of its range."""
-        expect_share(self, "strength")
+    strength: Share = 1.0
+    words = "TrivialAugment, strengths up to {strength:g} of its own"
 
     def change(self, images: Tensor) -> Tensor:
-        """Return changed images."""
         return augment.trivial(images, self.strength)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"TrivialAugment, strengths up to {self.strength:g} of its own"
 
 
 @dataclass(frozen=True)
 class ColorJitter(Augmentation):
     """Change brightness, contrast and saturation by up to `strength`."""
 
-    strength: float = 0.4
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a strength out of its range."""
-        expect_share(self, "strength")
+    strength: Share = 0.4
+    words = "brightness, contrast, saturation by {strength:g}"
 
     def change(self, images: Tensor) -> Tensor:
-        """Return recoloured images."""
-        strength = self.strength
-        return augment.jitter(images, strength, strength, strength)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"brightness, contrast, saturation by {self.strength:g}"
+        return augment.jitter(images, self.strength, self.strength, self.strength)
 
 
 @dataclass(frozen=True)
 class Grayscale(Augmentation):
     """Take the colour out of images, with chance `p`."""
 
-    p: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a chance out of its range."""
-        expect_share(self, "p")
+    p: Share = 0.2
+    words = "grey, chance {p:g}"
 
     def change(self, images: Tensor) -> Tensor:
-        """Return images, some grey."""
         return augment.to_grey(images, self.p)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"grey, chance {self.p:g}"
 
 
 @dataclass(frozen=True)
@@ -257,83 +193,53 @@ class GaussianBlur(Augmentation):
     """Blur images with a Gaussian of `kernel` pixels a side, odd; sigma 0.1 to 2."""
 
     kernel: int = 3
+    words = "Gaussian blur, kernel {kernel}, sigma 0.1 to 2"
 
     def __post_init__(self) -> None:
-        """Raise UserError for a kernel that has no centre."""
         if self.kernel < 1 or self.kernel % 2 == 0:
             raise UserError(f"gaussianblur.kernel={self.kernel}: it is odd, pixels")
 
     def check(self, size: int) -> None:
-        """Raise UserError for a kernel that reaches beyond the reflected image."""
-        if self.kernel >= 2 * size:
+        if self.kernel >= 2 * size:  # beyond the reflected image
             raise UserError(f"gaussianblur.kernel={self.kernel}: below twice size={size}, pixels")
 
     def change(self, images: Tensor) -> Tensor:
-        """Return blurred images."""
         return augment.blur(images, self.kernel)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"Gaussian blur, kernel {self.kernel}, sigma 0.1 to 2"
 
 
 @dataclass(frozen=True)
 class CutMix(Augmentation):
     """Paste a rectangle of another image into each (arXiv 1905.04899), with chance `p`."""
 
-    p: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a chance out of its range."""
-        expect_share(self, "p")
+    p: Share = 0.5
+    words = "CutMix, chance {p:g}"
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
-        """Return mixed images and targets."""
         assert targets is not None  # a classifier's images have labels
         return augment.cutmix(images, targets, self.p)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"CutMix, chance {self.p:g}"
 
 
 @dataclass(frozen=True)
 class MixUp(Augmentation):
     """Blend images with others of the batch (arXiv 1710.09412, alpha 1), with chance `p`."""
 
-    p: float = 0.2
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a chance out of its range."""
-        expect_share(self, "p")
+    p: Share = 0.2
+    words = "mixup, chance {p:g}"
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
-        """Return blended images and targets."""
         assert targets is not None  # a classifier's images have labels
         return augment.mixup(images, targets, 1.0, self.p)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"mixup, chance {self.p:g}"
 
 
 @dataclass(frozen=True)
 class Cutout(Augmentation):
     """Cover a square of each image, `side` of its side (arXiv 1708.04552)."""
 
-    side: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Raise UserError for a share out of its range."""
-        expect_share(self, "side")
+    side: Share = 0.5
+    words = "a square of {side:.0%} of the side covered"
 
     def change(self, images: Tensor) -> Tensor:
-        """Return partly covered images."""
         return augment.cutout(images, self.side)
-
-    def describe(self) -> str:
-        """Return the augmentation in words."""
-        return f"a square of {self.side:.0%} of the side covered"
 
 
 # What leaves labels as they are, and what a classifier or a segmenter may have besides

@@ -9,20 +9,21 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 
 from training.augment.draws import change, chosen, chosen_few, either, uniform
 
 
 def jitter(
-    images: torch.Tensor,
+    images: Tensor,
     brightness: float,
     contrast: float,
     saturation: float,
     p: float = 1.0,
     hue: float = 0.0,
     shuffle: bool = False,
-) -> torch.Tensor:
-    """Changes brightness, contrast and saturation, each by a factor uniform in 1 +- its strength.
+) -> Tensor:
+    """Change brightness, contrast and saturation, each by a factor uniform in 1 +- its strength.
 
     Args:
         hue: largest shift of the hue, in [0, 0.5]; 0.5 is half the circle.
@@ -42,15 +43,15 @@ def jitter(
     operations = (scale_brightness, scale_contrast, scale_saturation)
     for operation, factor in zip(operations, factors.to(images, non_blocking=True), strict=True):
         images = operation(images, factor)
-    if hue:
+    if shifts is not None:
         images = change(images, pick, shift_hue, shifts.to(images, non_blocking=True))
     return images
 
 
 def _jitter_shuffled(
-    images: torch.Tensor, factors: torch.Tensor, pick: torch.Tensor, shifts: torch.Tensor | None
-) -> torch.Tensor:
-    """Applies the four operations in an order of each image's own.
+    images: Tensor, factors: Tensor, pick: Tensor, shifts: Tensor | None
+) -> Tensor:
+    """Apply the four operations in an order of each image's own.
 
     Args:
         factors: (3, N, 1, 1, 1), as `jitter` draws them; on the CPU, like all that follow.
@@ -64,45 +65,43 @@ def _jitter_shuffled(
     if shifts is not None:
         turn = torch.where(pick, torch.randint(4, pick.shape), 4)  # the step of the hue; 4: none
         order, counts = turn.argsort(), turn.bincount(minlength=5).tolist()
-        shifts = shifts[order].to(images, non_blocking=True).split(counts)
-        order = order.to(images.device, non_blocking=True).split(counts)
+        index = order.to(images.device, non_blocking=True).split(counts)
+        shift = shifts[order].to(images, non_blocking=True).split(counts)
         images = images.clone()
     for step in range(4):
         if shifts is not None and counts[step]:
-            moved = shift_hue(images[order[step]], shifts[step])
-            images.index_copy_(0, order[step], moved)
+            moved = shift_hue(images[index[step]], shift[step])
+            images.index_copy_(0, index[step], moved)
         if step < 3:
             images = _blend(images, *blends[step])
     return images
 
 
-def _blend(
-    images: torch.Tensor, factor: torch.Tensor, of_luma: torch.Tensor, of_mean: torch.Tensor
-) -> torch.Tensor:
-    """Blends images with shares of their luma and of its mean over the image."""
+def _blend(images: Tensor, factor: Tensor, of_luma: Tensor, of_mean: Tensor) -> Tensor:
+    """Blend images with shares of their luma and of its mean over the image."""
     luma = grey(images)
     rest = torch.addcmul(luma.mean((2, 3), keepdim=True) * of_mean, luma, of_luma)
     return torch.lerp(rest, images, factor).clamp_(0, 1)
 
 
-def scale_brightness(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blends images with black."""
+def scale_brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend images with black."""
     return (images * factor).clamp_(0, 1)
 
 
-def scale_contrast(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blends images with their mean grey."""
+def scale_contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend images with their mean grey."""
     mean = grey(images).mean((2, 3), keepdim=True)
     return torch.lerp(mean, images, factor).clamp_(0, 1)
 
 
-def scale_saturation(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blends pixels with their grey."""
+def scale_saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend pixels with their grey."""
     return torch.lerp(grey(images), images, factor).clamp_(0, 1)
 
 
-def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """Moves the hue along its circle, of length 1, in the HSV model.
+def shift_hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Move the hue along its circle, of length 1, in the HSV model.
 
     From hue to colour without a table of six cases: each channel is the pixel's smallest value
     plus its range times a trapezium of the hue.
@@ -124,42 +123,40 @@ def shift_hue(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     return torch.addcmul(low[:, None], shares, span[:, None])
 
 
-def grey(images: torch.Tensor) -> torch.Tensor:
+def grey(images: Tensor) -> Tensor:
     """Return the luma of images, (N, 1, H, W): ITU-R BT.601, as torchvision and Pillow do."""
     red, green, blue = images.split(1, dim=1)
     return (red * 0.299).add_(green, alpha=0.587).add_(blue, alpha=0.114).clamp_(max=1)
 
 
-def to_grey(images: torch.Tensor, p: float = 1.0) -> torch.Tensor:
-    """Replaces the colours of images by their grey, in all three channels."""
+def to_grey(images: Tensor, p: float = 1.0) -> Tensor:
+    """Replace the colours of images by their grey, in all three channels."""
     images = images.contiguous()
     return either(chosen(images, p), grey(images), images)
 
 
-def solarise(
-    images: torch.Tensor, threshold: float | torch.Tensor = 0.5, p: float = 1.0
-) -> torch.Tensor:
-    """Inverts the values that reach a threshold."""
+def solarise(images: Tensor, threshold: float | Tensor = 0.5, p: float = 1.0) -> Tensor:
+    """Invert the values that reach a threshold."""
     threshold = torch.where(chosen(images, p), threshold, math.inf)
     return either(images >= threshold, 1 - images, images)
 
 
-def posterise(images: torch.Tensor, bits: torch.Tensor) -> torch.Tensor:
-    """Keeps the highest bits of 8: on the values of an 8-bit image exactly what Pillow does."""
+def posterise(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the highest bits of 8: on the values of an 8-bit image exactly what Pillow does."""
     step = 2 ** (8 - bits)
     return (images * 255 + 0.5).div_(step).floor_().mul_(step).div_(255)
 
 
-def autocontrast(images: torch.Tensor) -> torch.Tensor:
-    """Stretches each channel to [0, 1]; one of a single value stays."""
+def autocontrast(images: Tensor) -> Tensor:
+    """Stretch each channel to [0, 1]; one of a single value stays."""
     low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
     flat = low == high
     low, span = torch.where(flat, 0.0, low), torch.where(flat, 1.0, high - low)
     return (images - low).div_(span).clamp_(0, 1)
 
 
-def equalise(images: torch.Tensor) -> torch.Tensor:
-    """Evens out the histogram of each channel, of 256 bins, with Pillow's rounding."""
+def equalise(images: Tensor) -> Tensor:
+    """Even out the histogram of each channel, of 256 bins, with Pillow's rounding."""
     n, channels, height, width = images.shape
     level = (images.reshape(n * channels, -1) * 255 + 0.5).long()  # (3N, H*W)
     count = level.new_zeros(n * channels, 256)

@@ -5,32 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 
-def chosen(images: torch.Tensor, p: float) -> torch.Tensor:
-    """Draws which images of a batch are changed: bool (N, 1, 1, 1), each true with chance p."""
+def chosen(images: Tensor, p: float) -> Tensor:
+    """Draw which images of a batch are changed: bool (N, 1, 1, 1), each true with chance p."""
     return torch.rand(len(images), 1, 1, 1, device=images.device) < p
 
 
-def either(pick: torch.Tensor, changed: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    """Does what torch.where does to finite numbers, on a CPU in a quarter of its time."""
+def either(pick: Tensor, changed: Tensor, images: Tensor) -> Tensor:
+    """Do what torch.where does to finite numbers, on a CPU in a quarter of its time."""
     return torch.lerp(images, changed, pick.to(images.dtype))  # by 0 or 1: exact
 
 
-def uniform(images: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """Draws a number in [low, high] for each image: (N, 1, 1, 1)."""
+def uniform(images: Tensor, low: float, high: float) -> Tensor:
+    """Draw a number in [low, high] for each image: (N, 1, 1, 1)."""
     return images.new_empty(len(images), 1, 1, 1).uniform_(low, high)
 
 
-def chosen_few(images: torch.Tensor, p: float) -> torch.Tensor:
-    """Draws as `chosen`, for `change`: bool (N,) on the CPU."""
+def chosen_few(images: Tensor, p: float) -> Tensor:
+    """Draw as `chosen`, for `change`: bool (N,) on the CPU."""
     return torch.rand(len(images)) < p
 
 
-def change(
-    images: torch.Tensor, pick: torch.Tensor, operation: Callable, *draws: torch.Tensor
-) -> torch.Tensor:
-    """Applies a costly operation to the picked images alone.
+def change(images: Tensor, pick: Tensor, operation: Callable, *draws: Tensor) -> Tensor:
+    """Apply a costly operation to the picked images alone.
 
     Args:
         pick: bool (N,), on the CPU, where the number of images is known at once.

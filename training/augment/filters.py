@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from training.augment.draws import change, chosen_few, uniform
 
 
 def blur(
-    images: torch.Tensor, kernel: int, sigma: tuple[float, float] = (0.1, 2.0), p: float = 1.0
-) -> torch.Tensor:
-    """Blurs images with a Gaussian, whose sigma in pixels is uniform in `sigma`.
+    images: Tensor, kernel: int, sigma: tuple[float, float] = (0.1, 2.0), p: float = 1.0
+) -> Tensor:
+    """Blur images with a Gaussian, whose sigma in pixels is uniform in `sigma`.
 
     Args:
         kernel: its extent in pixels, odd; at most twice the image's side less one. BYOL takes a
@@ -22,12 +23,8 @@ def blur(
     return change(images, pick, lambda x, s: gaussian(x, kernel, s), sigmas)
 
 
-def gaussian(images: torch.Tensor, kernel: int, sigma: torch.Tensor) -> torch.Tensor:
-    """Blurs images, each with its own sigma; edges are reflected, as in torchvision.
-
-    Args:
-        sigma: (N, 1, 1, 1), pixels.
-    """
+def gaussian(images: Tensor, kernel: int, sigma: Tensor) -> Tensor:
+    """Blur images by sigmas (N, 1, 1, 1), in pixels; edges are reflected, as in torchvision."""
     n, channels, height, width = images.shape
     taps = torch.arange(kernel, device=images.device) - kernel // 2
     weights = torch.softmax(-((taps / sigma.view(n, 1)) ** 2) / 2, dim=1)
@@ -39,8 +36,8 @@ def gaussian(images: torch.Tensor, kernel: int, sigma: torch.Tensor) -> torch.Te
     return planes.view(n, channels, height, width).clamp_(0, 1)
 
 
-def sharpen(images: torch.Tensor, factor: torch.Tensor) -> torch.Tensor:
-    """Blends images with their smoothed selves, as Pillow's Sharpness does; the edge stays.
+def sharpen(images: Tensor, factor: Tensor) -> Tensor:
+    """Blend images with their smoothed selves, as Pillow's Sharpness does; the edge stays.
 
     Args:
         factor: (N, 1, 1, 1): 0 is smooth, 1 the image, beyond it sharper.

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from inference.landcover import NO_CLASS
 from training.augment.draws import change, chosen, chosen_few, either
 
 
-def flip(images: torch.Tensor, p: float = 0.5) -> torch.Tensor:
-    """Mirrors images left to right."""
+def flip(images: Tensor, p: float = 0.5) -> Tensor:
+    """Mirror images left to right."""
     return either(chosen(images, p), images.flip(-1), images)
 
 
-def shift(images: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Moves images by whole pixels, each way at most `pixels`; what comes in is reflected."""
+def shift(images: Tensor, pixels: int) -> Tensor:
+    """Move images by whole pixels, each way at most `pixels`; what comes in is reflected."""
     n, _, height, width = images.shape
     padded = F.pad(images.contiguous(), (pixels,) * 4, mode="reflect")
     offset = torch.randint(0, 2 * pixels + 1, (2, n, 1), device=images.device)[..., 0]
@@ -27,15 +28,15 @@ def shift(images: torch.Tensor, pixels: int) -> torch.Tensor:
 
 
 def crop(
-    images: torch.Tensor,
+    images: Tensor,
     size: int,
     area: tuple[float, float] = (0.08, 1.0),
     ratio: tuple[float, float] = (3 / 4, 4 / 3),
     degrees: float = 0.0,
-    masks: torch.Tensor | None = None,
+    masks: Tensor | None = None,
     mirror: float = 0.0,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Cuts a random part out of each image and scales it to size x size, bilinearly.
+) -> tuple[Tensor, Tensor | None]:
+    """Cut a random part out of each image and scale it to size x size, bilinearly.
 
     The part is drawn as torchvision's RandomResizedCrop draws it (share of the area uniform in
     `area`, aspect log-uniform in `ratio`), may be turned by up to `degrees`, and lies within the
@@ -45,11 +46,8 @@ def crop(
     alias. Keep images no larger than that, shrunk with antialiasing once, when they are stored.
 
     Args:
-        masks: uint8 (N, H, W); cut alike, nearest.
+        masks: uint8 (N, H, W), or None; cut alike, nearest.
         mirror: each part's own chance to be mirrored left to right: a `flip` that costs nothing.
-
-    Returns:
-        Images (N, 3, size, size) and masks (N, size, size), or None where none were given.
     """
     theta = _parts(len(images), area, ratio, degrees, mirror).to(images.device, non_blocking=True)
     place = torch.linspace(1 / size - 1, 1 - 1 / size, size, device=images.device)
@@ -57,20 +55,15 @@ def crop(
     cut = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
     if masks is None:
         return cut, None
-    moved = F.grid_sample(
-        masks[:, None].to(images.dtype), grid, "nearest", "reflection", align_corners=False
-    )
-    return cut, moved[:, 0].to(masks.dtype)
+    planes = masks[:, None].to(images.dtype)
+    planes = F.grid_sample(planes, grid, "nearest", "reflection", align_corners=False)
+    return cut, planes[:, 0].to(masks.dtype)
 
 
 def _parts(
-    n: int,
-    area: tuple[float, float],
-    ratio: tuple[float, float],
-    degrees: float,
-    mirror: float,
-) -> torch.Tensor:
-    """Draws the parts of n images, as `crop` says: (n, 2, 3), as torch's affine_grid takes them.
+    n: int, area: tuple[float, float], ratio: tuple[float, float], degrees: float, mirror: float
+) -> Tensor:
+    """Draw the parts of n images, as `crop` says: (n, 2, 3), as torch's affine_grid takes them.
 
     On the CPU: a matrix is put together of many numbers.
     """
@@ -85,13 +78,10 @@ def _parts(
     return affine(width * cos, -height * sin, centre[0], width * sin, height * cos, centre[1])
 
 
-def dihedral(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Applies one of the square's eight symmetries to each image and its mask, without sampling.
+def dihedral(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+    """Apply one of the square's eight symmetries to each image (N, 3, S, S) and its mask.
 
-    Satellite images have no up.
-
-    Args:
-        images: square, (N, 3, S, S).
+    Satellite images have no up. Nothing is sampled.
     """
     images = images.contiguous()  # planes are transposed faster
     for axes in ((-1,), (-2,)):
@@ -105,22 +95,19 @@ def dihedral(images: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, t
 
 
 def rotate(
-    images: torch.Tensor,
+    images: Tensor,
     degrees: float,
     p: float = 1.0,
-    masks: torch.Tensor | None = None,
+    masks: Tensor | None = None,
     fill: float = 0.0,
     mode: str = "nearest",
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Turns images about their centre by an angle uniform in +-degrees, as RandomRotation does.
+) -> tuple[Tensor, Tensor | None]:
+    """Turn images about their centre by an angle uniform in +-degrees, as RandomRotation does.
 
     Args:
-        masks: uint8 (N, H, W); turned alike, nearest, with no class outside.
+        masks: uint8 (N, H, W), or None; turned alike, nearest, with no class outside.
         fill: what lies outside the image.
         mode: "nearest", torchvision's default, or "bilinear".
-
-    Returns:
-        Images and masks, or None where none were given.
     """
     angle = torch.empty(len(images), device=images.device).uniform_(-degrees, degrees)
     matrix = rotation(angle * (math.pi / 180))
@@ -133,22 +120,20 @@ def rotate(
     return turned, planes[:, 0].to(masks.dtype)
 
 
-def rotation(angle: torch.Tensor) -> torch.Tensor:
+def rotation(angle: Tensor) -> Tensor:
     """Return the matrix for `warp` that turns by angles (N,) in radians, counter-clockwise."""
     return affine(xx=angle.cos(), xy=-angle.sin(), yx=angle.sin(), yy=angle.cos())
 
 
-def affine(xx=1.0, xy=0.0, x=0.0, yx=0.0, yy=1.0, y=0.0) -> torch.Tensor:
-    """Puts a matrix for `warp` together from its entries, numbers or (N,): (N, 2, 3)."""
+def affine(xx=1.0, xy=0.0, x=0.0, yx=0.0, yy=1.0, y=0.0) -> Tensor:
+    """Put a matrix for `warp` together from its entries, numbers or (N,): (N, 2, 3)."""
     entries = (xx, xy, x, yx, yy, y)
-    like = next(entry for entry in entries if isinstance(entry, torch.Tensor))
+    like = next(entry for entry in entries if isinstance(entry, Tensor))
     return torch.stack([torch.zeros_like(like) + entry for entry in entries], 1).view(-1, 2, 3)
 
 
-def warp(
-    images: torch.Tensor, matrix: torch.Tensor, mode: str = "nearest", fill: float = 0.0
-) -> torch.Tensor:
-    """Samples images of any number of channels where an affine map says.
+def warp(images: Tensor, matrix: Tensor, mode: str = "nearest", fill: float = 0.0) -> Tensor:
+    """Sample images of any number of channels where an affine map says.
 
     Args:
         matrix: (N, 2, 3), from a pixel of the result to the place in the image that it shows:
@@ -167,15 +152,12 @@ def warp(
     return F.grid_sample(images - fill, grid, mode, align_corners=False).add_(fill)
 
 
-def _grid(theta: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Return what torch's affine_grid does, on a CPU in a fraction of its time.
+def _grid(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return what torch's affine_grid does, (N, H, W, 2), on a CPU in a fraction of its time.
 
     Args:
         theta: (N, 2, 3).
-        x: (W,), where the columns of the result are; y: (H,), the rows.
-
-    Returns:
-        (N, H, W, 2), for grid_sample.
+        x, y: (W,) and (H,), where the columns and rows of the result are.
     """
     along = theta[:, :, None, None, 0] * x  # (N, 2, 1, W)
     down = torch.addcmul(theta[:, :, 2:], theta[:, :, 1:2], y)[..., None]  # (N, 2, H, 1)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from training.augment import colour, filters, geometry
 from training.augment.draws import uniform
@@ -39,10 +40,8 @@ RECOLOURS: dict[str, Callable] = {
 OPERATIONS = (*WARPS, *RECOLOURS)
 
 
-def trivial(
-    images: torch.Tensor, reach: float = 1.0, operations: Sequence[str] = OPERATIONS
-) -> torch.Tensor:
-    """Applies one operation to each image; which and how strongly is drawn uniformly.
+def trivial(images: Tensor, reach: float = 1.0, operations: Sequence[str] = OPERATIONS) -> Tensor:
+    """Apply one operation to each image; which and how strongly is drawn uniformly.
 
     Args:
         reach: share of the full ranges that strengths are drawn from, in (0, 1]. At 1 a

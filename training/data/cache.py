@@ -90,13 +90,11 @@ def _mapped(
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[bool]:
-    """Let one process after the other in; the system opens the gate when one of them dies.
+    """Let one process after the other in; yields whether it could.
 
-    NOTE: On a network drive the lock may be one among this host's processes alone. Then hosts build
-    side by side, each a file of its own, and the last one's is kept.
-
-    Yields:
-        Whether it could: some network drives have no locks, and each process builds its own.
+    The system opens the gate when one of them dies. Some network drives have no locks: each process
+    builds a file of its own. On others a lock holds among this host's processes alone: hosts build
+    side by side, and the last one's is kept.
     """
     with contextlib.ExitStack() as stack:
         try:

@@ -23,11 +23,7 @@ class Labelled(NamedTuple):
 
 
 def from_names(folder: Path) -> Labelled:
-    """List a folder's images whose names are `{class}_{id}`.
-
-    Raises:
-        UserError: no image; one whose name tells no class.
-    """
+    """List a folder's images; raise UserError unless all are called `{class}_{id}`."""
     paths = list_images(folder)
     matches = [re.fullmatch(f"({LABEL})_[0-9]+", path.stem) for path in paths]
     for path, match in zip(paths, matches, strict=True):

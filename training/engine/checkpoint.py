@@ -45,11 +45,7 @@ def write_whole(file: Path, content: bytes | memoryview) -> None:
 
 
 def save(content: Mapping[str, Any], file: Path) -> None:
-    """Write what `torch.load` reads.
-
-    Raises:
-        UserError: as `write_whole`.
-    """
+    """Write what `torch.load` reads; raises as `write_whole`."""
     # Not straight to the file: torch reports a full disk as an internal error of its own.
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -57,11 +53,7 @@ def save(content: Mapping[str, Any], file: Path) -> None:
 
 
 def save_state(state: Mapping[str, Any], file: Path) -> None:
-    """Write everything that a run goes on from.
-
-    Raises:
-        UserError: as `write_whole`.
-    """
+    """Write everything that a run goes on from; raises as `write_whole`."""
     save({"format": FORMAT, **state}, file)
 
 
@@ -85,13 +77,10 @@ def load_state(file: Path) -> dict[str, Any] | None:
 
 def save_weights(network: nn.Module, file: Path) -> None:
     """Write a bare state dict: fp32, on the CPU, contiguous as the networks are built."""
-    state = network.state_dict()
-    save({key: _plain(value) for key, value in state.items()}, file)
-
-
-def _plain(value: torch.Tensor) -> torch.Tensor:
-    value = value.detach().cpu()
-    return (value.float() if value.is_floating_point() else value).contiguous()
+    state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
+    for key, value in state.items():
+        state[key] = (value.float() if value.is_floating_point() else value).contiguous()
+    save(state, file)
 
 
 def add_row(file: Path, row: Mapping[str, Any]) -> None:
@@ -132,18 +121,16 @@ class Curves:
 
         self.handle = None
         place = str(folder)
-        if not _is_utf8(place):  # which TensorBoard takes no other names than
+        try:
+            place.encode()
+        except UnicodeEncodeError:  # TensorBoard takes no names but UTF-8
             folder.mkdir(parents=True, exist_ok=True)
             self.handle = os.open(folder, os.O_RDONLY)
             place = f"/dev/fd/{self.handle}"
         self.writer = SummaryWriter(place, purge_step=first)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Add a point to every curve.
-
-        Args:
-            row: as `add_row` takes it.
-        """
+        """Add a point to every curve; the row is as `add_row` takes it."""
         for name, value in row.items():
             if name != "epoch":
                 self.writer.add_scalar(name, value, row["epoch"])
@@ -154,10 +141,3 @@ class Curves:
         self.writer.close()
         if self.handle is not None:
             os.close(self.handle)
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False

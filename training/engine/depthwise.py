@@ -24,6 +24,7 @@ from torch.nn import functional
 from inference.networks.efficientnet_lite import SameConv2d
 
 CHANNELS_LAST = torch.channels_last
+Numbers = tuple[int, int, int, tuple[int, int]]  # stride, padding, dilation, lead: `_Convolution`'s
 
 
 def speed_up(network: nn.Module) -> None:
@@ -32,8 +33,9 @@ def speed_up(network: nn.Module) -> None:
     The weights, their names and the forward pass stay as they are.
     """
     for module in network.modules():
-        if type(module) in FAST and _is_slow(module):
-            module.__class__ = FAST[type(module)]
+        fast = FAST.get(type(module))
+        if fast and isinstance(module, nn.Conv2d) and _is_slow(module):
+            module.__class__ = fast
 
 
 def _is_slow(layer: nn.Conv2d) -> bool:
@@ -53,7 +55,7 @@ class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution, square in all its numbers, without bias."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve (N, C, H, W)."""
+        assert not isinstance(self.padding, str)
         y = _convolve(self, x, self.padding[0], (0, 0))
         return super().forward(x) if y is None else y
 
@@ -62,13 +64,15 @@ class DepthwiseSameConv2d(SameConv2d):
     """A `SameConv2d` that is depthwise; it pads without copying its input."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve (N, C, H, W)."""
-        lead = tuple(1 - side % 2 for side in x.shape[2:])
-        y = _convolve(self, x, self.kernel_size[0] // 2, lead)
+        height, width = x.shape[2:]
+        y = _convolve(self, x, self.kernel_size[0] // 2, (1 - height % 2, 1 - width % 2))
         return super().forward(x) if y is None else y
 
 
-FAST = {nn.Conv2d: DepthwiseConv2d, SameConv2d: DepthwiseSameConv2d}
+FAST: dict[type[nn.Module], type[nn.Conv2d]] = {
+    nn.Conv2d: DepthwiseConv2d,
+    SameConv2d: DepthwiseSameConv2d,
+}
 
 
 def _convolve(layer: nn.Conv2d, x: Tensor, padding: int, lead: tuple[int, int]) -> Tensor | None:
@@ -103,47 +107,33 @@ class _Convolution(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_input = of_weight = None
         if ctx.needs_input_grad[0]:
-            of_input = input_gradient(gradient, weight, x.shape, *ctx.numbers)
+            of_input = input_gradient(gradient, weight, x.shape, ctx.numbers)
         if ctx.needs_input_grad[1]:
-            of_weight = weight_gradient(gradient, x, weight.shape[-1], *ctx.numbers)
+            of_weight = weight_gradient(gradient, x, weight.shape[-1], ctx.numbers)
         return of_input, of_weight, None, None, None, None
 
 
-def input_gradient(
-    gradient: Tensor,
-    weight: Tensor,
-    shape: torch.Size,
-    stride: int,
-    padding: int,
-    dilation: int,
-    lead: tuple[int, int] = (0, 0),
-) -> Tensor:
-    """Return the gradient of the input, of `shape` (N, C, H, W).
-
-    Args:
-        lead: First row and column that are kept of the convolution of stride 1.
-    """
+def input_gradient(gradient: Tensor, weight: Tensor, shape: torch.Size, numbers: Numbers) -> Tensor:
+    """Return the gradient of the input, of `shape` (N, C, H, W)."""
+    stride, padding, dilation, lead = numbers
     reach = dilation * (weight.shape[-1] - 1)
     if stride > 1:
         sides = [side + 2 * padding - reach for side in shape[2:]]
-        like = {"dtype": gradient.dtype, "device": gradient.device}
-        spread = torch.empty((*shape[:2], *sides), **like, memory_format=CHANNELS_LAST).zero_()
+        spread = torch.empty(
+            (*shape[:2], *sides),
+            dtype=gradient.dtype,
+            device=gradient.device,
+            memory_format=CHANNELS_LAST,
+        ).zero_()
         spread[:, :, lead[0] :: stride, lead[1] :: stride] = gradient
         gradient = spread
     turned = weight.flip(2, 3)
     return functional.conv2d(gradient, turned, None, 1, reach - padding, dilation, len(weight))
 
 
-def weight_gradient(
-    gradient: Tensor,
-    x: Tensor,
-    kernel: int,
-    stride: int,
-    padding: int,
-    dilation: int,
-    lead: tuple[int, int] = (0, 0),
-) -> Tensor:
+def weight_gradient(gradient: Tensor, x: Tensor, kernel: int, numbers: Numbers) -> Tensor:
     """Return the gradient of the weights, (C, 1, kernel, kernel); kernel is 3, or 5."""
+    stride, padding, dilation, lead = numbers
     top, left = padding - lead[0], padding - lead[1]
     if kernel == 3 and dilation == 1 and not any(lead):
         return _of_3_columns(gradient, x, 3, stride, (padding, padding))
@@ -151,7 +141,7 @@ def weight_gradient(
     rows = padding if kernel == 5 and stride == dilation == 1 and x.shape[2] > 5 else 0
     x = functional.pad(x, [left, padding, 0, 0] if rows else [left, padding, top, padding])
     if dilation > 1:
-        gradient, x = _phases(gradient, x, stride, dilation)
+        gradient, x = _phases(gradient, dilation), _phases(x, dilation)
     if kernel == 3:
         return _of_3_columns(gradient, x, 3, stride, (0, 0))
     found = x.new_empty(x.shape[1], 1, 5, 5)
@@ -161,15 +151,12 @@ def weight_gradient(
     return found
 
 
-def _phases(gradient: Tensor, x: Tensor, stride: int, dilation: int) -> tuple[Tensor, Tensor]:
-    """Put what a dilated kernel sees at once side by side in the batch; `x` is padded already."""
-    if stride > 1:
-        raise ValueError("a kernel has a stride or a dilation")
-    height, width = (-side % dilation for side in gradient.shape[2:])
-    gradient, x = (functional.pad(v, [0, width, 0, height]) for v in (gradient, x))
+def _phases(images: Tensor, dilation: int) -> Tensor:
+    """Put the pixels that a dilated kernel sees at once side by side in the batch."""
+    height, width = (-side % dilation for side in images.shape[2:])
+    images = functional.pad(images, [0, width, 0, height])
     starts = [(i, j) for i in range(dilation) for j in range(dilation)]
-    parts = ([v[:, :, i::dilation, j::dilation] for i, j in starts] for v in (gradient, x))
-    return tuple(map(torch.cat, parts))
+    return torch.cat([images[:, :, i::dilation, j::dilation] for i, j in starts])
 
 
 def _of_3_columns(
@@ -177,8 +164,7 @@ def _of_3_columns(
 ) -> Tensor:
     """Return the gradient of weights (C, 1, rows, 3)."""
     gradient, x = (v.contiguous(memory_format=CHANNELS_LAST) for v in (gradient, x))
-    shape = x.new_empty(x.shape[1], 1, rows, 3)
+    weight = x.new_empty(x.shape[1], 1, rows, 3)  # its shape alone matters
     numbers = [stride] * 2, list(padding), [1, 1], False, [0, 0], x.shape[1]
-    wanted = [False, True, False]
-    found = torch.ops.aten.convolution_backward(gradient, x, shape, None, *numbers, wanted)
-    return found[1]
+    wanted = [False, True, False]  # of the input, of the weights, of the bias
+    return torch.ops.aten.convolution_backward(gradient, x, weight, None, *numbers, wanted)[1]

@@ -9,11 +9,6 @@ import torch
 from torch import nn
 
 
-def whole(network: nn.Module) -> nn.Module:
-    """Return the network itself: the part of it that is trained, if nothing is frozen."""
-    return network
-
-
 class EMA:
     """An average of a network: average <- decay * average + (1 - decay) * network.
 
@@ -25,7 +20,7 @@ class EMA:
     Args:
         network: is trained.
         decay: per step, in [0, 1); 0 keeps no average.
-        trained_part: returns of a network the part that is trained. The average leaves the rest
+        trained_part: returns the part of a network that is trained. The average leaves the rest
             alone, since even the mean of two equal numbers need not be that number (0 and -0).
     """
 
@@ -33,7 +28,7 @@ class EMA:
         self,
         network: nn.Module,
         decay: float,
-        trained_part: Callable[[nn.Module], nn.Module] = whole,
+        trained_part: Callable[[nn.Module], nn.Module] = lambda network: network,
     ) -> None:
         self.decay, self.source, self.trained_part = decay, network, trained_part
         self.network = network
@@ -43,16 +38,12 @@ class EMA:
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """Move the average after a step of the network.
-
-        Args:
-            steps: how many were taken, this one included. A young average would be mostly its
-                start: the decay grows with them.
-        """
+        """Move the average after a step of the network, of which `steps` were taken by now."""
         if not self.decay:
             return
         if self._pairs is None:  # walking through a large network takes milliseconds
             self._pairs = self._floats(self.network), self._floats(self.source)
+        # A young average would be mostly its start.
         decay = min(self.decay, (1 + steps) / (10 + steps))
         torch._foreach_lerp_(*self._pairs, 1 - decay)  # one launch, not hundreds
 

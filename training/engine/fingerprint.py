@@ -45,11 +45,7 @@ def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
 
 
 def expect(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> str:
-    """Return the fingerprint of data, which has to be what the run in a folder is on.
-
-    Raises:
-        UserError: it is on other data; the data cannot be read.
-    """
+    """Return the fingerprint of data; raise UserError unless the run in a folder is on it."""
     digest, noted = fingerprint(problem, recipe, data), data_note(folder)
     if noted.get("key", digest) != digest:
         raise UserError(

@@ -52,9 +52,7 @@ def knn_accuracy(
 ) -> float:
     """Return the fraction of queries whose class their neighbours tell, in [0, 1].
 
-    Args:
-        query_labels: int64 (M,); the others as `knn_predictions`. Without queries the bank's own
-            images are asked, leave-one-out.
+    Arguments are as of `knn_predictions`; without queries the bank's own labels are the truth.
     """
     truth = bank_labels if query_labels is None else query_labels
     predicted = knn_predictions(bank, bank_labels, queries, neighbours)

@@ -19,11 +19,6 @@ class Lars(torch.optim.Optimizer):
     Groups without weight decay, which are norms and biases, are not scaled (arXiv 2006.07733,
     section 3.2: both are excluded from the adaptation and from the decay).
     NOTE: those are told by their dimension, so that a weight_decay of 0 still scales weights.
-
-    Args:
-        params: parameters, or groups of them with `lr` and `weight_decay`.
-        lr: the rate of groups that have none.
-        momentum: in [0, 1).
     """
 
     def __init__(self, params: Iterable, lr: float, momentum: float = 0.9):
@@ -31,7 +26,7 @@ class Lars(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure=None):
-        """Takes a step; nothing waits for a GPU."""
+        """Take a step; nothing waits for a GPU."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

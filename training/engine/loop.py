@@ -53,19 +53,12 @@ UNSEEN = 50  # losses that a GPU may compute before somebody looks whether they 
 
 @dataclass
 class Progress:
-    """How far a run has come.
+    """How far a run has come."""
 
-    Attributes:
-        epochs: that are done.
-        best: the score that chose the epoch; -inf where none did.
-        best_epoch: the epoch of best.pth, from 0; -1 before there is one.
-        seconds: of all parts of the run.
-    """
-
-    epochs: int = 0
-    best: float = -math.inf
-    best_epoch: int = -1
-    seconds: float = 0.0
+    epochs: int = 0  # that are done
+    best: float = -math.inf  # the score that chose the epoch; -inf where none did
+    best_epoch: int = -1  # the epoch of best.pth, from 0; -1 before there is one
+    seconds: float = 0.0  # of all parts of the run
 
 
 @dataclass(frozen=True)
@@ -110,9 +103,8 @@ def train(
     module, ema = _prepare(module, fabric)
     optimizer = recipe.optimizer.build(module.network, recipe.starts_pretrained)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    progress = Progress()
-    if state:
-        _restore(state, module, ema, optimizer, progress, folder / "last.ckpt")
+    parts: dict[str, Any] = {"module": module, "ema": ema, "optimizer": optimizer}
+    progress = _restore(state, parts, folder / "last.ckpt") if state else Progress()
     if fabric.world_size > 1:
         _expect_as_many(progress.epochs, folder, fabric.device)
     with warnings.catch_warnings():
@@ -122,20 +114,22 @@ def train(
 
     one_cpu = fabric.device.type == "cpu" and fabric.world_size == 1
     threads = Threads(recipe.precision == "fp32", one_cpu, log)
-    steps = len(batches)
-    ahead = _divide(Prefetcher(batches, fabric.device), fabric)
+    steps, patience = len(batches), recipe.select_epoch_by.stop_after
+    batches.rank, batches.world = fabric.global_rank, fabric.world_size
+    if measured is not None and module.reduced_counters:
+        measured.rank, measured.world = fabric.global_rank, fabric.world_size
+    ahead = Prefetcher(batches, fabric.device)
     held_out = None if measured is None else Prefetcher(measured, fabric.device)
-    if held_out and module.reduced_counters:
-        _divide(held_out, fabric)
-    leader = fabric.is_global_zero
     with contextlib.ExitStack() as stack:
         curves: checkpoint.Curves | None = None
-        while progress.epochs < recipe.epochs and not _is_patience_over(recipe, progress):
+        while progress.epochs < recipe.epochs:
+            if 0 < patience < progress.epochs - progress.best_epoch:
+                break
             epoch, start = progress.epochs, time.monotonic()
             module.epoch = batches.epoch = epoch
             module.start_epoch()
             module.train()
-            losses = Losses(recipe, epoch * steps)
+            losses = Losses(epoch * steps)
             began = time.perf_counter()
             for step, batch in enumerate(_bar(ahead, epoch, recipe.epochs)):
                 done = epoch * steps + step
@@ -169,27 +163,28 @@ def train(
                 progress.best_epoch = epoch if due else progress.best_epoch
             elif score > progress.best:
                 progress.best, progress.best_epoch = score, epoch
+            if not fabric.is_global_zero:
+                continue
             speed = {
                 "seconds": round(seconds, 3),
                 "images_per_second": round(steps * recipe.batch_size / seconds, 1),
             }
-            if leader:
-                exported = module.exported(ema.network)
-                if progress.best_epoch == epoch:
-                    checkpoint.save_weights(exported, folder / "best.pth")
-                if progress.epochs in recipe.kept_epochs():
-                    name = f"epoch-{progress.epochs:04}.pth"
-                    checkpoint.save_weights(exported, folder / name)
-                row = {"epoch": epoch, **values, **speed, "best_epoch": progress.best_epoch}
-                checkpoint.add_row(folder / "metrics.csv", row)
-                if curves is None:
-                    curves = checkpoint.Curves(folder / "tensorboard", epoch)
-                    stack.callback(curves.close)
-                curves.add(row)
-                if due:
-                    state = _state(module, ema, optimizer, progress)
-                    checkpoint.save_state(state, folder / "last.ckpt")
-                log(_line(module, values, progress, speed, held_out is not None))
+            exported = module.exported(ema.network)
+            if progress.best_epoch == epoch:
+                checkpoint.save_weights(exported, folder / "best.pth")
+            if progress.epochs in recipe.kept_epochs():
+                checkpoint.save_weights(exported, folder / f"epoch-{progress.epochs:04}.pth")
+            row = {"epoch": epoch, **values, **speed, "best_epoch": progress.best_epoch}
+            checkpoint.add_row(folder / "metrics.csv", row)
+            if curves is None:
+                curves = checkpoint.Curves(folder / "tensorboard", epoch)
+                stack.callback(curves.close)
+            curves.add(row)
+            if due:
+                state = {name: part.state_dict() for name, part in parts.items()}
+                state["progress"] = asdict(progress)
+                checkpoint.save_state(state, folder / "last.ckpt")
+            log(_line(module, values, progress, speed, held_out is not None))
     return Outcome(progress, len(batches.indices), _precision(recipe.precision))
 
 
@@ -229,15 +224,12 @@ class Processes(TorchElasticEnvironment):
     """
 
     def world_size(self) -> int:
-        """Return how many processes there are."""
         return rank_and_world()[1]
 
     def global_rank(self) -> int:
-        """Return which of them this is."""
         return rank_and_world()[0]
 
     def local_rank(self) -> int:
-        """Return which of its host's processes this is."""
         return local_rank_and_world()[0]
 
     def validate_settings(self, num_devices: int, num_nodes: int) -> None:
@@ -272,12 +264,6 @@ def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EM
     return module, ema
 
 
-def _divide(batches: Prefetcher, fabric: Fabric) -> Prefetcher:
-    """Give this process its part of every batch."""
-    batches.batches.rank, batches.batches.world = fabric.global_rank, fabric.world_size
-    return batches
-
-
 def seed_draws(seed: int, epoch: int, step: int, rank: int) -> None:
     """Make all draws of a step, dropout's included, a function of (seed, epoch, step, rank)."""
     place = (seed, epoch, step, rank)
@@ -291,17 +277,13 @@ def seed_draws(seed: int, epoch: int, step: int, rank: int) -> None:
 class Losses:
     """The losses of an epoch's steps, each with its rate; one that is not finite ends the run."""
 
-    def __init__(self, recipe: Recipe, first: int) -> None:
-        self.recipe, self.first, self.seen = recipe, first, 0
+    def __init__(self, first: int) -> None:
+        self.first, self.seen = first, 0  # the run's step that is the epoch's first
         self.values: list[torch.Tensor] = []
         self.rates: list[float] = []
 
     def add(self, loss: torch.Tensor, rate: float) -> None:
-        """Note a step's loss.
-
-        Raises:
-            UserError: a loss is not finite.
-        """
+        """Note a step's loss, and `check` those that can be looked at without a loss of time."""
         self.values.append(loss.detach())
         self.rates.append(rate)
         # Looking at a GPU's value means to wait for it.
@@ -317,10 +299,6 @@ class Losses:
                 step, rate = self.first + index, self.rates[index]
                 raise UserError(f"the loss is {loss} at step {step}, rate {rate:.3g}: lower lr=")
         self.seen = len(self.values)
-
-    def mean(self) -> torch.Tensor:
-        """Return their mean, fp64."""
-        return torch.stack(self.values).double().mean()
 
 
 @torch.no_grad()
@@ -348,14 +326,12 @@ def _epoch_values(
 ) -> dict[str, float]:
     """Return an epoch's row of metrics.csv: loss, scores, the last rate, and the module's own.
 
-    The rate is the highest of all layers'.
-
     Raises:
         UserError: a loss is not finite, or the module sees no sense in going on.
     """
     losses.check()
-    own = module.epoch_values()
-    means = {"loss": losses.mean(), **{key: value.double() for key, value in own.items()}}
+    own = {key: value.double() for key, value in module.epoch_values().items()}
+    means = {"loss": torch.stack(losses.values).double().mean(), **own}
     if fabric.world_size > 1:
         for mean in means.values():
             dist.all_reduce(mean)
@@ -388,30 +364,12 @@ def sync_bn_buffers(module: TrainingModule, ema: EMA, world: int) -> None:
         buffer.copy_(part.view_as(buffer))
 
 
-def _state(
-    module: TrainingModule, ema: EMA, optimizer: torch.optim.Optimizer, progress: Progress
-) -> dict[str, Any]:
-    return {
-        "module": module.state_dict(),
-        "ema": ema.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "progress": asdict(progress),
-    }
-
-
-def _restore(
-    state: dict[str, Any],
-    module: TrainingModule,
-    ema: EMA,
-    optimizer: torch.optim.Optimizer,
-    progress: Progress,
-    file: Path,
-) -> None:
+def _restore(state: dict[str, Any], parts: dict[str, Any], file: Path) -> Progress:
+    """Load the states of a run's parts; return how far it has come."""
     try:
-        module.load_state_dict(state["module"])
-        ema.load_state_dict(state["ema"])
-        optimizer.load_state_dict(state["optimizer"])
-        vars(progress).update(vars(Progress(**state["progress"])))
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return Progress(**state["progress"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
@@ -430,10 +388,6 @@ def _expect_as_many(epochs: int, folder: Path, device: torch.device) -> None:
         )
 
 
-def _is_patience_over(recipe: Recipe, progress: Progress) -> bool:
-    return 0 < recipe.select_epoch_by.stop_after < progress.epochs - progress.best_epoch
-
-
 def _bar(batches: Prefetcher, epoch: int, epochs: int) -> Iterable:
     """Return batches, with a bar where stderr is a terminal."""
     if not sys.stderr.isatty():
@@ -449,10 +403,9 @@ def _line(
     speed: dict[str, float],
     measured: bool,
 ) -> str:
-    recipe = module.recipe
-    line = f"epoch {progress.epochs}/{recipe.epochs}: loss {values['loss']:.4f}"
+    line = f"epoch {progress.epochs}/{module.recipe.epochs}: loss {values['loss']:.4f}"
     for name, value in module.log_values(values).items():
         line += f", {name} {value:.4f}"
-    if measured and recipe.select_epoch_by.chooses:
+    if measured and module.recipe.select_epoch_by.chooses:
         line += f" (best {progress.best:.4f})"
     return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"

@@ -16,7 +16,8 @@ from training.engine.pretrained import start_from
 class TrainingModule(nn.Module):
     """A network with its loss and its metric: plain torch, which knows nothing of a loop.
 
-    A subclass has `loss(*batch)`, `measure(network, *batch)` and `score()`.
+    A subclass has `loss(*batch)`, `measure(network, *batch)` and `score()`. It is made of a
+    `training.engine.recipe.Recipe`.
 
     Attributes:
         metric: the score's column in metrics.csv.
@@ -27,9 +28,6 @@ class TrainingModule(nn.Module):
             might choose another epoch.
         network: is trained.
         epoch: the one that is being trained, from 0; the loop sets it.
-
-    Args:
-        recipe: a `training.engine.recipe.Recipe`.
     """
 
     metric = "score"
@@ -91,18 +89,10 @@ class TrainingModule(nn.Module):
         """Forget what was noted of the last epoch."""
 
     def after_step(self, step: int, steps: int) -> None:
-        """Do what follows the optimiser's step.
-
-        Args:
-            step: how many steps of the run were done before this one.
-            steps: of the whole run.
-        """
+        """Do what follows an optimiser's step: of `steps` in all, `step` were done before it."""
 
     def epoch_values(self) -> dict[str, Tensor]:
-        """Return further numbers of the epoch for metrics.csv, as scalars of this process.
-
-        They are averaged over the processes.
-        """
+        """Return further scalars of the epoch for metrics.csv, where processes are averaged."""
         return {}
 
     def check_epoch(self, values: dict[str, float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -11,11 +12,11 @@ from torch import nn
 from inference import UserError
 from inference.networks import head_prefixes, stage_of
 from training.engine.lars import Lars
-from training.engine.values import expect_at_least, expect_share, named
+from training.engine.values import ShareBelowOne, Value, expect_at_least, named
 
 
 @dataclass(frozen=True)
-class Optimizer:
+class Optimizer(Value):
     """What every optimiser has.
 
     Attributes:
@@ -34,7 +35,7 @@ class Optimizer:
     layer_decay: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raise UserError for a rate or a share out of its range."""
+        super().__post_init__()
         if not 0 < self.lr < math.inf:
             raise UserError(f"lr={self.lr}: a rate is above 0")
         expect_at_least(self, 0, "weight_decay", "head_lr")
@@ -44,11 +45,8 @@ class Optimizer:
     def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
         """Return torch's optimiser of a network's parameters that take a gradient.
 
-        Args:
-            pretrained: whether the network started from somebody's weights.
-
         Raises:
-            UserError: `layer_decay` of a network that has no stages.
+            UserError: `layer_decay` of a pretrained network that has no stages.
         """
         raise NotImplementedError
 
@@ -61,15 +59,17 @@ class Optimizer:
                 continue
             # Norms and biases are no weights that a product could do without.
             decays = self.decay_norm_and_bias or parameter.dim() > 1
-            of = self.lr * stages.factor(name), self.weight_decay if decays else 0.0
-            group = {"params": [], "lr": of[0], "weight_decay": of[1]}
-            groups.setdefault(of, group)["params"].append(parameter)
+            lr, decay = self.lr * stages.factor(name), self.weight_decay if decays else 0.0
+            group = {"params": [], "lr": lr, "weight_decay": decay}
+            groups.setdefault((lr, decay), group)["params"].append(parameter)
         return list(groups.values())
 
     def describe(self) -> str:
-        """Return the optimiser in words."""
         kept = "" if self.decay_norm_and_bias else ", not on norms and biases"
         return f"{self._name()}; weight decay {self.weight_decay:g}{kept}"
+
+    def _name(self) -> str:
+        return type(self).__name__
 
     def describe_rates(self, pretrained: bool) -> list[str]:
         """Return in words by what the rate of a layer differs from another's."""
@@ -80,15 +80,12 @@ class Optimizer:
             said.append(f"times {self.layer_decay:g} from each stage to the one before")
         return said
 
-    def _name(self) -> str:
-        return type(self).__name__
-
 
 class Stages:
     """Each parameter's factor on the rate: `head` in the head, a power of `decay` before it."""
 
     def __init__(self, network: nn.Module, decay: float, head: float) -> None:
-        self.decay, self.head = decay, head
+        self.network, self.decay, self.head = network, decay, head
         self.prefixes = head_prefixes(network)
         found = (stage_of(network, name) for name, _ in network.named_parameters())
         stages = {stage for stage in found if stage is not None}
@@ -97,7 +94,7 @@ class Stages:
                 f"layer_decay={decay} is for networks with stages; "
                 f"{type(network).__name__} has none: leave it at 1"
             )
-        self.network, self.last = network, max(stages, default=0)
+        self.last = max(stages, default=0)
 
     def factor(self, name: str) -> float:
         """Return the factor of a parameter, by its name in the state dict.
@@ -107,30 +104,23 @@ class Stages:
         """
         if name.startswith(self.prefixes):
             return self.head
-        stage = stage_of(self.network, name)
-        return self.decay ** (self.last + 1 - (stage or 0))
+        return self.decay ** (self.last + 1 - (stage_of(self.network, name) or 0))
 
 
 @dataclass(frozen=True)
 class SGD(Optimizer):
     """Stochastic gradient descent with momentum."""
 
-    momentum: float = 0.9
+    momentum: ShareBelowOne = 0.9
     nesterov: bool = True
 
-    def __post_init__(self) -> None:
-        """Raise UserError for a rate or a share out of its range."""
-        super().__post_init__()
-        expect_share(self, "momentum", below_one=True)
-
     def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
-        """Return torch's SGD; fused on a GPU: one launch instead of dozens."""
         return torch.optim.SGD(
             self.groups(network, pretrained),
             self.lr,
             self.momentum,
             nesterov=self.nesterov and self.momentum > 0,
-            fused=next(network.parameters()).is_cuda,
+            fused=next(network.parameters()).is_cuda,  # one launch instead of dozens
         )
 
     def _name(self) -> str:
@@ -142,10 +132,11 @@ class Adam(Optimizer):
     """Adam (arXiv 1412.6980), whose weight decay is part of the gradient."""
 
     lr: float = 1e-3
+    of_torch: ClassVar[type[torch.optim.Adam]] = torch.optim.Adam
 
     def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
-        """Return torch's Adam; fused, which takes a fifth of the time on a CPU too."""
-        return torch.optim.Adam(self.groups(network, pretrained), self.lr, fused=True)
+        # Fused it takes a fifth of the time, on a CPU too.
+        return self.of_torch(self.groups(network, pretrained), self.lr, fused=True)
 
 
 @dataclass(frozen=True)
@@ -153,20 +144,16 @@ class AdamW(Adam):
     """Adam with decoupled weight decay (arXiv 1711.05101)."""
 
     weight_decay: float = 0.05
-
-    def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
-        """Return torch's AdamW; fused, which takes a fifth of the time on a CPU too."""
-        return torch.optim.AdamW(self.groups(network, pretrained), self.lr, fused=True)
+    of_torch = torch.optim.AdamW
 
 
 @dataclass(frozen=True)
 class LARS(Optimizer):
     """SGD with momentum whose step on a weight is relative to its size: for large batches."""
 
-    momentum: float = 0.9
+    momentum: ShareBelowOne = 0.9
 
     def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
-        """Return `training.engine.lars.Lars`."""
         return Lars(self.groups(network, pretrained), self.lr, self.momentum)
 
     def _name(self) -> str:

@@ -83,25 +83,19 @@ def _fitting(
 ) -> dict[str, Tensor]:
     """Leave out what of the heads does not fit: a classifier `fc` as a whole, else a layer."""
     # A linear layer on a map of h x w is a convolution of that size (FCN, arXiv 1411.4038).
-    given = {
-        k: v.reshape(own[k].shape) if _is_convolved(v, own.get(k)) else v for k, v in given.items()
-    }
-    whole = [{k: v.shape for k, v in s.items() if k.startswith("fc.")} for s in (own, given)]
+    given = dict(given)
+    for key in given.keys() & own.keys():
+        linear, wanted = given[key], own[key]
+        if (linear.dim(), wanted.dim()) == (2, 4) and linear.shape == wanted.flatten(1).shape:
+            given[key] = linear.reshape(wanted.shape)
+    classifiers = [{k: v.shape for k, v in s.items() if k.startswith("fc.")} for s in (own, given)]
 
     def fits(key: str) -> bool:
         if key.startswith("fc."):
-            return whole[0] == whole[1]
+            return classifiers[0] == classifiers[1]
         return key in own and own[key].shape == given[key].shape
 
     return {key: given[key] for key in given if not key.startswith(heads) or fits(key)}
-
-
-def _is_convolved(linear: Tensor, own: Tensor | None) -> bool:
-    return (
-        own is not None
-        and (linear.dim(), own.dim()) == (2, 4)
-        and (linear.shape == (len(own), own[0].numel()))
-    )
 
 
 def _read(file: Path, words: str) -> dict[str, Tensor]:
@@ -123,14 +117,13 @@ def _hosted(name: str, word: str) -> dict[str, Tensor]:
     if word not in _known(name):
         listed = ", ".join(_known(name))
         raise UserError(f"no {word} weights of {name}: pretrained= is one of {listed}, or a file")
+    what = f"{word} weights of {name}"
     if name in LITE:
         source, own = LITE[name]
         state = lite_weights.on_disk(source)
         if state is None:
-            what = f"{word} weights of {name}"
-            state = _download(
-                lite_weights.url(source), what, f"{lite_weights.installation(source)}, or "
-            )
+            instead = f"{lite_weights.installation(source)}, or "
+            state = _download(lite_weights.url(source), what, instead)
         prefixes = {"": own}
     else:
         from torchvision import models
@@ -138,25 +131,21 @@ def _hosted(name: str, word: str) -> dict[str, Tensor]:
         entry, prefixes = HOSTED[name][word]
         enum, _, member = entry.partition(".")
         kinds = vars(models) | vars(models.segmentation)
-        state = _download(getattr(kinds[enum], member).url, f"{word} weights of {name}")
+        state = _download(getattr(kinds[enum], member).url, what)
     return {
         own + key[len(theirs) :]: value
         for theirs, own in prefixes.items()
         for key, value in state.items()
-        if key.startswith(theirs) and not (own == "backbone." and _is_of_images(key))
+        if key.startswith(theirs)
+        # A network of pixels has no classifier of whole images.
+        and not (own == "backbone." and key.startswith(("fc.", "classifier.")))
     }
-
-
-def _is_of_images(key: str) -> bool:
-    """Whether it is a classifier's of whole images, which a network of pixels has not."""
-    return key.startswith(("fc.", "classifier."))
 
 
 def _download(url: str, what: str, instead: str = "") -> dict[str, Tensor]:
     """Return the state dict that a url holds, or the cache of torch.hub.
 
-    Args:
-        instead: What else the user may do, the beginning of a sentence.
+    `instead` of a download that fails the user may do something else: the beginning of a sentence.
     """
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     try:

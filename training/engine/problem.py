@@ -43,37 +43,27 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """One problem: its data, its recipes, and what trains and judges them.
+    """One problem: its data, its recipes, and what trains and judges them."""
 
-    Attributes:
-        name: what recipe.json calls it.
-        folder: of hw1_data.
-        metric: of its scores, in words: "accuracy".
-        recipes: by name.
-        module: network, loss and metric.
-        batches: (recipe, data) -> training batches, and those that are measured or None.
-        files: (recipe, data) -> what the data's fingerprint is made of.
-        evaluate: (record, data, weights, precision, device) -> `Evaluation` on the validation set;
-            None where no script answers with what it trains.
-        figures: (run, data, out, names of images to show) -> what figures.json holds; without
-            data the learning curve alone is drawn. None: nothing is.
-        words: (data) -> the names of the classes that those of the files tell; none if they do not.
-        baselines: the course's on val, (simple, strong).
-        claims: what recipes were measured to reach, by their names.
-    """
-
-    name: str
-    folder: str
-    metric: str
+    name: str  # what recipe.json calls it
+    folder: str  # of hw1_data
+    metric: str  # of its scores, in words: "accuracy"
     recipes: Mapping[str, Recipe]
-    module: type[TrainingModule]
+    module: type[TrainingModule]  # network, loss and metric
+    # (recipe, data) -> training batches, and those that are measured or None
     batches: Callable[[Any, Path], tuple[Batches, Batches | None]]
+    # (recipe, data) -> what the data's fingerprint is made of
     files: Callable[[Any, Path], list[Files]]
+    # (record, data, weights, precision, device) -> what they predict on the validation set; None
+    # where no script answers with what it trains
     evaluate: Callable[[Record, Path, Path, str, str], Evaluation] | None = None
+    # (run, data, out, names of images to show) -> what figures.json holds; without data the
+    # learning curve alone is drawn. None: nothing is
     figures: Callable[[Any, Path | None, Path, Sequence[str]], dict] | None = None
+    # (data) -> the names of the classes that those of the files tell; none if they do not
     words: Callable[[Path], list[str]] = lambda data: []
-    baselines: tuple[float, float] | None = None
-    claims: Mapping[str, Sequence[Claim]] = field(default_factory=dict)
+    baselines: tuple[float, float] | None = None  # the course's on val, (simple, strong)
+    claims: Mapping[str, Sequence[Claim]] = field(default_factory=dict)  # by recipes' names
 
     @property
     def recipe_type(self) -> type[Recipe]:
@@ -81,11 +71,7 @@ class Problem:
         return type(next(iter(self.recipes.values())))
 
     def record(self, recipe: Recipe, name: str = "") -> Record:
-        """Return the zoo's record of a run's `best.pth`, before it is published.
-
-        Args:
-            name: what the zoo will call it; the recipe's name if empty.
-        """
+        """Return the zoo's record of a run's `best.pth`, before it is published under a name."""
         name = name or recipe.name
         return Record(
             name=name,
@@ -93,11 +79,7 @@ class Problem:
             network=recipe.network,
             arguments=recipe.arguments,
             classes=recipe.classes,
-            input={
-                "size": recipe.input_size,
-                "mean": list(recipe.mean),
-                "std": list(recipe.std),
-            },
+            input={"size": recipe.input_size, "mean": list(recipe.mean), "std": list(recipe.std)},
             tta=recipe.tta,
             file=f"{name}.pth",
             bytes=0,

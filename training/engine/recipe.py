@@ -18,8 +18,8 @@ from training.engine.values import (
     expect_share,
     expect_word,
     from_plain,
+    leaves,
     override,
-    paths,
     shortest,
     to_plain,
     typed,
@@ -100,6 +100,11 @@ class Recipe:
         """Whether the network starts from somebody's weights."""
         return self.pretrained != "none"
 
+    @property
+    def views(self) -> str:
+        """What a prediction with `tta` is averaged over, in words."""
+        return "with the mirror image’s"
+
     def is_due(self, epoch: int) -> bool:
         """Return whether a run measures, and saves its state, after an epoch, counted from 0."""
         return (epoch + 1) % self.save_every == 0 or epoch + 1 == self.epochs
@@ -115,7 +120,8 @@ class Recipe:
     def to_plain(self) -> dict[str, Any]:
         """Return the recipe as recipe.json and result.json hold it."""
         plain = to_plain(self)
-        return {key: value for key, value in plain.items() if key != "kind"}
+        del plain["kind"]
+        return plain
 
     @classmethod
     def from_plain(cls: type[R], fields: Mapping[str, Any]) -> R:
@@ -134,43 +140,46 @@ class Recipe:
         A value of another kind is written whole; of one of the same kind, the fields that differ.
         """
         whole, single = [], []
-        every = list(paths(self))
+        mine, theirs = list(leaves(self)), dict(leaves(other))
+        every = [path for path, _ in mine]
         for slot in dataclasses.fields(self):
-            mine, theirs = getattr(self, slot.name), getattr(other, slot.name, None)
-            if slot.name in ("name", "problem", "seed") or mine == theirs:
+            name, held = slot.name, getattr(self, slot.name)
+            if name in ("name", "problem", "seed") or held == theirs.get((name,)):
                 continue
-            if "kinds" not in slot.metadata or _kinds(mine) != _kinds(theirs):
-                empty = isinstance(mine, tuple) and not mine and "kinds" in slot.metadata
-                whole.append(f"{slot.name}={'none' if empty else typed(mine)}")
+            composed = "kinds" in slot.metadata
+            if not composed or not _are_alike(held, theirs.get((name,))):
+                whole.append(f"{name}={'none' if composed and held == () else typed(held)}")
                 continue
-            for path in every:
-                if path[0] == slot.name and len(path) > 1:
-                    one, before = (_at(recipe, path) for recipe in (self, other))
-                    if one != before:
-                        single.append(f"{shortest(path, every)}={typed(one)}")
+            for path, leaf in mine:
+                if path[0] == name and len(path) > 1 and leaf != theirs[path]:
+                    single.append(f"{shortest(path, every)}={typed(leaf)}")
         return [*whole, *single]
 
     def describe(self) -> dict[str, str | list[str]]:
         """Return the recipe in words: what is said, by what it is said of."""
+        arguments = ", ".join(f"{key} = {value}" for key, value in self.arguments.items())
+        network = self.network + (f" ({arguments})" if arguments else "")
+        start = f"nothing: {INITS[self.init]}"
+        if self.starts_pretrained:
+            given = PRETRAINED.get(self.pretrained, self.pretrained)
+            start = f"{given}; the rest: {INITS[self.init]}"
+        rates = self.optimizer.describe_rates(self.starts_pretrained)
+        wait = self.select_epoch_by.stop_after
+        stopped = f", stopped after {wait} without a gain" if wait else ""
+        exact = self.precision != "auto"
         return {
-            "Network": f"{self.network}{_arguments(self.arguments)}, {self.classes} outputs",
-            "Starts from": self._start(),
+            "Network": f"{network}, {self.classes} outputs",
+            "Starts from": start,
             **self._describe_problem(),
             "Normalisation": self._normalisation(),
             "Optimiser": self.optimizer.describe(),
             "Learning rate": "; ".join(
-                [
-                    f"{self.optimizer.lr:g}",
-                    self.schedule.describe(),
-                    *self.optimizer.describe_rates(self.starts_pretrained),
-                ]
+                [f"{self.optimizer.lr:g}", self.schedule.describe(), *rates]
             ),
-            "Batch, length": self._length(),
+            "Batch, length": f"{self.batch_size} images, {self.epochs} epochs{stopped}",
             "Epoch chosen": self.select_epoch_by.describe(),
             **self._describe_prediction(),
-            "Precision": "bf16 where the machine has it"
-            if self.precision == "auto"
-            else self.precision,
+            "Precision": self.precision if exact else "bf16 where the machine has it",
         }
 
     def _describe_problem(self) -> dict[str, str | list[str]]:
@@ -182,17 +191,6 @@ class Recipe:
             "Prediction": f"the mean {self.views}" if self.tta else "of the image alone",
         }
 
-    @property
-    def views(self) -> str:
-        """What a prediction with `tta` is averaged over, in words."""
-        return "with the mirror image’s"
-
-    def _start(self) -> str:
-        rest = INITS[self.init]
-        if not self.starts_pretrained:
-            return f"nothing: {rest}"
-        return f"{PRETRAINED.get(self.pretrained, self.pretrained)}; the rest: {rest}"
-
     def _normalisation(self) -> str:
         if (tuple(self.mean), tuple(self.std)) == (IMAGENET_MEAN, IMAGENET_STD):
             return "by ImageNet’s mean and deviation"
@@ -201,11 +199,6 @@ class Recipe:
         mean, std = (", ".join(f"{n:g}" for n in numbers) for numbers in (self.mean, self.std))
         return f"mean {mean}, deviation {std}"
 
-    def _length(self) -> str:
-        wait = self.select_epoch_by.stop_after
-        stopped = f", stopped after {wait} without a gain" if wait else ""
-        return f"{self.batch_size} images, {self.epochs} epochs{stopped}"
-
 
 def identity(recipe: Recipe) -> str:
     """Return what runs of one kind share: the recipe without its seed and what changes nothing."""
@@ -213,21 +206,10 @@ def identity(recipe: Recipe) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
-def _arguments(arguments: Mapping[str, Any]) -> str:
-    given = ", ".join(f"{key} = {value}" for key, value in arguments.items())
-    return f" ({given})" if given else ""
-
-
-def _kinds(value: Any) -> list[str]:
-    return [type(item).__name__ for item in (value if isinstance(value, tuple) else (value,))]
-
-
-def _at(recipe: Recipe, path: Sequence[str]) -> Any:
-    """Return what a path leads to."""
-    value: Any = recipe
-    for name in path:
-        if isinstance(value, tuple):
-            value = next(item for item in value if type(item).__name__.lower() == name)
-        else:
-            value = getattr(value, name)
-    return value
+def _are_alike(one: Any, other: Any) -> bool:
+    """Return whether two values, or tuples of them, are of the same classes, each there once."""
+    kinds, others = (
+        [type(item) for item in (value if isinstance(value, tuple) else (value,))]
+        for value in (one, other)
+    )
+    return kinds == others and len(set(kinds)) == len(kinds)

@@ -55,16 +55,12 @@ def run(
             torch.distributed.destroy_process_group()
             os.environ["WORLD_SIZE"] = "1"
         if rank == 0:
-            log(write_result(problem, recipe, data, folder, outcome, world))
+            log(_write_result(problem, recipe, data, folder, outcome, world))
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second process out of a run's folder; the system undoes that when this one ends.
-
-    Raises:
-        UserError: another one is at work in it, or it cannot be made.
-    """
+    """Make a run's folder and keep a second process out of it, until this one ends."""
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,15 +76,13 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_result(
+def _write_result(
     problem: Problem, recipe: Recipe, data: Path, folder: Path, outcome: Outcome, processes: int
 ) -> str:
-    """Score the exported weights through the graded path, write `result.json`, return a line on it.
-
-    What no script answers with has no score but its own metric, if that was measured.
-    """
+    """Score the exported weights, write `result.json`, and return a line on it."""
     provenance = provenance_of(problem.name, data)
     scores, said = _scores(problem, recipe, data, folder, outcome, provenance)
+    gpu = torch.cuda.is_available()
     result = {
         "recipe": recipe.to_plain(),
         "command": _command(processes),
@@ -101,7 +95,11 @@ def write_result(
         "seed": recipe.seed,
         "minutes": round(outcome.progress.seconds / 60, 3),
         "finished": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        **_machine(),
+        "revision": _revision(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "torchvision", "lightning", "numpy")},
+        "device": torch.cuda.get_device_name() if gpu else platform.machine(),
+        "cores": os.cpu_count(),
         "processes": processes,
         "precision": outcome.precision,
     }
@@ -117,7 +115,11 @@ def _scores(
     outcome: Outcome,
     provenance: str | None,
 ) -> tuple[dict[str, Any], str]:
-    """Return the scores of the exported weights, and what is said of them."""
+    """Return the scores of the exported weights, and what is said of them.
+
+    They are scored through the graded path; what no script answers with has no score but its own
+    metric, if that was measured.
+    """
     selection = recipe.select_epoch_by
     scores: dict[str, Any] = {
         "metric": problem.metric,
@@ -139,18 +141,6 @@ def _scores(
     chose = ", which chose the epoch" if selection.word == "val" else ""
     said = f"{problem.metric} {found.score:.4f} on {len(found.names)} validation images{of}{chose}"
     return scores, said
-
-
-def _machine() -> dict[str, Any]:
-    """Return what ran, and on what."""
-    gpu = torch.cuda.is_available()
-    return {
-        "revision": _revision(),
-        "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "torchvision", "lightning", "numpy")},
-        "device": torch.cuda.get_device_name() if gpu else platform.machine(),
-        "cores": os.cpu_count(),
-    }
 
 
 def _command(world: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -44,26 +45,27 @@ class Run:
     def load(cls, folder: Path, problems: Mapping[str, Problem]) -> Run:
         """Read a run's folder.
 
-        Args:
-            problems: `training.problems.PROBLEMS`.
-
         Raises:
             UserError: there is no run, a file of it is damaged, or it is of another version of
                 this program.
         """
-        ended = (folder / "result.json").is_file()
-        result = read_json(folder / "result.json") if ended else {}
-        if ended:
+        if (folder / "result.json").is_file():
+            result = read_json(folder / "result.json")
             fields = result.get("recipe")
         elif (folder / "recipe.json").is_file():
-            fields = read_json(folder / "recipe.json")
+            result, fields = {}, read_json(folder / "recipe.json")
         else:
             raise UserError(f"no recipe.json in {folder}: give a run's folder, like runs/p1-a-s0")
         if not isinstance(fields, dict):
             raise UserError(f"{folder} names no recipe")
-        problem = _problem_of(fields, problems, folder)
+        name = fields.get("problem")
+        if not isinstance(name, str) or name not in problems:
+            raise UserError(
+                f"{folder} holds no run of this version of the program: its problem is {name!r}, "
+                f"and there are {', '.join(problems)}"
+            )
         try:
-            recipe = problem.recipe_type.from_plain(fields)
+            recipe = problems[name].recipe_type.from_plain(fields)
         except UserError as error:
             raise UserError(f"the recipe in {folder} cannot be read: {error}") from error
         _check_result(result, folder)
@@ -76,7 +78,7 @@ class Run:
         }
         best = metrics.get("best_epoch", [-1])[-1]
         best_epoch = int(best) + 1 if best >= 0 else None
-        return cls(folder, recipe, problem, result, metrics, kept, best_epoch)
+        return cls(folder, recipe, problems[name], result, metrics, kept, best_epoch)
 
     @property
     def name(self) -> str:
@@ -163,25 +165,16 @@ class Run:
         for folder, unknown in ((self.data, True), (others / self.problem.folder, False)):
             if folder is None or not folder.is_dir():
                 continue
-            try:
-                key = self.fingerprint
-                same = (
-                    unknown
-                    if key is None
-                    else key == fingerprint(self.problem, self.recipe, folder)
-                )
-            except UserError:  # it is no such folder
-                same = False
-            if same:
-                return folder
+            with contextlib.suppress(UserError):  # it is no such folder
+                same = unknown
+                if self.fingerprint is not None:
+                    same = self.fingerprint == fingerprint(self.problem, self.recipe, folder)
+                if same:
+                    return folder
         return None
 
     def expect_weights(self) -> Path:
-        """Return best.pth.
-
-        Raises:
-            UserError: it is missing.
-        """
+        """Return best.pth; raise UserError if it is missing."""
         if not self.best.is_file():
             raise UserError(f"no best.pth in {self.folder}: it has the weights that are asked for")
         return self.best
@@ -201,11 +194,7 @@ def find_runs(root: Path, problems: Mapping[str, Problem]) -> tuple[list[Run], l
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """Return one of a run's records.
-
-    Raises:
-        UserError: it cannot be read, or holds no JSON object.
-    """
+    """Return one of a run's records; raise UserError unless it is a JSON object."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -217,11 +206,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def data_note(folder: Path) -> dict[str, str]:
-    """Return what data.json holds; nothing of a run without one.
-
-    Raises:
-        UserError: it cannot be read.
-    """
+    """Return what data.json holds, nothing without it; raise UserError if it is damaged."""
     file = folder / "data.json"
     found = read_json(file) if file.exists() else {}
     if not all(isinstance(value, str) for value in found.values()):
@@ -255,50 +240,30 @@ def read_metrics(table: Path) -> dict[str, list[float]]:
     return columns if rows else {}
 
 
-def _problem_of(fields: dict[str, Any], problems: Mapping[str, Problem], folder: Path) -> Problem:
-    name = fields.get("problem")
-    if not isinstance(name, str) or name not in problems:
-        listed = ", ".join(problems)
-        raise UserError(
-            f"{folder} holds no run of this version of the program: its problem is {name!r}, "
-            f"and there are {listed}"
-        )
-    return problems[name]
-
-
 # What is read of result.json, and of its scores, where it is there
-_TYPES: dict[str, tuple[type, ...]] = {
-    "data": (str,),
-    "provenance": (str, type(None)),
-    "trained_on": (int,),
-    "scores": (dict,),
-    "epochs": (int,),
-    "kept": (list,),
-    "minutes": (int, float),
-    "finished": (str,),
-    "device": (str,),
-    "cores": (int, type(None)),
-    "processes": (int,),
-    "precision": (str,),
-    "command": (str,),
-    "revision": (str,),
+_TYPES: dict[tuple[type, ...], tuple[str, ...]] = {
+    (str,): ("data", "finished", "device", "precision", "command", "revision"),
+    (str, type(None)): ("provenance",),
+    (int,): ("trained_on", "epochs", "processes"),
+    (int, type(None)): ("cores",),
+    (int, float): ("minutes",),
+    (dict,): ("scores",),
+    (list,): ("kept",),
 }
-_SCORES: dict[str, tuple[type, ...]] = {
-    "metric": (str,),
-    "val": (int, float, type(None)),
-    "images": (int,),
-    "select": (str,),
-    "held_out": (int, float, type(None)),
-    "best_epoch": (int,),
+_SCORES: dict[tuple[type, ...], tuple[str, ...]] = {
+    (str,): ("metric", "select"),
+    (int,): ("images", "best_epoch"),
+    (int, float, type(None)): ("val", "held_out"),
 }
 
 
 def _check_result(result: dict[str, Any], folder: Path) -> None:
     scores = result.get("scores")
-    for types, holder in ((_TYPES, result), (_SCORES, scores if isinstance(scores, dict) else {})):
-        for key, kinds in types.items():
-            value = holder.get(key)
-            right = isinstance(value, kinds) and not isinstance(value, bool)
-            if key in holder and not right:
-                said = json.dumps(holder[key])[:40]
-                raise UserError(f"{folder / 'result.json'} is none of ours: {key} is {said}")
+    for holder, types in ((result, _TYPES), (scores if isinstance(scores, dict) else {}, _SCORES)):
+        for kinds, names in types.items():
+            for name in names:
+                value = holder.get(name)
+                right = isinstance(value, kinds) and not isinstance(value, bool)
+                if name in holder and not right:
+                    said = json.dumps(value)[:40]
+                    raise UserError(f"{folder / 'result.json'} is none of ours: {name} is {said}")

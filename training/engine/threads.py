@@ -32,11 +32,7 @@ KNOWN = 5  # steps until a time is a usual one
 
 
 class Threads:
-    """The number of torch's threads during a training.
-
-    Attributes:
-        count: threads that compute.
-        most: threads where no core is busy.
+    """The number of torch's threads during a training: `count`, or `most` where no core is busy.
 
     Args:
         exact: keep the number, whatever the load (precision=fp32).

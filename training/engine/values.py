@@ -1,24 +1,26 @@
 """Values that a recipe is composed of: written to JSON, read back, changed by `key=value`.
 
 A value is a frozen dataclass, such as `SGD(lr=0.1)`, that computes something and says itself in
-words (`describe()`). A field of a recipe that holds one, or a tuple of several, names the classes
-that it may hold: `optimizer: Optimizer = choice(OPTIMIZERS, SGD())`.
+words. A field's type may tell its range: `p: Share = 0.5`. A field of a recipe that holds a value,
+or a tuple of several, names the classes it may hold: `loss: Loss = choice(LOSSES, Focal())`.
 """
 
 from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from inference import UserError
 
 Kinds = Mapping[str, type]
 T = TypeVar("T")
 Path = tuple[str, ...]  # names from a recipe to a field
+Check = Callable[[object, str], None]  # of a value and the name of its field; raises UserError
 
 
 def choice(kinds: Kinds, default: Any) -> Any:
@@ -29,6 +31,9 @@ def choice(kinds: Kinds, default: Any) -> Any:
 def named(*classes: type) -> dict[str, type]:
     """Return classes by their names."""
     return {kind.__name__: kind for kind in classes}
+
+
+# ---- ranges
 
 
 def expect_share(owner: object, *names: str, below_one: bool = False) -> None:
@@ -51,10 +56,9 @@ def expect_at_least(owner: object, least: float, *names: str) -> None:
 
 def expect_word(owner: object, name: str, words: Sequence[str]) -> None:
     """Raise UserError unless a field of a value is one of `words`."""
-    if getattr(owner, name) not in words:
-        raise UserError(
-            f"{_spelt(owner, name)}={getattr(owner, name)}: it is one of {', '.join(words)}"
-        )
+    value = getattr(owner, name)
+    if value not in words:
+        raise UserError(f"{_spelt(owner, name)}={value}: it is one of {', '.join(words)}")
 
 
 def expect_shares(owner: object, count: int, *names: str) -> None:
@@ -68,8 +72,51 @@ def expect_shares(owner: object, count: int, *names: str) -> None:
 
 def _spelt(owner: object, name: str) -> str:
     """Return a field's name as the command line takes it: a recipe's own, or `cutmix.p`."""
-    is_recipe = any(f.name == "epochs" for f in dataclasses.fields(owner))  # type: ignore[arg-type]
-    return name if is_recipe else f"{type(owner).__name__.lower()}.{name}"
+    return name if hasattr(owner, "epochs") else f"{inner_name(owner)}.{name}"
+
+
+def at_least(least: float) -> Check:
+    """Return the range of a field's type: `Annotated[int, at_least(1)]`."""
+    return lambda owner, name: expect_at_least(owner, least, name)
+
+
+def one_of(words: Sequence[str]) -> Check:
+    """Return the same of a word."""
+    return lambda owner, name: expect_word(owner, name, words)
+
+
+Share = Annotated[float, expect_share]
+ShareBelowOne = Annotated[float, functools.partial(expect_share, below_one=True)]
+
+
+@functools.cache
+def _ranges(kind: type) -> list[tuple[str, Check]]:
+    types = get_type_hints(kind, include_extras=True)
+    return [(name, check) for name in types for check in getattr(types[name], "__metadata__", ())]
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """What a recipe is composed of; who gives a field another default repeats its type.
+
+    Attributes:
+        words: what it says of itself, with its fields in braces.
+    """
+
+    words: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a field out of its type's range."""
+        kind: Any = type(self)
+        for name, check in _ranges(kind):
+            check(self, name)
+
+    def describe(self) -> str:
+        """Return the value in words."""
+        return self.words.format(**vars(self))
+
+
+# ---- JSON
 
 
 def to_plain(value: Any) -> Any:
@@ -83,10 +130,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], fields: Any) -> T:
-    """Return the value that `to_plain` described.
-
-    Args:
-        kind: its class, a dataclass; what its fields may hold is read off their metadata.
+    """Return the value of a class that `to_plain` described.
 
     Raises:
         UserError: the description is of another version of this program, or out of range.
@@ -95,15 +139,16 @@ def from_plain(kind: type[T], fields: Any) -> T:
         raise UserError(f"{_short(fields)} describes no {kind.__name__}")
     known = {f.name: f for f in dataclasses.fields(kind)}  # type: ignore[arg-type]
     given = {key: value for key, value in fields.items() if key != "kind"}
-    needed = {name for name, f in known.items() if _has_no_default(f)}
+    missing = dataclasses.MISSING
+    needed = {n for n, f in known.items() if f.default is missing and f.default_factory is missing}
     odd = (given.keys() - known.keys()) | (needed - given.keys())
     if odd:
         listed = ", ".join(sorted(odd))
         raise UserError(f"it is of another version of this program (it differs in {listed})")
-    values = {name: _field_from_plain(known[name], value) for name, value in given.items()}
-    for name, value in values.items():
-        default = known[name].default
-        if default is not dataclasses.MISSING and not _fits(value, default, known[name]):
+    values = {}
+    for name, value in given.items():
+        values[name] = value = _field_from_plain(known[name], value)
+        if known[name].default is not missing and not _fits(value, known[name]):
             raise UserError(f"{name} is {_short(value)}, which {kind.__name__} cannot hold")
     try:
         return kind(**values)
@@ -111,12 +156,9 @@ def from_plain(kind: type[T], fields: Any) -> T:
         raise UserError(f"it describes no {kind.__name__} ({error})") from error
 
 
-def _has_no_default(field: dataclasses.Field) -> bool:
-    missing = dataclasses.MISSING
-    return field.default is missing and field.default_factory is missing
-
-
-def _fits(value: Any, default: Any, field: dataclasses.Field) -> bool:
+def _fits(value: Any, field: dataclasses.Field) -> bool:
+    """Return whether a field may hold a value, by what it holds by default."""
+    default = field.default
     if "kinds" in field.metadata:
         return isinstance(value, tuple) == isinstance(default, tuple)
     if isinstance(default, float):
@@ -131,19 +173,18 @@ def _is_number(value: Any) -> bool:
 
 
 def _field_from_plain(field: dataclasses.Field, value: Any) -> Any:
-    kinds = field.metadata.get("kinds")
-    if kinds is None:
+    if "kinds" not in field.metadata:
         return _tuples(value)
     if isinstance(value, list):
-        return tuple(_kind_from_plain(field.name, kinds, item) for item in value)
-    return _kind_from_plain(field.name, kinds, value)
+        return tuple(_value_from_plain(field, item) for item in value)
+    return _value_from_plain(field, value)
 
 
-def _kind_from_plain(name: str, kinds: Kinds, value: Any) -> Any:
+def _value_from_plain(field: dataclasses.Field, value: Any) -> Any:
     kind = value.get("kind") if isinstance(value, Mapping) else None
-    if not isinstance(kind, str) or kind not in kinds:
-        raise UserError(f"it is of another version of this program ({name}: {_short(value)})")
-    return from_plain(kinds[kind], value)
+    if not isinstance(kind, str) or kind not in field.metadata["kinds"]:
+        raise UserError(f"it is of another version of this program ({field.name}: {_short(value)})")
+    return from_plain(field.metadata["kinds"][kind], value)
 
 
 def _tuples(value: Any) -> Any:
@@ -178,33 +219,36 @@ def override(value: T, pairs: Sequence[str], fixed: Sequence[str] = ()) -> T:
         if not equals:
             raise UserError(f"'{pair}' is not key=value")
         name, *rest = _find(value, changed, key, fixed)
-        field = next(f for f in dataclasses.fields(value) if f.name == name)  # type: ignore[arg-type]
         held = changed.get(name, getattr(value, name))
-        changed[name] = _replace(field, held, rest, key, text)
+        changed[name] = _replace(_field(value, name), held, rest, key, text)
     return dataclasses.replace(value, **changed)  # type: ignore[type-var]
 
 
-def paths(value: object, changed: Mapping[str, Any] = MappingProxyType({})) -> Iterator[Path]:
-    """Yield the path of every field, those of composed values after the field that holds them.
+def leaves(
+    value: object, changed: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[tuple[Path, Any]]:
+    """Yield the path of every field and what it holds, a composed value before its own fields.
 
     Args:
         changed: fields that hold something else than the value's own.
     """
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
-        yield (field.name,)
         held = changed.get(field.name, getattr(value, field.name))
-        if "kinds" not in field.metadata:
-            continue
-        if isinstance(held, tuple):
-            for item in held:
-                inner = type(item).__name__.lower()
-                yield from ((field.name, inner, *rest) for rest in paths(item))
-        else:
-            yield from ((field.name, *rest) for rest in paths(held))
+        yield (field.name,), held
+        if "kinds" in field.metadata:
+            several = isinstance(held, tuple)
+            for item in held if several else (held,):
+                start = (field.name, inner_name(item)) if several else (field.name,)
+                yield from (((*start, *path), leaf) for path, leaf in leaves(item))
+
+
+def inner_name(value: object) -> str:
+    """Return what a value in a tuple of several is called in a path: `cutmix`."""
+    return type(value).__name__.lower()
 
 
 def _find(value: object, changed: Mapping[str, Any], key: str, fixed: Sequence[str]) -> Path:
-    every = [path for path in paths(value, changed) if path[0] not in fixed]
+    every = [path for path, _ in leaves(value, changed) if path[0] not in fixed]
     wanted = tuple(key.lower().split("."))
     found = [p for p in every if p == wanted] or [p for p in every if p[-len(wanted) :] == wanted]
     if len(found) == 1:
@@ -226,21 +270,22 @@ def shortest(path: Path, every: Sequence[Path]) -> str:
     return ".".join(path)
 
 
+def _field(value: object, name: str) -> dataclasses.Field:
+    return next(f for f in dataclasses.fields(value) if f.name == name)  # type: ignore[arg-type]
+
+
 def _replace(field: dataclasses.Field, held: Any, rest: Sequence[str], key: str, text: str) -> Any:
     """Return what a field holds after a change of it, or of what `rest` leads to within it."""
     if not rest:
         return _parse_field(field, key, text, held)
+    name, *deeper = rest
     if isinstance(held, tuple):
-        inner, *leaf = rest
         return tuple(
-            _replace(field, item, leaf, key, text) if type(item).__name__.lower() == inner else item
+            _replace(field, item, deeper, key, text) if inner_name(item) == name else item
             for item in held
         )
-    name, *deeper = rest
-    within = next(f for f in dataclasses.fields(held) if f.name == name)
-    return dataclasses.replace(
-        held, **{name: _replace(within, getattr(held, name), deeper, key, text)}
-    )
+    new = _replace(_field(held, name), getattr(held, name), deeper, key, text)
+    return dataclasses.replace(held, **{name: new})
 
 
 def typed(value: Any) -> str:
@@ -275,7 +320,7 @@ def _parse_field(field: dataclasses.Field, key: str, text: str, held: Any) -> An
         nodes = tree.elts if several else [tree]  # type: ignore[attr-defined]
         if several and len(nodes) == 1 and isinstance(nodes[0], ast.Tuple):
             nodes = nodes[0].elts
-        new = tuple(_parse_value(node, kinds, () if several else (held,)) for node in nodes)
+        new = tuple(_parse_value(node, kinds, None if several else held) for node in nodes)
     except (SyntaxError, ValueError, TypeError, AttributeError) as error:
         example = f"{key}={next(iter(kinds))}()"
         listed = ", ".join(kinds)
@@ -283,26 +328,27 @@ def _parse_field(field: dataclasses.Field, key: str, text: str, held: Any) -> An
     return new if several else new[0]
 
 
-def _parse_value(node: ast.expr, kinds: Kinds, old: tuple) -> Any:
-    """Return the value that an expression like `AdamW(lr=0.001)` names; nothing is evaluated."""
+def _parse_value(node: ast.expr, kinds: Kinds, old: Any) -> Any:
+    """Return the value that an expression like `AdamW(lr=0.001)` names; nothing is evaluated.
+
+    Args:
+        old: a value that lends its fields to one that is called by its name alone; or None.
+    """
     call = node if isinstance(node, ast.Call) else None
     name = (call.func if call else node).id  # type: ignore[union-attr, attr-defined]
     by_name = {known.lower(): kind for known, kind in kinds.items()}
     if name.lower() not in by_name:
         raise ValueError(name)
-    kind = by_name[name.lower()]
-    if call is None and old:  # a name alone: what both have stays
-        shared = {f.name for f in dataclasses.fields(kind)} & {
-            f.name for f in dataclasses.fields(old[0])
-        }
-        return kind(**{key: getattr(old[0], key) for key in shared})
+    kind: Any = by_name[name.lower()]
+    if call is None and old is not None:
+        names = [f.name for f in dataclasses.fields(kind) if f.name in vars(old)]
+        return kind(**{name: getattr(old, name) for name in names})
     arguments = [_tuples(ast.literal_eval(a)) for a in call.args] if call else []
     given = call.keywords if call else []
-    keywords = {str(k.arg): _tuples(ast.literal_eval(k.value)) for k in given}
-    made = kind(*arguments, **keywords)
+    made = kind(*arguments, **{str(k.arg): _tuples(ast.literal_eval(k.value)) for k in given})
     for field in dataclasses.fields(made):
         value = getattr(made, field.name)
-        if not _fits(value, field.default, field):
+        if not _fits(value, field):
             raise ValueError(f"{field.name}={value}")
         if isinstance(field.default, float):  # Rotate(30) is Rotate(30.0), in recipe.json too
             made = dataclasses.replace(made, **{field.name: float(value)})

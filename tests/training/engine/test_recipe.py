@@ -75,6 +75,10 @@ def test_a_whole_value_is_written_as_in_the_recipes_or_by_its_name():
         ("augment=Dihedral()", r"there are: Flip, Shift"),
         ("augment=Shift('a')", r"augment=Shift\('a'\): write it like"),
         ("augment=Shift(2.5)", r"augment=Shift\(2.5\): write it like"),
+        (
+            "optimizer=LARS(momentum=1.0)",
+            r"lars\.momentum=1\.0: it is a share, from 0 to less than 1",
+        ),
         ("augment=Rotate(-5)", r"rotate\.degrees=-5: it is a whole number from 0 up"),
         ("optimizer=SGD(nesterov=3)", r"optimizer=SGD\(nesterov=3\): write it like"),
         ("select_epoch_by=HeldOut(0.1,patience=1.5)", "write it like"),
@@ -194,6 +198,13 @@ def test_every_field_that_a_run_changed_is_said_as_the_command_line_takes_it():
     said = changed.changes_from(shipped)
     assert said == ["epochs=9", "lr=0.05", "cutmix.p=0.1"]
     assert shipped.with_changes(said) == dataclasses.replace(changed, seed=0)
+
+
+def test_a_change_of_the_second_of_two_alike_is_said_too():
+    twice = RECIPES["p1-a"].with_changes(["augment=Flip(),Flip()"])
+    changed = twice.with_changes(["augment=Flip(),Flip(0.3)"])
+    assert changed.changes_from(twice) == ["augment=Flip(),Flip(p=0.3)"]
+    assert twice.with_changes(changed.changes_from(twice)) == changed
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
