@@ -102,14 +102,16 @@ RECIPES = {
         # What its weights are used to: (x - 127) / 128 of pixels from 0 to 255
         mean=(127 / 255,) * 3,
         std=(128 / 255,) * 3,
-        epochs=12,
+        epochs=17,
         batch_size=64,
-        optimizer=AdamW(lr=1.5e-3, weight_decay=0.05, layer_decay=0.75),
+        optimizer=AdamW(lr=1e-3, weight_decay=0.05, layer_decay=0.85),
         schedule=WarmupCosine(0.1),
         select_epoch_by=LastEpoch(),
         ema=0.998,
         tta=True,
         size=128,
+        small_size=96,
+        small_until=0.6,
         augment=(
             RandomResizedCrop(0.5, cache=32),
             Flip(),
@@ -140,13 +142,7 @@ CLAIMS = {
         Claim(0.858, CIFAR10, H100, 1.9, sd=0.013, n=3, changes="classes=10"),
     ],
     "p1-b-lite": [
-        Claim(
-            0.844,
-            CIFAR50,
-            BUSY_CORE,
-            34.2,
-            changes="epochs=6 size=112 small_size=88 small_until=0.5",
-        ),
+        Claim(0.868, CIFAR50, BUSY_CORE, 64.9),
     ],
     "p1-a-report": [
         Claim(0.685, CIFAR10, CORE, 90, sd=0.018, n=3, changes='classes=10 arguments={"divide":4}'),
