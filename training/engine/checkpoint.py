@@ -136,8 +136,16 @@ class Curves:
                 self.writer.add_scalar(name, value, row["epoch"])
         self.writer.flush()
 
-    def close(self) -> None:
-        """Write what is left."""
-        self.writer.close()
+    def __enter__(self) -> Curves:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        """Write what is left.
+
+        Ctrl-C may have come while the writer's thread was told something, and it would be waited
+        for without end; but every point is on the disk by then.
+        """
+        if kind is not KeyboardInterrupt:
+            self.writer.close()
         if self.handle is not None:
             os.close(self.handle)

@@ -177,8 +177,7 @@ def train(
             row = {"epoch": epoch, **values, **speed, "best_epoch": progress.best_epoch}
             checkpoint.add_row(folder / "metrics.csv", row)
             if curves is None:
-                curves = checkpoint.Curves(folder / "tensorboard", epoch)
-                stack.callback(curves.close)
+                curves = stack.enter_context(checkpoint.Curves(folder / "tensorboard", epoch))
             curves.add(row)
             if due:
                 state = {name: part.state_dict() for name, part in parts.items()}

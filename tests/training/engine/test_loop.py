@@ -25,6 +25,7 @@ from training.classification.recipe import ClassificationRecipe
 from training.data.batches import Batches
 from training.data.splits import hold_out
 from training.engine import loop
+from training.engine.checkpoint import Curves
 from training.engine.optimizers import SGD, AdamW
 from training.engine.schedules import Constant
 from training.engine.selection import HeldOut, LastEpoch
@@ -172,6 +173,15 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_what_was(tmp_path, mo
     with pytest.raises(UserError, match=r"the loss is nan at step \d+, rate .*lower lr="):
         train(tmp_path / "run", epochs=2)
     assert (tmp_path / "run" / "best.pth").read_bytes() == before
+
+
+def test_ctrl_c_does_not_wait_for_tensorboard(tmp_path, monkeypatch):
+    curves = Curves(tmp_path, 0)
+    close = curves.writer.close
+    monkeypatch.setattr(curves.writer, "close", lambda: pytest.fail("its thread may wait as well"))
+    with pytest.raises(KeyboardInterrupt), curves:
+        raise KeyboardInterrupt
+    close()
 
 
 @pytest.mark.parametrize("terminal", [True, False])
