@@ -17,7 +17,7 @@ def _is_folder(path: str, folder: str) -> bool:
 
 
 def _isolate() -> None:
-    """Puts the repository first on the module path and the working folder, if it is there, last.
+    """Put the repository first on the module path and the working folder, if it is there, last.
 
     PYTHONPATH=":/somewhere", which `export PYTHONPATH=$PYTHONPATH:...` makes, means the cwd too.
     Last instead of nowhere: somebody may keep their packages in the folder that they stand in.
@@ -38,7 +38,7 @@ from inference import device, editions, process, threads  # noqa: E402
 
 
 def main(arguments=None) -> int:
-    """Runs one command; the name of a graded script stands for the one that its paths mean.
+    """Run one command; the name of a graded script stands for the one that its paths mean.
 
     Returns:
         The exit status: 0; 1 when `grade` found what would cost points; 2 for an error that the
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands, name, run, description, **places):
-    """Adds a command; `places` are the files and folders that it is given, with their help."""
+    """Add a command; `places` are the files and folders that it is given, with their help."""
     command = commands.add_parser(
         name, help=description.split(". ")[0].split(": ")[0], description=description
     )

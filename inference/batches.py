@@ -29,7 +29,7 @@ class Measured(NamedTuple):
 def forward(
     items: Iterable[tuple], runner: Runner, record: zoo.Record, measure: bool = False
 ) -> Iterator[tuple]:
-    """Runs a network over (key, pixels) in batches; an exception among the pixels passes through.
+    """Run a network over (key, pixels) in batches; an exception among the pixels passes through.
 
     Args:
         items: keys, with uint8 (H, W, 3), or an exception, or what `images.read_or_defer` gives of
@@ -70,7 +70,7 @@ def _answers(
 
 
 def _masks(pixels: Sequence[np.ndarray], runner: Runner, measure: bool) -> Sequence | np.ndarray:
-    """Segments images of one shape whole, or in windows where they are too large for that."""
+    """Segment images of one shape whole, or in windows where they are too large for that."""
     from inference import windows
     from inference.runner import OutOfMemory
 
@@ -102,7 +102,7 @@ def _read_and_segment(read, runner: Runner, measure: bool):
 
 
 def _padded(batch: np.ndarray) -> np.ndarray:
-    """Repeats the borders of uint8 (N, H, W, 3) until H and W are at least `MIN_SIDE`."""
+    """Repeat the borders of uint8 (N, H, W, 3) until H and W are at least `MIN_SIDE`."""
     _, height, width, _ = batch.shape
     below, right = max(0, MIN_SIDE - height), max(0, MIN_SIDE - width)
     if not below and not right:
@@ -111,7 +111,7 @@ def _padded(batch: np.ndarray) -> np.ndarray:
 
 
 def _batches(items: Iterable[tuple], size: int) -> Iterator[list[tuple]]:
-    """Groups (key, pixels) of equal shape that follow each other; what is no array stands alone."""
+    """Group (key, pixels) of equal shape that follow each other; what is no array stands alone."""
     batch: list[tuple] = []
     for key, pixels in items:
         alone = not isinstance(pixels, np.ndarray)

@@ -28,7 +28,7 @@ OTHER_BATCH_SIZE = 32  # of anything else, on any device
 
 
 def tune_allocator() -> None:
-    """Makes glibc keep freed memory instead of returning it to the kernel after each layer.
+    """Make glibc keep freed memory instead of returning it to the kernel after each layer.
 
     Activations of 512 x 512 images are tens of megabytes; mapping them anew for every layer
     costs a third of the time on a CPU. Changes no result. Elsewhere than on glibc: nothing.
@@ -45,7 +45,7 @@ def tune_allocator() -> None:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Turns `--device` into a device; `auto` is the first GPU that works, else the CPU.
+    """Turn `--device` into a device; `auto` is the first GPU that works, else the CPU.
 
     Raises:
         UserError: there is no such device here.
@@ -96,7 +96,7 @@ def _cpu_has_bf16() -> bool:
 
 
 def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> str:
-    """Turns `--precision` into fp32, bf16 or fp16.
+    """Turn `--precision` into fp32, bf16 or fp16.
 
     `auto` takes a fast precision only where the zoo's record shows that it changes next to
     nothing: at least 99.8 % equal labels (pixels), and a score moved by at most .001 or one image.

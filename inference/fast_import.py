@@ -13,7 +13,7 @@ from inference import UserError
 
 
 def import_torch(freeze: bool = False) -> None:
-    """Imports torch faster than a plain `import` while threads read images.
+    """Import torch faster than a plain `import` while threads read images.
 
     The garbage collector rests: it would go through the hundred thousands of objects that torch
     makes, again and again, and find nothing. And the threads are not held up.
@@ -47,7 +47,7 @@ def import_torch(freeze: bool = False) -> None:
 
 
 def _load_libraries() -> None:
-    """Loads torch's libraries, as its import does, but without Python's global lock.
+    """Load torch's libraries, as its import does, but without Python's global lock.
 
     Half a gigabyte and its relocations take a third of a second, in which an import lets no other
     thread run. In torch's own order and modes; without those that hold Python code. What cannot be

@@ -67,7 +67,7 @@ def scratch(*others: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path | str, data: bytes) -> None:
-    """Writes a file beside its place and renames it into place.
+    """Write a file beside its place and rename it into place.
 
     Folders that are missing are made. What cannot be replaced is written to directly: a pipe, a
     device, `/dev/stdout`, a file in a folder that is read-only.
@@ -108,7 +108,7 @@ def _put(temporary: Path, target: Path, data: bytes) -> None:
 
 
 def _write_through(error: OSError, target: Path, data: bytes) -> None:
-    """Writes directly to what may be written but not be replaced."""
+    """Write directly to what may be written but not be replaced."""
     if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
         raise error
     target.write_bytes(data)
@@ -116,7 +116,7 @@ def _write_through(error: OSError, target: Path, data: bytes) -> None:
 
 @contextmanager
 def staged(path: Path | str, data: bytes) -> Iterator[None]:
-    """Writes a file beside its place, and renames it into place when the block ends well.
+    """Write a file beside its place, and rename it into place when the block ends well.
 
     So what can fail has failed before either the file or what the block writes is there.
 
@@ -146,7 +146,7 @@ _locked: set[str] = set()  # folders
 
 @contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
-    """Waits until no other process or thread holds a folder, and keeps them out meanwhile.
+    """Wait until no other process or thread holds a folder, and keep them out meanwhile.
 
     The system lets go when the process ends, however it ends. A system or drive without locks
     keeps nobody out.
@@ -267,7 +267,7 @@ def fits(path: Path | str) -> bool:
 
 
 def check_folder(folder: Path | str) -> None:
-    """Makes an output folder where there is none, and makes sure that it can be written to.
+    """Make an output folder where there is none, and make sure that it can be written to.
 
     Raises:
         UserError: it cannot.

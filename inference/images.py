@@ -194,7 +194,7 @@ def read_or_defer(path: Path | str, read: Callable = read_pixels):
 def read_ahead(
     paths: Iterable[Path], read: Callable, ahead: int, chunk: int = 1, threads: int = 0
 ) -> Iterator[np.ndarray | Exception]:
-    """Reads images in threads, ahead of their use and in their order.
+    """Read images in threads, ahead of their use and in their order.
 
     Reading begins with the call, not with the first `next`. One broken image among many does
     not stop the others: its place is taken by the exception that it raised.
@@ -234,7 +234,7 @@ def read_ahead(
 
 
 def attempt(read: Callable[..., T], *arguments) -> T | Exception:
-    """Reads, or gives the exception that reading raised."""
+    """Read, or return the exception that reading raised."""
     try:
         return read(*arguments)
     except Exception as error:  # a decoder can raise anything on garbage; the caller names it
@@ -242,7 +242,7 @@ def attempt(read: Callable[..., T], *arguments) -> T | Exception:
 
 
 def reason(error: Exception) -> str:
-    """Says in one line why an image could not be read."""
+    """Say in one line why an image could not be read."""
     if type(error).__name__ == "UnidentifiedImageError":  # whose text repeats the path
         return "not an image"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -250,7 +250,7 @@ def reason(error: Exception) -> str:
 
 
 def size_of(path: Path | str) -> tuple[int, int] | None:
-    """Reads height and width from an image's header, or gives None where that is broken too."""
+    """Read height and width from an image's header, or return None where that is broken too."""
     try:
         with _open(path) as image:
             return image.height, image.width

@@ -45,7 +45,7 @@ _CLASS_OF_CODE = np.array([6, 4, 3, 0, NO_CLASS, 2, 1, 5], dtype=np.uint8)
 
 
 def to_colours(indices: np.ndarray) -> np.ndarray:
-    """Draws a mask as its picture.
+    """Draw a mask as its picture.
 
     Args:
         indices: (H, W) uint8, classes 0-6 or `NO_CLASS` (shown red).
@@ -57,7 +57,7 @@ def to_colours(indices: np.ndarray) -> np.ndarray:
 
 
 def to_indices(rgb: np.ndarray) -> np.ndarray:
-    """Reads the classes that a mask's colours mean; the inverse of `to_colours`.
+    """Read the classes that a mask's colours mean; the inverse of `to_colours`.
 
     Args:
         rgb: (H, W, 3) uint8, any values: a channel counts as on from 128 up.
@@ -72,7 +72,7 @@ def to_indices(rgb: np.ndarray) -> np.ndarray:
 
 
 def mask_name(name: str) -> str:
-    """Names the mask file of an image: `0013_sat.jpg` -> `0013_mask.png`, `7.jpg` -> `7.png`."""
+    """Name the mask file of an image: `0013_sat.jpg` -> `0013_mask.png`, `7.jpg` -> `7.png`."""
     stem = PurePath(name).stem
     if stem.lower().endswith("_sat"):
         stem = stem[: -len("_sat")] + "_mask"
@@ -80,7 +80,7 @@ def mask_name(name: str) -> str:
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
-    """Makes the PNG file of a mask; as pictures its rows exist some four million pixels at a time.
+    """Make the PNG file of a mask; as pictures its rows exist some four million pixels at a time.
 
     Args:
         mask: (H, W) uint8, classes 0-6 or `NO_CLASS`, H and W at least 1.
@@ -95,12 +95,12 @@ def encode_mask(mask: np.ndarray) -> bytes:
 
 
 def encode_png(rgb: np.ndarray) -> bytes:
-    """Makes the truecolour PNG file of a picture, (H, W, 3) uint8, H and W at least 1."""
+    """Make the truecolour PNG file of a picture, (H, W, 3) uint8, H and W at least 1."""
     return _png(rgb.shape[0], rgb.shape[1], [rgb])
 
 
 def _png(height: int, width: int, bands: Iterable[np.ndarray]) -> bytes:
-    """Makes a truecolour PNG file; for masks several times faster than a general encoder.
+    """Make a truecolour PNG file; for masks several times faster than a general encoder.
 
     Masks are long runs of equal pixels, which zlib's fastest level finds without the help of a
     row filter.  Truecolour rather than palette: old imageio reads a palette file as RGBA or as

@@ -18,7 +18,7 @@ MOST = 2**26  # pixels of the masks that wait to be written
 
 
 def write_mask(path: Path, mask: np.ndarray) -> None:
-    """Writes class indices, uint8 (H, W) in 0-6, as a truecolour PNG, whole or not at all.
+    """Write class indices, uint8 (H, W) in 0-6, as a truecolour PNG, whole or not at all.
 
     Raises:
         UserError: it cannot be written.

@@ -11,7 +11,7 @@ from inference import UserError, images, predict, zoo
 
 
 def load(name: str, weights: Path | str | None = None, **settings) -> Model:
-    """Loads a checkpoint, verified and ready to predict.
+    """Load a checkpoint, verified and ready to predict.
 
         net = inference.load("p1-a", device="cpu")
         labels = net.predict(["0000.png", "0001.png"])

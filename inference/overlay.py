@@ -17,7 +17,7 @@ OUTLINE_WIDTH = 5  # pixels
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Draws the land cover over its image.
+    """Draw the land cover over its image.
 
     Each region is tinted 30 % with its class's colour (rounded half up) and outlined with the
     opaque colour, `OUTLINE_WIDTH` pixels wide, inside the region.  The picture's own borders
@@ -47,7 +47,7 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
-    """Marks, (H, W) bool, the pixels with another class within `OUTLINE_WIDTH` steps along an axis.
+    """Return (H, W) bool, the pixels with another class within `OUTLINE_WIDTH` steps along an axis.
 
     The nearest such pixel ends the region on the way to it, so no run lengths are needed.
     """
@@ -118,7 +118,7 @@ def write_overlay(
     out_path: Path | None = None,
     names: Sequence[str] | None = None,
 ) -> Path:
-    """Writes the overlay of an image and a mask file as a PNG and says where on stderr.
+    """Write the overlay of an image and a mask file as a PNG and say where on stderr.
 
     Args:
         mask_path: a mask in the classes' colours, of the image's size.

@@ -71,7 +71,7 @@ class Settings(NamedTuple):
 
 
 def classify(folder: Path, out: Path, settings: Settings, extras: Extras = NO_EXTRAS) -> int:
-    """Labels every image of a folder: `filename,label`, sorted by name.
+    """Label every image of a folder: `filename,label`, sorted by name.
 
     Returns:
         How many images could not be read and were not filled in.
@@ -90,7 +90,7 @@ def classify(folder: Path, out: Path, settings: Settings, extras: Extras = NO_EX
 def classify_csv(
     table: Path, folder: Path, out: Path, settings: Settings, extras: Extras = NO_EXTRAS
 ) -> int:
-    """Labels the images that a csv lists: `id,filename,label`, in the csv's order.
+    """Label the images that a csv lists: `id,filename,label`, in the csv's order.
 
     Returns:
         How many rows have an image that could not be read and was not filled in.
@@ -148,7 +148,7 @@ def _cells(probabilities: np.ndarray) -> list[str]:
 
 
 def segment(folder: Path, out: Path, settings: Settings, extras: Extras = NO_EXTRAS) -> int:
-    """Writes a mask for every satellite image of a folder: RGB PNG of the image's size.
+    """Write a mask for every satellite image of a folder: RGB PNG of the image's size.
 
     Returns:
         How many images could not be read and have no mask.
@@ -201,7 +201,7 @@ def class_names(record: zoo.Record, settings: Settings) -> list[str]:
 
 
 def choose(task: str, settings: Settings) -> zoo.Record:
-    """Finds the record to predict with: the named one, or the task's default.
+    """Find the record to predict with: the named one, or the task's default.
 
     Raises:
         UserError: no such name, one of the other kind, or no default's file is present.
@@ -286,7 +286,7 @@ def _segmented(
 def _begin(
     paths: Sequence[Path], record: zoo.Record, settings: Settings
 ) -> tuple[Sequence[Path], Iterable, Runner]:
-    """Begins to read this process's share of the images, and loads the network meanwhile."""
+    """Begin to read this process's share of the images, and load the network meanwhile."""
     own = "torch" not in sys.modules  # this is a command, whose process is its own
     rank, world = sharding.rank_and_world()
     mine = paths[rank::world]
@@ -323,7 +323,7 @@ def _announced(path: Path, found):
 
 
 def load_runner(record: zoo.Record, settings: Settings) -> Runner:
-    """Loads a record's network and puts it where and how it will run.
+    """Load a record's network and put it where and how it will run.
 
     Raises:
         UserError: the checkpoint, the device or the precision will not do.
@@ -348,7 +348,7 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
 
 
 def _note_provenance(record: zoo.Record) -> None:
-    """Says on stderr what a grader would lose by this default: a better one, or the course's data.
+    """Say on stderr what a grader would lose by this default: a better one, or the course's data.
 
     The better one's absence is the louder of the two, since a command mends it.
     """

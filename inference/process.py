@@ -107,7 +107,7 @@ def _is_ours(error: ImportError) -> bool:
 
 
 def say_error(line: str) -> None:
-    """Prints a process's last words on stderr.
+    """Print a process's last words on stderr.
 
     torchrun follows them up with a traceback of its own, at whose end it shows what a process left
     it, in the form of torch.distributed.elastic's `ErrorHandler.record_exception`. There the line

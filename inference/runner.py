@@ -88,7 +88,7 @@ class Runner:
         self.mean, self.std = self.mean.to(device), self.std.to(device)
 
     def use_cpu(self) -> None:
-        """Leaves a GPU whose memory is too small, other processes' doing perhaps, for the CPU."""
+        """Leave a GPU whose memory is too small, other processes' doing perhaps, for the CPU."""
         self.free("the CPU")
         self.spare_cpu, self.dtype, self.batch_size = False, torch.float32, self._asked
         cpu = torch.device("cpu")
@@ -96,7 +96,7 @@ class Runner:
         self._place(cpu)
 
     def __call__(self, images: np.ndarray) -> torch.Tensor:
-        """Classifies images; a batch for which memory is too small is halved and tried again.
+        """Classify images; a batch for which memory is too small is halved and tried again.
 
         A batch has no more pixels than an image may have that is seen whole: eight scenes of
         DeepGlobe at once would take 30 GB, and more elements than CUDA's older kernels can count.
@@ -169,7 +169,7 @@ class Runner:
             torch.cuda.empty_cache()
 
     def too_small(self, what: str) -> OutOfMemory:
-        """Makes the error that says for what memory is too small, and what to do."""
+        """Make the error that says for what memory is too small, and what to do."""
         other = "a machine with more" if self.device.type == "cpu" else "--device cpu"
         return OutOfMemory(f"not memory enough on {self.device} for {what}: try {other}")
 
@@ -245,7 +245,7 @@ def _back(logits: torch.Tensor, turned: bool, sides: tuple) -> torch.Tensor:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tells that memory was too small from all that can be wrong otherwise."""
+    """Tell that memory was too small from all that can be wrong otherwise."""
     # Its own type only since torch 1.13; a CPU's allocator raises a plain RuntimeError, cuBLAS and
     # cuDNN say it in their own words: cuDNN finds no algorithm where each one's workspace is too
     # large. It may find none for other reasons; so one image for which it does is no traceback,

@@ -207,7 +207,7 @@ def _place(name: str, header: list[str], path: Path | str) -> int:
 
 
 def write_table(path: Path | str, header: Iterable[str], rows: Iterable[Iterable]) -> None:
-    """Writes a csv whole or not at all: UTF-8, one `\\n` a line, quotes only where needed.
+    """Write a csv whole or not at all: UTF-8, one `\\n` a line, quotes only where needed.
 
     Raises:
         UserError: it cannot be written; what was there before is untouched.

@@ -36,7 +36,7 @@ class Span(NamedTuple):
 
 
 def segment(image: np.ndarray, runner: Runner) -> np.ndarray:
-    """Segments one image in windows; when memory is too small for one, in windows of half the side.
+    """Segment one image in windows; when memory is too small for one, in windows of half the side.
 
     Args:
         image: uint8 (H, W, 3), RGB, H and W at least 32.
@@ -79,7 +79,7 @@ def _segment(image: np.ndarray, runner: Runner, measure: bool) -> tuple[np.ndarr
 def bands(
     image: np.ndarray, runner: Runner, measure: bool = False
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """Segments an image from the top down.
+    """Segment an image from the top down.
 
     Args:
         image: as of `segment`.
@@ -114,7 +114,7 @@ def bands(
 
 
 def _move_up(sums: torch.Tensor, rows: int) -> None:
-    """Drops the first rows, moves the others into their place and zeroes what becomes free."""
+    """Drop the first rows, move the others into their place and zero what becomes free."""
     kept = sums.shape[1] - rows
     for start in range(0, kept, rows):  # in pieces that do not overlap with where they go
         piece = sums[:, start + rows : start + 2 * rows]
@@ -123,7 +123,7 @@ def _move_up(sums: torch.Tensor, rows: int) -> None:
 
 
 def spans(length: int, window: int) -> list[Span]:
-    """Spreads windows evenly over an axis, with at least a quarter of a window shared by two.
+    """Spread windows evenly over an axis, with at least a quarter of a window shared by two.
 
     Where two meet, the outer quarter of the overlap has no say on either side, since there a
     window lacks the context that its neighbour has; over the middle half the weight goes from one

@@ -48,14 +48,14 @@ class Sheet:
         self.y = MARGIN
 
     def heading(self, title: str, said: str) -> None:
-        """Writes a row's heading: the title in bold, and what is to be known about it."""
+        """Write a row's heading: the title in bold, and what is to be known about it."""
         self.pen.text((MARGIN, self.y), title, INK, _font(28, "bold"))
         left = MARGIN + self.pen.textlength(title, _font(28, "bold")) + 22
         self.pen.text((left, self.y + 3), said, SOFT, _font(24))
         self.y += 50
 
     def thumbnails(self, answers: Sequence[Answer]) -> None:
-        """Shows images with their predicted classes below, and the true one of a mistake."""
+        """Show images with their predicted classes below, and the true one of a mistake."""
         step = (WIDTH - 2 * MARGIN - SIDE) / (COUNT - 1)
         for i, (path, truth, predicted) in enumerate(answers):
             x = round(MARGIN + i * step)
@@ -68,7 +68,7 @@ class Sheet:
         self.y += SIDE + 64
 
     def tiles(self, tiles: Sequence[Tile]) -> None:
-        """Shows tiles side by side, each as image, prediction and truth."""
+        """Show tiles side by side, each as image, prediction and truth."""
         across = 3 * TILE + 2 * GAP
         for i, tile in enumerate(tiles):
             left = MARGIN + i * (WIDTH - 2 * MARGIN - across)
@@ -85,7 +85,7 @@ class Sheet:
         self.y += TILE + 60
 
     def key(self) -> None:
-        """Names the classes' colours."""
+        """Name the classes' colours."""
         widths = [self.pen.textlength(name, _font(24)) + 38 for name in landcover.CLASSES]
         gap = (WIDTH - 2 * MARGIN - sum(widths)) / (len(widths) - 1)
         x = float(MARGIN)
@@ -97,7 +97,7 @@ class Sheet:
 
 
 def main(data: Path, out: Path, file: Path) -> None:
-    """Writes the picture."""
+    """Write the picture."""
     sheet = Sheet()
     rows = (
         ("P1", "50 classes, 32 × 32 pixels", p1_answers(data, out)),
@@ -118,7 +118,7 @@ def main(data: Path, out: Path, file: Path) -> None:
 
 
 def _choose(answers: list[Answer]) -> tuple[list[Answer], str]:
-    """Takes right answers at even distances and some mistakes; gives them and what is said."""
+    """Take right answers at even distances and some mistakes; return them and what is said."""
     right = [answer for answer in answers if answer.truth == answer.predicted]
     wrong = [answer for answer in answers if answer.truth != answer.predicted]
     shown = _evenly(wrong, WRONG)
@@ -133,7 +133,7 @@ def _evenly(answers: list[Answer], most: int) -> list[Answer]:
 
 
 def _land(folder: Path, predicted: Path) -> tuple[list[Tile], str]:
-    """Takes the tile in the middle and the last when sorted by the share of right pixels."""
+    """Take the tile in the middle and the last when sorted by the share of right pixels."""
     tiles = []
     for path in list_tiles(folder):
         name = landcover.mask_name(path.name)

@@ -102,16 +102,16 @@ class Repository:
         self.zoo.write_text(json.dumps({"defaults": defaults, "checkpoints": entries}))
 
     def run(self, script, *arguments, cwd=None, env=None, **options):
-        """Runs `bash SCRIPT ARGUMENTS...` with its streams caught as text."""
+        """Run `bash SCRIPT ARGUMENTS...` with its streams caught as text."""
         command = ["bash", self.root / script, *arguments]
         return run(command, cwd or self.root.parent, env, **options)
 
     def shell(self, line, *arguments, cwd=None, **options):
-        """Runs a line of bash; its $1, $2, ... are the arguments."""
+        """Run a line of bash; its $1, $2, ... are the arguments."""
         return run(["bash", "-c", line, "-", *arguments], cwd or self.root.parent, **options)
 
     def python(self, *arguments, cwd=None, env=None, **options):
-        """Runs `python3 -m inference ARGUMENTS...`."""
+        """Run `python3 -m inference ARGUMENTS...`."""
         command = [sys.executable, "-m", "inference", *arguments]
         return run(command, cwd or self.root, env, **options)
 
@@ -146,7 +146,7 @@ def repository(pristine, tmp_path):
 
 @pytest.fixture
 def small_zoo(pristine, monkeypatch):
-    """Makes this process use the shared copy's zoo; gives its records by task."""
+    """Make this process use the shared copy's zoo; return its records by task."""
     monkeypatch.setattr(zoo, "ZOO", pristine.zoo)
     return pristine.records
 

@@ -31,7 +31,7 @@ def clone(small_zoo, repository):
 
 
 def error(match):
-    """Expects a clone's own UserError, which is not that of the clone that the tests import."""
+    """Expect a clone's own UserError, which is not that of the clone that the tests import."""
     return pytest.raises(Exception, match=rf"(?s)^{match}")
 
 

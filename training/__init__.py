@@ -8,7 +8,7 @@ import sys
 
 
 def _say_what_is_missing(kind, error, trace):
-    """Names a package that a command needs in one line; anything else is a bug of ours."""
+    """Name a package that a command needs in one line; anything else is a bug of ours."""
     own = ("training", "inference")
     if not issubclass(kind, ModuleNotFoundError) or (error.name or "").partition(".")[0] in own:
         return sys.__excepthook__(kind, error, trace)

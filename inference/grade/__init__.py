@@ -42,7 +42,7 @@ def grade(
     edition: str = DEFAULT,
     clone: bool = False,
 ) -> int:
-    """Grades an edition's problems that a data folder holds and prints the table.
+    """Grade an edition's problems that a data folder holds and print the table.
 
     Args:
         data_dir: `hw1_data/`, or one problem's folder of it.
@@ -259,7 +259,7 @@ def _footer(results: list[Result], cutter: list[str]) -> list[str]:
 
 
 def _provenance_notes(problems: list[P1 | P2 | P3]) -> list[str]:
-    """Says of which problems the data is known not to be the course's."""
+    """Say of which problems the data is known not to be the course's."""
     found = {
         _label(problem): provenance_of(problem.name.lower(), problem.root) for problem in problems
     }

@@ -28,7 +28,7 @@ class Violation(Exception):
 
 
 def check_script(path: Path, forbidden: Sequence[str] = FORBIDDEN) -> None:
-    """Looks for commands that graders forbid; comments are not looked at.
+    """Look for commands that graders forbid; comments are not looked at.
 
     Raises:
         Violation: there is no script (`failed`), or it uses a forbidden word (`format`).
@@ -49,7 +49,7 @@ def check_script(path: Path, forbidden: Sequence[str] = FORBIDDEN) -> None:
 def read_labels(
     path: Path, header: Sequence[str], keys: Sequence[tuple], classes: int, ordered: bool
 ) -> list[int]:
-    """Reads a csv of labels as strictly as the contract words it.
+    """Read a csv of labels as strictly as the contract words it.
 
     Args:
         header: the columns, of which the last is the label.
@@ -96,7 +96,7 @@ def _values(line: str) -> list[str]:
 
 
 def _lines(path: Path) -> list[str]:
-    """Splits a text file into lines, whose ends may be LF or CRLF: csv readers take both."""
+    """Split a text file into lines, whose ends may be LF or CRLF: csv readers take both."""
     try:
         text = path.read_bytes().decode("utf-8")
     except OSError:
@@ -108,7 +108,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def check_masks(folder: Path, sizes: Mapping[str, tuple[int, int]]) -> None:
-    """Checks that a folder holds one right mask an image and nothing else.
+    """Check that a folder holds one right mask an image and nothing else.
 
     Args:
         sizes: (height, width) in pixels of each mask, by file name.

@@ -44,12 +44,12 @@ class P1:
         self.images = {f"{i:04d}{path.suffix.lower()}": path for i, path in enumerate(images)}
 
     def build(self, folder: Path) -> list[Path]:
-        """Writes the test into `folder` and gives the script's arguments."""
+        """Write the test into `folder` and return the script's arguments."""
         _copy(self.images, folder / "test")
         return [folder / "test", folder / "output" / "pred.csv"]
 
     def score(self, folder: Path) -> float:
-        """Checks what the script wrote and gives its accuracy; raises `Violation`."""
+        """Return the accuracy of what the script wrote; raise `Violation`."""
         keys = [(name,) for name in self.images]
         output = folder / "output" / "pred.csv"
         labels = read_labels(output, ("filename", "label"), keys, self.classes, ordered=False)
@@ -83,13 +83,13 @@ class P2:
         self.keys = [(row[0], name) for row, name in zip(rows, names)]
 
     def build(self, folder: Path) -> list[Path]:
-        """Writes the test into `folder` and gives the script's arguments."""
+        """Write the test into `folder` and return the script's arguments."""
         _copy(self.images, folder / "test")
         write_table(folder / "test.csv", self.header, [(*key, "None") for key in self.keys])
         return [folder / "test.csv", folder / "test", folder / "output" / "output.csv"]
 
     def score(self, folder: Path) -> float:
-        """Checks what the script wrote and gives its accuracy; raises `Violation`."""
+        """Return the accuracy of what the script wrote; raise `Violation`."""
         output = folder / "output" / "output.csv"
         labels = read_labels(output, self.header, self.keys, self.classes, ordered=True)
         return _accuracy(labels, self.truth)
@@ -130,12 +130,12 @@ class P3:
             self.sizes[name] = size
 
     def build(self, folder: Path) -> list[Path]:
-        """Writes the test into `folder` and gives the script's arguments."""
+        """Write the test into `folder` and return the script's arguments."""
         _copy(self.images, folder / "test")
         return [folder / "test", folder / "output"]
 
     def score(self, folder: Path) -> float:
-        """Checks what the script wrote and gives its mIoU; raises `Violation`."""
+        """Return the mIoU of what the script wrote; raise `Violation`."""
         check_masks(folder / "output", self.sizes)
         _copy(self.masks, folder / "truth")  # only now: the script had no truth to look at
         places = ["-g", str(folder / "truth"), "-p", str(folder / "output")]

@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 
 def network_cutter() -> list[str]:
-    """Finds the command that runs another one without a network; empty where there is none."""
+    """Find the command that runs another one without a network; empty where there is none."""
     # As root a user namespace is not needed, and where there is one, it may be forbidden.
     for command in (["unshare", "-n"], ["unshare", "-rn"]):
         try:
@@ -41,7 +41,7 @@ def network_cutter() -> list[str]:
 
 
 def make_elsewhere(folder: Path) -> None:
-    """Makes the working folder, `folder/elsewhere`."""
+    """Make the working folder, `folder/elsewhere`."""
     elsewhere = folder / "elsewhere"
     (elsewhere / "inference").mkdir(parents=True)
     (elsewhere / "inference" / "__init__.py").write_text(_DECOY.format("inference"))
@@ -56,7 +56,7 @@ def run_script(
     cutter: Sequence[str],
     environment: Mapping[str, str] | None = None,
 ) -> Run:
-    """Runs `bash SCRIPT ARGUMENTS...` and leaves no process of it behind, however it ends.
+    """Run `bash SCRIPT ARGUMENTS...` and leave no process of it behind, however it ends.
 
     Args:
         folder: holds the working folder, and gets the captured streams.
@@ -96,7 +96,7 @@ def _kill_group(process: subprocess.Popen) -> None:
 
 
 def snapshot(repository: Path, folder: Path) -> dict[Path, tuple]:
-    """Notes size and time of the files that a script might write to but must not.
+    """Note size and time of the files that a script might write to but must not.
 
     They are those at the repository's top (of folders there only their being there), all of its
     `inference/` and `weights/`, the test and the working folder. Python's caches of compiled

@@ -16,7 +16,7 @@ from inference.zoo.manifest import ZOO, Record, from_entry, read, to_entry, writ
 
 
 def records(file: Path | None = None) -> dict[str, Record]:
-    """Reads the whole zoo, by name and in the order of the file.
+    """Read the whole zoo, by name and in the order of the file.
 
     Args:
         file: another zoo.json; its checkpoints lie in `../weights`, seen from its folder.
@@ -30,7 +30,7 @@ def records(file: Path | None = None) -> dict[str, Record]:
 
 
 def record(name: str, file: Path | None = None) -> Record:
-    """Finds a record by name; a UserError lists those there are."""
+    """Find a record by name; a UserError lists those there are."""
     there = records(file)
     if name not in there:
         raise UserError(f"no checkpoint {name!r} in the zoo; there are: {', '.join(there)}")
@@ -38,14 +38,14 @@ def record(name: str, file: Path | None = None) -> Record:
 
 
 def defaults(file: Path | None = None) -> dict[str, list[Record]]:
-    """Finds, for each task, what may serve as its default, best first."""
+    """Find, for each task, what may serve as its default, best first."""
     there = records(file)
     named = read(file or ZOO)["defaults"]
     return {task: [there[name] for name in names] for task, names in named.items()}
 
 
 def default(task: str, file: Path | None = None, present: bool = True) -> Record:
-    """Finds the best checkpoint of a task whose file is present.
+    """Find the best checkpoint of a task whose file is present.
 
     A damaged file counts as present, and `load` says so: to fall back in silence would be to
     answer with a worse model than the user believes.
@@ -84,25 +84,25 @@ def passed_over(record: Record, file: Path | None = None) -> list[Record]:
 
 
 def path(record: Record) -> Path:
-    """Says where the record's file lies, or would."""
+    """Say where the record's file lies, or would."""
     return record.folder / record.file
 
 
 def sha256(file: Path) -> str:
-    """Hashes a file of any size, in hexadecimal."""
+    """Hash a file of any size, in hexadecimal."""
     with file.open("rb") as stream:
         return _sha256(stream)
 
 
 def check(record: Record) -> None:
-    """Raises a UserError unless the record's file is there, whole and unchanged."""
+    """Raise a UserError unless the record's file is there, whole and unchanged."""
     problem = problem_of(record)
     if problem:
         raise UserError(problem[1])
 
 
 def problem_of(record: Record) -> tuple[str, str] | None:
-    """Compares the record's file with its bytes and sha256.
+    """Compare the record's file with its bytes and sha256.
 
     Returns:
         None where all is right, else one word for a table ("missing", "truncated", "changed",
@@ -119,7 +119,7 @@ def problem_of(record: Record) -> tuple[str, str] | None:
 
 
 def load(record: Record, weights: Path | str | None = None):
-    """Builds the record's network with its weights: fp32, on the CPU, in eval mode.
+    """Build the record's network with its weights: fp32, on the CPU, in eval mode.
 
     Args:
         record: says which network to build, and which file belongs to it.
@@ -151,7 +151,7 @@ def load(record: Record, weights: Path | str | None = None):
 
 
 def add(record: Record, default: bool = False, file: Path | None = None) -> None:
-    """Writes a record into zoo.json, in place of one of the same name.
+    """Write a record into zoo.json, in place of one of the same name.
 
     Args:
         record: the new record.

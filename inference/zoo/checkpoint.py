@@ -14,7 +14,7 @@ _HOW = "a checkpoint is a bare state_dict: torch.save(model.state_dict(), FILE)"
 
 
 def state_dict(stream: BinaryIO, file: Path) -> dict:
-    """Unpacks a checkpoint on the CPU.
+    """Unpack a checkpoint on the CPU.
 
     Args:
         stream: the file, open at its beginning.

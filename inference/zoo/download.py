@@ -33,7 +33,7 @@ def download(
     file: Path | None = None,
     policy: RetryPolicy | None = None,
 ) -> None:
-    """Makes sure that checkpoints are there and right, fetching what is not.
+    """Make sure that checkpoints are there and right, fetching what is not.
 
     The environment's HW1_MIRROR, a url or a folder that holds the files under their names, is
     tried before the urls of the records.
@@ -143,7 +143,7 @@ def _fetch(
 
 @contextlib.contextmanager
 def _private_file(record: zoo.Record) -> Iterator[tuple[Path, BinaryIO]]:
-    """Opens a file that no other process or thread has; it is gone afterwards, come what may."""
+    """Open a file that no other process or thread has; it is gone afterwards, come what may."""
     # Not by tempfile, whose files only their owner may read: a class server's are for everyone.
     private = record.folder / f".{os.getpid()}-{uuid.uuid4().hex[:12]}.part"
     with _writing(record.folder):
@@ -169,7 +169,7 @@ def _writing(place: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _bar(record: zoo.Record) -> Iterator[object]:
-    """Draws progress where a person looks on and tqdm is installed."""
+    """Draw progress where a person looks on and tqdm is installed."""
     try:
         if not sys.stderr.isatty():
             raise ImportError

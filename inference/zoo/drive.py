@@ -30,7 +30,7 @@ PLAIN_LINK = "https://drive.usercontent.google.com/download?id={}&export=downloa
 
 
 def from_drive(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
-    """Fetches from Google Drive a file that is shared with anyone who has the link."""
+    """Fetch from Google Drive a file that is shared with anyone who has the link."""
     identifier = url[len("gdrive:") :]
     if not re.fullmatch(r"[\w-]+", identifier):
         raise Failed("no file ID (of a link .../file/d/ID/view it is the part after /d/)")
@@ -94,7 +94,7 @@ def _by_gdown(identifier: str, partial: PartialFile, policy: RetryPolicy) -> Non
 
 
 def _run(worker: threading.Thread, gate: _Gate, timeout: float) -> str:
-    """Runs a thread until it ends or writes nothing for `timeout` seconds, then shuts the gate.
+    """Run a thread until it ends or writes nothing for `timeout` seconds, then shut the gate.
 
     Returns:
         what was printed meanwhile, which is nobody's to see: gdown 4 prints what it should raise.

@@ -15,7 +15,7 @@ _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 def table(file: Path | None = None) -> str:
-    """Draws one line a checkpoint; `*` marks the default that would be used now.
+    """Draw one line a checkpoint; `*` marks the default that would be used now.
 
     Args:
         file: another zoo.json.
@@ -57,7 +57,7 @@ def _row(record: zoo.Record, default: bool) -> list[str]:
 
 
 def source(record: zoo.Record) -> str:
-    """Says where a checkpoint's file can be had, in a word or two."""
+    """Say where a checkpoint's file can be had, in a word or two."""
     if record.urls:
         return ", ".join(url.split(":")[0] for url in record.urls)
     # .gitignore leaves weights/ out of git, but for the files that come with a clone.

@@ -94,7 +94,7 @@ _TEXTS = ("task", "network", "file", "trained_on", "recipe")
 
 
 def read(file: Path) -> dict:
-    """Reads zoo.json: {"defaults": {task: [name, ...]}, "checkpoints": {name: {...}}}.
+    """Read zoo.json: {"defaults": {task: [name, ...]}, "checkpoints": {name: {...}}}.
 
     Raises:
         UserError: it is missing or malformed.
@@ -110,7 +110,7 @@ def read(file: Path) -> dict:
 
 
 def write(zoo: dict, file: Path) -> None:
-    """Replaces zoo.json in one step; what `read` would refuse is not written.
+    """Replace zoo.json in one step; what `read` would refuse is not written.
 
     Args:
         zoo: in the form that `read` gives; its order is kept, and its floats as they are.
@@ -122,7 +122,7 @@ def write(zoo: dict, file: Path) -> None:
 
 
 def from_entry(name: str, entry: dict, file: Path) -> Record:
-    """Makes the record of what stands under `name` in the zoo.json `file`.
+    """Make the record of what stands under `name` in the zoo.json `file`.
 
     Its urls are those of the files themselves, even where somebody wrote down a page about one.
     """
@@ -131,7 +131,7 @@ def from_entry(name: str, entry: dict, file: Path) -> Record:
 
 
 def to_entry(record: Record) -> dict:
-    """Makes what stands under the record's name in zoo.json."""
+    """Make what stands under the record's name in zoo.json."""
     whole = asdict(record)
     return {name: whole[name] for name in _FIELDS if whole[name] or name not in _OPTIONAL}
 

@@ -11,7 +11,7 @@ _PARTS = {"p1": ".", "p2": "office", "p3": "."}  # of a problem's folder: where 
 
 
 def provenance_of(task: str, data: Path) -> str | None:
-    """Says in words where a problem's labelled data came from; None where no note says it.
+    """Say in words where a problem's labelled data came from; None where no note says it.
 
     Args:
         task: p1, p2 or p3; of anything else only that it was generated is known.
@@ -28,7 +28,7 @@ def is_sample_data(data: Path) -> bool:
 
 
 def source_of(part: Path) -> str | None:
-    """Says in words which dataset a part of hw1_data was imported from; None if it was not."""
+    """Say in words which dataset a part of hw1_data was imported from; None if it was not."""
     found = _noted(part, "source")
     return None if found is None else str(found)
 

@@ -83,7 +83,7 @@ class PartialFile:
         return start
 
     def expect_whole(self) -> None:
-        """Raises Failed for a web page, Broken for too few bytes."""
+        """Raise Failed for a web page, Broken for too few bytes."""
         if self.size != self.wanted:
             reason = page(self.head())
             raise Failed(reason) if reason else Broken(f"{self.size} of {self.wanted} bytes came")
@@ -105,7 +105,7 @@ class PartialFile:
 
 
 def page(start: bytes) -> str | None:
-    """Describes what begins like a web page; None for anything else."""
+    """Describe what begins like a web page; None for anything else."""
     text = start[:BLOCK].decode("utf-8", "replace")
     if not re.match(r"\s*<(!doctype html|html)", text, re.IGNORECASE):
         return None
@@ -117,7 +117,7 @@ def page(start: bytes) -> str | None:
 
 
 def persist(attempt: Callable[[], None], partial: PartialFile, policy: RetryPolicy) -> None:
-    """Repeats an attempt while it is Broken, until too many in a row brought next to nothing."""
+    """Repeat an attempt while it is Broken, until too many in a row brought next to nothing."""
     left, best = policy.tries, 0
     while True:
         try:
@@ -133,7 +133,7 @@ def persist(attempt: Callable[[], None], partial: PartialFile, policy: RetryPoli
 
 
 def from_file(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
-    """Copies from `file:///path` (percent-encoded) or `file:path` (as it is)."""
+    """Copy from `file:///path` (percent-encoded) or `file:path` (as it is)."""
     rest = url[len("file:") :]
     path = urllib.parse.unquote(urllib.parse.urlsplit(url).path) if rest[:2] == "//" else rest
     partial.restart()
@@ -150,7 +150,7 @@ def from_file(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
 
 
 def from_http(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
-    """Fetches from a web server; redirections are followed, broken transfers continued."""
+    """Fetch from a web server; redirections are followed, broken transfers continued."""
     partial.restart()
     persist(lambda: _http(url, partial, policy.timeout), partial, policy)
 
@@ -175,7 +175,7 @@ def _http(url: str, partial: PartialFile, timeout: float) -> None:
 
 
 def _expect_length(response, partial: PartialFile) -> None:
-    """Finds where the body begins, and fails at once if it is of another length."""
+    """Find where the body begins, and fail at once if it is of another length."""
     continued = response.headers.get("Content-Range", "").startswith(f"bytes {partial.size}-")
     if not (response.status == 206 and continued):
         partial.restart()

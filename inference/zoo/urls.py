@@ -181,7 +181,7 @@ def _file(rest: str) -> str:
 
 
 def _drive_id(text: str) -> str:
-    """Reads what stands behind `gdrive:`: an ID, or a link with one in it."""
+    """Read what stands behind `gdrive:`: an ID, or a link with one in it."""
     if re.match(r"https?:", text, re.IGNORECASE) or _bare_host(text) in _DRIVE:
         found = _direct(text)
         if not found.startswith("gdrive:"):

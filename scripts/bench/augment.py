@@ -43,7 +43,7 @@ LEAST_SECONDS = 0.1  # of work for one reading
 
 
 def main() -> None:
-    """Prints a table for each size."""
+    """Print a table for each size."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _row(name: str, images: torch.Tensor, rounds: int) -> str:
-    """Times one augmentation: what its row of the table says."""
+    """Time one augmentation: what its row of the table says."""
     size = images.shape[-1]
     labels = torch.randint(CLASSES, (len(images),), device=images.device)
     targets = torch.nn.functional.one_hot(labels, CLASSES).float()

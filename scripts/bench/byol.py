@@ -51,7 +51,7 @@ SIDES = ("ours", "byol-pytorch", "byol-pytorch equal", "lightly", "lightly equal
 
 
 def main() -> None:
-    """Runs the sides in turn and prints a line for each."""
+    """Run the sides in turn and print a line for each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

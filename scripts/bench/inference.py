@@ -42,7 +42,7 @@ from scripts.bench.peak import peak  # noqa: E402
 
 
 def main() -> None:
-    """Runs the chosen cases and prints a table for each."""
+    """Run the chosen cases and print a table for each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -129,7 +129,7 @@ def _range(values: list[float]) -> str:
 
 
 def _difference(case: Case, one: Path, other: Path) -> str:
-    """Counts labels, or mask pixels, that differ."""
+    """Count labels, or mask pixels, that differ."""
     if case.task == "p3":
         pairs = [(_pixels(path), _pixels(other / path.name)) for path in sorted(one.iterdir())]
         differ = sum(int((a != b).any(2).sum()) for a, b in pairs)
@@ -148,7 +148,7 @@ def _pixels(path: Path) -> np.ndarray:
 
 
 def _forward(record: Record, source: Path, precision: str) -> tuple[float, float]:
-    """Times the forward passes of all images inside this process: seconds and FLOP."""
+    """Time the forward passes of all images inside this process: seconds and FLOP."""
     where = device.choose_device()
     batch_size = device.batch_size(where, record.task)
     runner = Runner(zoo.load(record), record.mean, record.std, where, precision, batch_size)

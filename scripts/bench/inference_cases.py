@@ -63,7 +63,7 @@ RANDOM = {
 
 
 def repository(root: Path, keys: list[str]) -> Path:
-    """Copies what runs, with the large networks added to its zoo and without flip averaging.
+    """Copy what runs, with the large networks added to its zoo and without flip averaging.
 
     The plain script predicts each image once, and so does what it is compared with.
     """
@@ -97,7 +97,7 @@ def repository(root: Path, keys: list[str]) -> Path:
 
 
 def draw(task: str, folder: Path, count: int) -> Path:
-    """Draws a case's images; for P2 a csv beside them too."""
+    """Draw a case's images; for P2 a csv beside them too."""
     source = folder / "images"
     source.mkdir(parents=True)
     random = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from inference.runner import DTYPES
 
 
 def peak(precision: str, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Measures a 3x3 convolution of 256 channels on 8 x 64 x 64: FLOP/s, median of 9."""
+    """Measure a 3x3 convolution of 256 channels on 8 x 64 x 64: FLOP/s, median of 9."""
     where, dtype = device.choose_device(), DTYPES[precision]
     network = torch.nn.Conv2d(256, 256, 3, padding=1, bias=False).to(where, dtype)
     network = network.to(memory_format=torch.channels_last)

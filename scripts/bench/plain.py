@@ -65,7 +65,7 @@ def write_masks(prediction, files, out):
 
 
 def write_labels(labels, files, rows, out):
-    """Writes a csv; `rows` are those of P2's, whose ids go first, or None."""
+    """Write a csv; `rows` are those of P2's, whose ids go first, or None."""
     with open(out, "w", newline="") as f:
         w = csv.writer(f)
         w.writerow((["id"] if rows else []) + ["filename", "label"])

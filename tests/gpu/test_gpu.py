@@ -60,7 +60,7 @@ def runner(record, where, precision="fp32", batch_size=32, **options):
 
 @pytest.fixture
 def memory():
-    """Limits what this process may have of the GPU's memory, in bytes; afterwards all again."""
+    """Limit what this process may have of the GPU's memory, in bytes; afterwards all again."""
     total = torch.cuda.get_device_properties(0).total_memory
 
     def limit(size):

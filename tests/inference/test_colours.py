@@ -15,7 +15,7 @@ LITTLE, BIG = "<>"
 
 
 def tiff(path, samples, bits, photometric, order=LITTLE, packed=False, kind=1):
-    """Writes samples (3, 4, n), in the file's byte order already, as one strip."""
+    """Write samples (3, 4, n), in the file's byte order already, as one strip."""
     count = samples.shape[2] if samples.ndim == 3 else 1
     data = zlib.compress(samples.tobytes()) if packed else samples.tobytes()
     several = struct.pack(f"{order}{count}H", *[bits] * count)

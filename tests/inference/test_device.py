@@ -12,7 +12,7 @@ CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes this machine another: a CPU with or without bf16, a GPU of some capability."""
+    """Make this machine another: a CPU with or without bf16, a GPU of some capability."""
 
     def machine(bf16=True, capability=(8, 6)):
         monkeypatch.setattr(device, "_cpu_has_bf16", lambda: bf16)

@@ -69,7 +69,7 @@ def read_csv(path):
 
 
 def probabilities(record, paths):
-    """Gives what the plain network's softmax says, (N, classes), of one image after the other."""
+    """Return what the plain network's softmax says, (N, classes), of one image after the other."""
     network, found = zoo.load(record), []
     for path in paths:
         pixels = images.read_pixels(path, record.size)

@@ -37,7 +37,7 @@ def test_a_report_that_cannot_be_left_is_printed_by_every_process(
 
 
 def listed(pristine, line, **environment):
-    """Runs `list` as a line of bash says, where "$@" stands for it."""
+    """Run `list` as a line of bash says, where "$@" stands for it."""
     command = [sys.executable, "-m", "inference", "list"]
     return pristine.shell(line, *command, cwd=pristine.root, env={**os.environ, **environment})
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def machine(monkeypatch):
-    """Makes this machine one of some cores, on which nobody has chosen a number of threads."""
+    """Make this machine one of some cores, on which nobody has chosen a number of threads."""
 
     def machine(count):
         monkeypatch.setattr(threads, "cores", lambda: list(range(count)))

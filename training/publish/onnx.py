@@ -89,7 +89,7 @@ def _expect_installed() -> None:
 
 
 def _expect_free(file: Path) -> None:
-    """Refuses to write where nothing can be, or over a checkpoint."""
+    """Refuse to write where nothing can be, or over a checkpoint."""
     files.check_writable(file)
     for other in zoo.records().values():
         there = zoo.path(other)
@@ -98,7 +98,7 @@ def _expect_free(file: Path) -> None:
 
 
 def _convert(record: zoo.Record, network: nn.Module) -> bytes:
-    """Makes the ONNX file's bytes."""
+    """Make the ONNX file's bytes."""
     import onnx
 
     free = {0: torch.export.Dim("N")}
@@ -137,7 +137,7 @@ def _metadata(record: zoo.Record) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences the exporter's remarks on its own insides."""
+    """Silence the exporter's remarks on its own insides."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     with warnings.catch_warnings():
@@ -150,7 +150,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _noise(record: zoo.Record) -> Iterator[torch.Tensor]:
-    """Yields batches of several sizes, all within what the file should take."""
+    """Yield batches of several sizes, all within what the file should take."""
     random = torch.Generator().manual_seed(0)
     sizes = [(record.size, record.size)] if record.size else [(64, 64), (97, 130)]
     for height, width in sizes:
@@ -159,7 +159,7 @@ def _noise(record: zoo.Record) -> Iterator[torch.Tensor]:
 
 
 def _pictures(record: zoo.Record, folder: Path | None) -> Iterator[torch.Tensor]:
-    """Yields pictures one by one, normalised as the graded path does."""
+    """Yield pictures one by one, normalised as the graded path does."""
     if folder is None:
         pixels = _generated(record)
     else:

@@ -77,7 +77,7 @@ class Server:
         return lambda request, number: self.send(request, b"", 302, Location=to)
 
     def truncated(self, times, ranges=False, etag="v1"):
-        """Sends `part` only, so many times; with `ranges` it can go on where it stopped."""
+        """Send `part` only, so many times; with `ranges` it can go on where it stopped."""
 
         def answer(request, number):
             same = request.headers.get("If-Range") == f'"{etag}"'
@@ -92,7 +92,7 @@ class Server:
         return answer
 
     def stalling(self, times=99):
-        """Sends `part` and then nothing, so many times."""
+        """Send `part` and then nothing, so many times."""
 
         def answer(request, number):
             body = DATA[: self.part if number <= times else None]
@@ -117,7 +117,7 @@ class Shelf:
             folder.mkdir()
 
     def add(self, *urls, name="small", default=True):
-        """Adds a checkpoint that holds `data` and can be had from `urls`; returns the shelf."""
+        """Add a checkpoint that holds `data` and can be had from `urls`; return the shelf."""
         whole = self.root / "whole"
         whole.write_bytes(DATA)
         record = zoo.Record(

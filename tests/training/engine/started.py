@@ -40,7 +40,7 @@ def run(module, *arguments, cwd, **environment):
 
 
 def wait_until(condition, process):
-    """Waits until something holds, while a process runs."""
+    """Wait until something holds, while a process runs."""
     until = time.monotonic() + 100
     while not condition():
         assert process.is_alive() and time.monotonic() < until

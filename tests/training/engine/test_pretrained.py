@@ -14,7 +14,7 @@ from training.engine.pretrained import HOSTED, start_from
 
 @pytest.fixture
 def hosted(monkeypatch):
-    """Lets torchvision's files be random weights of the network that they are of."""
+    """Let torchvision's files be random weights of the network that they are of."""
     asked = []
 
     def load(url, map_location=None, check_hash=False, progress=True):

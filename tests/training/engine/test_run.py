@@ -61,7 +61,7 @@ def epochs(out):
 
 
 def kill_while_it_writes(file, place):
-    """Kills the run that writes `file`, which is left half written."""
+    """Kill the run that writes `file`, which is left half written."""
     os.mkfifo(file)  # writing waits for us to read
     process = start(*COMMAND, *FIELDS, "--out", file.parent, cwd=place)
     pipe = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # or a run that never writes hangs us too

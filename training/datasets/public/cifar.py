@@ -50,7 +50,7 @@ CIFAR100 = Form(
 
 
 def fill(folder: Path, form: Form, source: Path, seed: int, half: int | None, whole: bool) -> dict:
-    """Writes `train_50` and `val_50` of CIFAR's training images; its test images stay untouched.
+    """Write `train_50` and `val_50` of CIFAR's training images; its test images stay untouched.
 
     Args:
         folder: empty.
@@ -87,7 +87,7 @@ def fill(folder: Path, form: Form, source: Path, seed: int, half: int | None, wh
 
 
 def _draw(labels: np.ndarray, train: int, val: int, seed: int) -> tuple[list, list]:
-    """Draws two disjoint sets of images of each class, at random.
+    """Draw two disjoint sets of images of each class, at random.
 
     Args:
         labels: (N,) classes from 0.
@@ -136,7 +136,7 @@ def _read(form: Form, source: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 
 def _files(form: Form, source: Path) -> dict[str, bytes]:
-    """Reads the needed files from wherever under `source` they are."""
+    """Read the needed files from wherever under `source` they are."""
     wanted = (*form.batches, form.meta)
     for folder in (source, source / form.folder):
         if (folder / wanted[0]).is_file():

@@ -21,7 +21,7 @@ FOLDERS = (".", "train", "land-train")  # the last is the challenge's own
 
 
 def fill(folder: Path, source: Path, seed: int, whole: bool) -> dict:
-    """Writes train/ and validation/: xxxx_sat.jpg, and xxxx_mask.png beside it.
+    """Write train/ and validation/: xxxx_sat.jpg, and xxxx_mask.png beside it.
 
     Args:
         folder: empty.
@@ -50,7 +50,7 @@ def fill(folder: Path, source: Path, seed: int, whole: bool) -> dict:
 
 
 def _scenes(source: Path) -> list[Path]:
-    """Lists the satellite images, each of which has its mask."""
+    """List the satellite images, each of which has its mask."""
     for folder in FOLDERS:
         if (source / folder).is_dir() and any((source / folder).glob("*_sat.jpg")):
             scenes = [p for p in list_images(source / folder) if p.name.endswith("_sat.jpg")]
@@ -87,13 +87,13 @@ def _tiles(scene: Path, random: np.random.Generator) -> list[tuple[Path, tuple[i
 
 
 def _in_turn(lists: list[list]) -> list:
-    """Takes the first of every list, then the second of every one, and so on."""
+    """Take the first of every list, then the second of every one, and so on."""
     longest = max(map(len, lists))
     return [one[i] for i in range(longest) for one in lists if i < len(one)]
 
 
 def _cut(scene: Path, tiles: list[tuple[tuple[int, int], Path]]) -> None:
-    """Writes tiles of a scene and of its mask."""
+    """Write tiles of a scene and of its mask."""
     pixels, colours = decode(scene), decode(_mask_of(scene))
     if pixels.shape != colours.shape:
         raise UserError(f"{scene} and {_mask_of(scene).name} differ in size: fetch them again")

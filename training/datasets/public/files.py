@@ -15,7 +15,7 @@ from inference.images import read_pixels, reason
 
 
 def write_table(file: Path, rows: Iterable[tuple[str, int]]) -> None:
-    """Writes the course's csv, `id,filename,label`, of (file name, class)."""
+    """Write the course's csv, `id,filename,label`, of (file name, class)."""
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("id", "filename", "label"))
@@ -24,7 +24,7 @@ def write_table(file: Path, rows: Iterable[tuple[str, int]]) -> None:
 
 
 def decode(path: Path) -> np.ndarray:
-    """Reads an image, uint8 (H, W, 3).
+    """Read an image, uint8 (H, W, 3).
 
     Raises:
         UserError: it cannot be read.
@@ -36,7 +36,7 @@ def decode(path: Path) -> np.ndarray:
 
 
 def for_each(work: Callable, jobs: Sequence) -> None:
-    """Calls `work(*job)` in threads, with progress on stderr where that is a terminal.
+    """Call `work(*job)` in threads, with progress on stderr where that is a terminal.
 
     The first error ends it, when the calls that were under way have returned.
     """

@@ -33,7 +33,7 @@ TRAIN = frozenset(
 
 
 def fill(folder: Path, source: Path, seed: int) -> dict:
-    """Writes train/0.jpg, ... in a random order, and train.csv with their classes.
+    """Write train/0.jpg, ... in a random order, and train.csv with their classes.
 
     Training uses no label; train.csv lets it be watched. A JPEG of 84x84 is copied as it is, all
     else is squashed to that.

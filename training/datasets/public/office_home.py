@@ -19,7 +19,7 @@ VAL_SHARE = 406 / 4357  # the course's
 
 
 def fill(folder: Path, source: Path, domain: str, seed: int) -> dict:
-    """Writes train/, val/ and their csv files; images are copied as they are.
+    """Write train/, val/ and their csv files; images are copied as they are.
 
     Classes are numbered by their names' order. The names of val's files say nothing of them.
 
@@ -61,7 +61,7 @@ def fill(folder: Path, source: Path, domain: str, seed: int) -> dict:
 
 
 def quota(counts: list[int]) -> list[int]:
-    """Divides the validation set among classes by their sizes, to the image (largest remainders).
+    """Divide the validation set among classes by their sizes, to the image (largest remainders).
 
     Args:
         counts: images of each class, at least 2.
@@ -79,7 +79,7 @@ def quota(counts: list[int]) -> list[int]:
 
 
 def _class_folders(source: Path, domain: str) -> list[Path]:
-    """Finds the 65 folders of a domain, sorted by name."""
+    """Find the 65 folders of a domain, sorted by name."""
     key = _plain(domain)
     places = [source.absolute()]
     for _ in range(2):  # the folder itself, the one that holds it, and the one that holds that

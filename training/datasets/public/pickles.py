@@ -34,7 +34,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read(content: bytes, where: Path | str) -> dict:
-    """Reads a dict of arrays, lists, strings and numbers from a pickle; keys are bytes.
+    """Read a dict of arrays, lists, strings and numbers from a pickle; keys are bytes.
 
     Args:
         content: written by Python 2 or 3.

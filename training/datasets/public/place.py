@@ -11,7 +11,7 @@ from inference.zoo.provenance import GENERATED, IMPORTED, source_of
 
 
 def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
-    """Makes one part of a hw1_data folder, beside its place, and renames it when it is complete.
+    """Make one part of a hw1_data folder, beside its place, and rename it when it is complete.
 
     Args:
         out: the hw1_data folder; made if need be.
@@ -57,7 +57,7 @@ def _refuse_to_overwrite(out: Path, target: Path) -> None:
 
 
 def _count(root: Path) -> dict[str, int]:
-    """Counts the images of each folder, masks aside."""
+    """Count the images of each folder, masks aside."""
     folders = sorted(path for path in root.rglob("*") if path.is_dir())
     names = {str(folder.relative_to(root)): os.listdir(folder) for folder in folders}
     return {

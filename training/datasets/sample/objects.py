@@ -146,7 +146,7 @@ def _draw_class(rng):
 
 
 def place(parts, matrix, rng=None, jitter=0.0):
-    """Sets an object into a picture.
+    """Set an object into a picture.
 
     Args:
         parts: a class.

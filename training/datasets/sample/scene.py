@@ -79,14 +79,14 @@ def background(rng, height, width, colour, busy=1.0):
 
 
 def paint(canvas, area, colour):
-    """Blends a colour ((3,) or (h, w, 3)) into the part of a canvas that `area` covers."""
+    """Blend a colour ((3,) or (h, w, 3)) into the part of a canvas that `area` covers."""
     if area is not None:
         window = canvas[area.window]
         window += area.alpha[..., None] * (colour - window)
 
 
 def clutter(canvas, rng, count, colours, reach=(0.55, 1.0), size=(0.08, 0.25)):
-    """Scatters stray shapes.
+    """Scatter stray shapes.
 
     Args:
         canvas: painted upon.
@@ -116,7 +116,7 @@ def clutter(canvas, rng, count, colours, reach=(0.55, 1.0), size=(0.08, 0.25)):
 
 
 def light(canvas, rng, strength):
-    """Brightens one side of a canvas and darkens the other, in place."""
+    """Brighten one side of a canvas and darken the other, in place."""
     ramp = gradient(rng, *canvas.shape[:2])
     canvas *= (rng.uniform(1 - strength / 2, 1 + strength / 2) + strength * ramp)[..., None]
 

@@ -115,7 +115,7 @@ def transform(loops, matrix):
 
 
 def cover(loops, height, width, stroke=0.0):
-    """Rasterises a shape, or the line along its loops, with smooth edges.
+    """Rasterise a shape, or the line along its loops, with smooth edges.
 
     Args:
         loops: the shape's loops in pixels, the pixel (0, 0) spanning [0, 1]^2.

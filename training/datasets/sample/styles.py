@@ -148,7 +148,7 @@ def painted(parts, rng, height, width, nuisance):
 
 
 def _strokes(canvas, rng, count=900):
-    """Repaints a canvas with strokes that follow a smooth field of directions."""
+    """Repaint a canvas with strokes that follow a smooth field of directions."""
     height, width = canvas.shape[:2]
     side = min(height, width)
     ys, xs = rng.integers(height, size=count), rng.integers(width, size=count)

@@ -85,7 +85,7 @@ def plan(scale):
 
 
 def generate(out, scale="small", seed=0, workers=None):
-    """Writes the data set into a folder that does not exist yet, or leaves it alone if it does.
+    """Write the data set into a folder that does not exist yet, or leave it alone if it does.
 
     Args:
         out: the folder, `hw1_data`.
@@ -191,7 +191,7 @@ def _ignore_interrupt():
 
 
 def _report(done, total):
-    """Consumes an iterator, with progress on stderr when it is a terminal."""
+    """Consume an iterator, with progress on stderr when it is a terminal."""
     shown = sys.stderr.isatty()
     for i, _ in enumerate(done, 1):
         if shown and (i % 50 == 0 or i == total):
@@ -210,7 +210,7 @@ def _write_tables(root, pictures):
 
 
 def _write(job):
-    """Draws and writes one picture of the plan."""
+    """Draw and write one picture of the plan."""
     root, seed, problem, split, label, index, path = job
     if problem == "p3":
         _write_tile(root / path, seed, index, split)
