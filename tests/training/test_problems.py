@@ -299,7 +299,7 @@ def test_a_new_problem_has_the_command_line_too(toy, tmp_path, capsys):
     assert found.recipe.loss == Square(2.0) and found.score > 0.9
     capsys.readouterr()
     assert main(["fit", *words, "weight=3"]) == 2
-    assert "holds a run with another weight: choose another --out" in capsys.readouterr().err
+    assert "holds a run with weight=2.0, and weight=3.0 is asked for" in capsys.readouterr().err
     (toy / "images.npy").unlink()
     assert main(["fit", *words]) == 2
     assert capsys.readouterr().err.startswith("error: cannot read ")

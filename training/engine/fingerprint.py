@@ -33,10 +33,15 @@ def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
             then = type(recipe).from_plain(read_json(folder / "recipe.json"))
         except UserError as error:
             raise UserError(f"{folder / 'recipe.json'}: {error}; choose another --out") from error
-        changed = recipe.changes_from(then)
-        if changed or recipe.seed != then.seed:
-            key = changed[0].partition("=")[0] if changed else "seed"
-            raise UserError(f"{folder} holds a run with another {key}: choose another --out")
+        asked, there = recipe.changes_from(then), then.changes_from(recipe)
+        if recipe.seed != then.seed:
+            asked, there = [*asked, f"seed={recipe.seed}"], [*there, f"seed={then.seed}"]
+        if asked or there:
+            theirs, ours = (there or asked)[0], (asked or there)[0]
+            raise UserError(
+                f"{folder} holds a run with {theirs}, and {ours} is asked for: choose another "
+                f"--out, or delete that folder"
+            )
     digest = expect(problem, recipe, data, folder) if begun else fingerprint(problem, recipe, data)
     plain = json.dumps(recipe.to_plain(), indent=2)
     write_whole(folder / "recipe.json", plain.encode())
@@ -61,7 +66,20 @@ def fingerprint(problem: Problem, recipe: Recipe, data: Path) -> str:
         UserError: the layout is not the problem's, or a file is missing.
     """
     digest = hashlib.sha256()
-    for paths, labels in problem.files(recipe, data):
+    if not data.is_dir():
+        raise UserError(
+            f"no folder {data}: give the course's {problem.folder} with --data, or make some: "
+            "python -m training sample-data hw1_data"
+        )
+    try:
+        files = problem.files(recipe, data)
+    except UserError as error:
+        near = (place / problem.folder for place in (data, data.parent, data.parent.parent))
+        meant = next((place for place in near if place.is_dir() and place != data), None)
+        if meant is None:
+            raise
+        raise UserError(f"{error}; did you mean --data {meant}?") from error
+    for paths, labels in files:
         if labels is not None:
             digest.update(labels.tobytes())
         for path in paths:

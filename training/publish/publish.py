@@ -72,7 +72,7 @@ def publish(
     data = data or run.data
     if data is None:
         raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
-    name = recipe.name if name is None else name
+    named, name = name is not None, recipe.name if name is None else name
     record = dataclasses.replace(
         problem.record(recipe),
         name=name,
@@ -85,8 +85,10 @@ def publish(
     _expect_publishable(record)
     places = [host.host_at(target) for target in hosts]
     state = _finite(weights)
-    before = problem.evaluate(record, data, weights, "fp32", "auto")
     record, content = _deployable(record, weights, state)
+    if not named:
+        _expect_new(record)
+    before = problem.evaluate(record, data, weights, "fp32", "auto")
     with files.scratch(run.folder) as scratch:
         file = scratch / record.file
         files.write_whole(file, content)
@@ -106,6 +108,9 @@ def _write(
     """Write a checkpoint's file, its record and the pages, and say so."""
     with files.locked(zoo.ZOO.parent):  # one file and one record, whoever publishes meanwhile
         _expect_publishable(record)
+        old = zoo.records().get(record.name)
+        if old and old.sha256 == record.sha256:  # where it was hosted it still is
+            record = host.with_urls(record, old.urls)
         with _uninterrupted(f"{record.name} is published all the same"):
             with files.staged(zoo.path(record), content):
                 zoo.add(record, default)
@@ -113,6 +118,7 @@ def _write(
             size = f"{record.bytes / 1e6:.1f} MB"
             print(f"{zoo.path(record)}: {size}, {same:.2%} as the run's predictions")
             _show(record)
+            _say_what_was_replaced(old, record)
             _say_what_follows(record, default)
             host.say(record, hosted)
 
@@ -216,6 +222,29 @@ def _expect_same(before: Evaluation, after: Evaluation, run: Path) -> float:
     if changed > 1 and same < SAME:
         raise UserError(f"in fp16 only {same:.2%} of {run}'s predictions stay: not published")
     return same
+
+
+def _expect_new(record: zoo.Record) -> None:
+    """Refuse to replace another checkpoint by a recipe's name, which nobody has said."""
+    old = zoo.records().get(record.name)
+    if old and old.sha256 != record.sha256:
+        raise UserError(
+            f"{record.name} is in the zoo already ({_score(old)}): add --name for another "
+            f"name, or --name {record.name} to replace it"
+        )
+
+
+def _say_what_was_replaced(old: zoo.Record | None, record: zoo.Record) -> None:
+    if old is None or old.sha256 == record.sha256:
+        return
+    line = f"note: {record.name} was another checkpoint until now ({_score(old)})"
+    if old.urls:
+        line += f", hosted at {old.urls[0]}: host the new one (--host)"
+    print(files.in_one_line(line), file=sys.stderr)
+
+
+def _score(record: zoo.Record) -> str:
+    return f"{record.scores.get('metric')} {record.scores.get('fp32')} on {record.trained_on}"
 
 
 def _say_what_follows(record: zoo.Record, default: bool) -> None:

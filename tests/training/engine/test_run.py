@@ -173,7 +173,7 @@ def test_two_processes_do_not_share_a_runs_folder(place):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (["--data", "nowhere"], "error: cannot read the folder nowhere/train_50: "),
+        (["--data", "nowhere"], "error: no folder nowhere: give the course's p1_data"),
         (["classes=4"], "error: no image of class 3 in p1_data"),
         (["lr=1e30"], "error: the loss is nan at step "),
         (["pretrained=nowhere.pth"], "error: cannot read pretrained=nowhere.pth: "),
@@ -210,7 +210,26 @@ def test_a_full_disk_is_one_line_and_spares_the_last_checkpoint(place, whole):
 def test_another_recipe_is_not_mixed_into_a_run(place, whole):
     status, log = run(*COMMAND, *FIELDS, "lr=0.02", "--out", "whole", cwd=place)
     assert status == 2
-    assert log == "error: whole holds a run with another lr: choose another --out\n"
+    assert log == (
+        "error: whole holds a run with lr=0.1, and lr=0.02 is asked for: choose another --out, "
+        "or delete that folder\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        ("nowhere", "error: no folder nowhere: give the course's p1_data with --data, or make "),
+        (".", "did you mean --data p1_data?\n"),
+        ("p1_data/train_50", "did you mean --data p1_data?\n"),
+        ("p3_data", "did you mean --data p1_data?\n"),
+    ],
+)
+def test_data_that_is_not_there_is_one_line_that_points_to_it(place, monkeypatch, data, said):
+    (place / "p3_data").mkdir(exist_ok=True)
+    words = ["--data", data, *(word for word in FIELDS if not word.startswith("--data"))]
+    status, log = run(*COMMAND, *words, "--out", "lost", cwd=place)
+    assert status == 2 and said in log and log.count("\n") == 1
 
 
 def test_other_data_is_not_mixed_into_a_run_but_moved_data_is_the_same(place, whole):

@@ -260,6 +260,31 @@ def test_a_run_is_published_and_hosted_at_once_or_not_at_all(place, tmp_path, ca
     assert zoo_page.stale() == []
 
 
+def test_no_checkpoint_is_replaced_unless_its_name_is_said(place, capsys):
+    folder = place / "runs/p1-a-s0"
+    assert command(capsys, folder)[0] == 0 and command(capsys, folder)[0] == 0  # the same twice
+    zoo.add(dataclasses.replace(zoo.record("p1-a"), sha256="0" * 64))  # another of that name
+    before = state_of(place)
+    said = refusal(capsys, folder)
+    assert "p1-a is in the zoo already (accuracy " in said and "--name p1-a to replace it" in said
+    assert state_of(place) == before
+    status, _, err = command(capsys, folder, "--name", "p1-a")
+    assert status == 0 and zoo.record("p1-a").sha256 != "0" * 64
+    assert "note: p1-a was another checkpoint until now (accuracy " in err
+
+
+def test_published_again_the_same_file_is_still_where_it_was_hosted(place, tmp_path, capsys):
+    given = (place / "runs/p1-a-s0", "--name", "mine")
+    assert command(capsys, *given, "--host", f"file:{tmp_path}")[0] == 0
+    urls = zoo.record("mine").urls
+    status, _, err = command(capsys, *given)
+    assert (status, err, zoo.record("mine").urls) == (0, "", urls)
+    zoo.add(dataclasses.replace(zoo.record("mine"), sha256="0" * 64))
+    status, _, err = command(capsys, *given)
+    assert status == 0 and f"hosted at {urls[0]}: host the new one" in err
+    assert zoo.record("mine").urls == []
+
+
 def test_interrupted_it_says_what_was_written(place, data, monkeypatch, capsys):
     before, evaluate, refresh = state_of(place), P1.evaluate, zoo_page.refresh
 
