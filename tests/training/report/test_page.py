@@ -4,6 +4,7 @@ import dataclasses
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -114,6 +115,29 @@ def test_without_any_run_every_question_stands(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="is a run: give the folder that holds it"):
         made(Path("other"), Path("runs/a"))
     assert not Path("other").exists()
+
+
+def test_settings_are_compared_without_a_backbone_that_the_data_lacks(tmp_path):
+    runs, data = tmp_path / "runs", tmp_path / "none" / "p2_data"  # of made(tmp_path, ...)
+    run = write_run(runs / "p1-a-s0", "p1-a", scored(0.5))
+    every = "compare --data hw1_data/p2_data --seeds 0 1 2"
+    some = "compare p2-a p2-c p2-e --data hw1_data/p2_data --seeds 0 1 2"
+    option = "-s0/best.pth --backbone-sl hw1_data/p2_data/pretrain_model_SL.pt"
+
+    def with_supervised():
+        page = made(tmp_path, runs)
+        assert (every in page) == (option in page) != (some in page)
+        return every in page
+
+    assert with_supervised()  # the data is elsewhere, and nothing says that it is not the course's
+    data.mkdir(parents=True)
+    assert not with_supervised()
+    (data / "pretrain_model_SL.pt").touch()
+    assert with_supervised()
+    shutil.rmtree(data)
+    shutil.rmtree(run)
+    write_run(run, "p1-a", scored(0.5, provenance="sample data"))
+    assert not with_supervised()
 
 
 def test_what_runs_and_authors_write_is_text(tmp_path):
