@@ -37,13 +37,13 @@ def draw_learning(
         best: one of `epochs`.
         graded: the score of the run's weights on the validation set, where it is known.
     """
-    drawn = figure(4.6, title)
+    drawn = figure(5.2, title)
     left, right = drawn.subplots(1, 2)
     curves = Curve("training loss", loss), Curve(f"{split} {score.label}", score.values)
     for axes, curve in zip((left, right), curves, strict=True):
         _line(axes, epochs, curve.values, color=BLUE)
         axes.set_title(curve.label, fontsize=12)
-        axes.axvline(best, color="black", linestyle=":", label=f"drawn: epoch {best}")
+        axes.axvline(best, color="black", linestyle=":", label=_kept(best))
         axes.tick_params(labelsize=10)
         _epochs(axes)
     if graded is not None:
@@ -52,8 +52,8 @@ def draw_learning(
     label = f"{split} in training: {reached:.1%}"
     right.plot(best, reached, "o", color="black", zorder=3, label=label)
     _percent(right)
-    left.legend(fontsize=10)
-    right.legend(loc="lower right", fontsize=10, framealpha=1)
+    for axes in (left, right):  # below, where they hide no epoch
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), fontsize=10)
     return drawn
 
 
@@ -93,7 +93,7 @@ def draw_classes(
         axes.axvline(best, color="black", linestyle=":")
         _epochs(axes)
     outside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
-    right.legend(title=f"at epoch {best}", fontsize=10, **outside)
+    right.legend(title=_kept(best), fontsize=10, **outside)
     return drawn
 
 
@@ -142,6 +142,11 @@ def _line(axes: Axes, epochs: Sequence[float], values: Sequence[float], **look) 
     known = np.isfinite(values)
     look.setdefault("marker", "." if known.sum() <= 30 else "")
     axes.plot(np.asarray(epochs)[known], np.asarray(values)[known], **look)
+
+
+def _kept(best: int) -> str:
+    """Say which epoch the dotted line is at: the one whose weights the run left."""
+    return f"epoch {best}, kept as best.pth"
 
 
 def _epochs(axes: Axes) -> None:

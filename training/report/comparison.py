@@ -45,7 +45,8 @@ def read_comparison(folder: Path) -> Comparison:
             differences = _rows(differing, DIFFERENCE, ("by", "low", "high"))
         lines = text.read_text(encoding="utf-8").splitlines() if text.exists() else []
     except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise UserError(f"cannot read the table in {folder}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the table in {folder}: {reason}") from error
     note = " ".join(line for line in lines if line and not line.startswith("|"))
     return Comparison(folder.name, settings, differences, note)
 

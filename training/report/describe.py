@@ -22,6 +22,8 @@ PLAIN = {
     nn.Hardswish: "h-swish",
     nn.Sigmoid: "sigmoid",
     nn.Hardsigmoid: "h-sigmoid",
+    nn.AdaptiveAvgPool2d: "global average",
+    SqueezeExcitation: "squeeze and excitation",
 }
 KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (nn.ConvTranspose2d, "up"),
@@ -61,8 +63,6 @@ def words(module: nn.Module) -> Words:
             body = " · ".join(layer.lines[0] for layer in layers)
             variants = {layer.variant for layer in layers} - {""}
             return Words((f"{name}: {body}",), ", ".join(sorted(variants)))
-        case SqueezeExcitation():
-            return Words(("squeeze and excitation",))
         case ASPP():
             views = [" · ".join(_inside(view)) for view in module.convs]
             title = f"ASPP, {len(views)} views side by side:"
@@ -85,8 +85,6 @@ def words(module: nn.Module) -> Words:
         case nn.MaxPool2d():
             size, step = module.kernel_size, module.stride
             return Words((f"max-pool {size}×{size}" + f", stride {step}" * (step != size),))
-        case nn.AdaptiveAvgPool2d():
-            return Words(("global average",))
         case nn.Dropout():
             return Words((f"dropout {module.p:g}",) if module.p else ())
     return Words((PLAIN.get(type(module), type(module).__name__),))

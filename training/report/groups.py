@@ -36,7 +36,15 @@ class Group:
     @property
     def shown(self) -> Run:
         """The run that figures are of: that of the lowest seed whose weights are there."""
-        return next((run for run in self.runs if _has_figures(run)), self.runs[0])
+        names = "best.pth", "figures/figures.json"
+        drawn = (run for run in self.runs if any((run.folder / name).is_file() for name in names))
+        return next(drawn, self.runs[0])
+
+    @property
+    def rank(self) -> tuple[int, int, int, str]:
+        """What puts it before other groups of its recipe: how much was trained, never a score."""
+        newest = max(run.ended for run in self.runs)
+        return self.runs[0].trained_on or 0, self.recipe.epochs, len(self.runs), newest
 
     @property
     def score(self) -> str:
@@ -81,7 +89,7 @@ class Found:
 
     Attributes:
         problems: by the names of their recipes.
-        groups: by recipe; the first of several is meant where one is asked for.
+        groups: by recipe; the first of several, by `Group.rank`, stands for it.
         unfinished: runs that have not ended, by recipe.
         comparisons: tables of P2's settings.
         damaged: what could not be read, a line each.
@@ -111,8 +119,7 @@ class Found:
     @property
     def finished(self) -> list[Run]:
         """Every finished run, recipe by recipe."""
-        groups = [group for several in self.groups.values() for group in several]
-        return [run for group in groups for run in (*group.runs, *group.copies)]
+        return [r for gs in self.groups.values() for g in gs for r in (*g.runs, *g.copies)]
 
     def name(self, run: Run) -> str:
         """Return a run's folder, seen from that of all runs: `p1-a-s0`, `p2-compare/p2-c-s0`."""
@@ -133,8 +140,8 @@ def find(root: Path, problems: Mapping[str, Problem]) -> Found:
     groups: dict[str, list[Group]] = {}
     for several in alike.values():
         groups.setdefault(several[0].recipe.name, []).append(_group(several))
-    for found in groups.values():  # those with more seeds first, of these the newest
-        found.sort(key=lambda g: (len(g.runs), max(run.ended for run in g.runs)), reverse=True)
+    for found in groups.values():
+        found.sort(key=lambda group: group.rank, reverse=True)
     comparisons = []
     for file in sorted(root.glob("*/table.csv")):
         try:
@@ -146,12 +153,6 @@ def find(root: Path, problems: Mapping[str, Problem]) -> Found:
 
 
 def _group(runs: list[Run]) -> Group:
-    of_seed: dict[int, Run] = {}
-    for run in sorted(runs, key=lambda run: str(run.folder)):
-        of_seed.setdefault(run.recipe.seed, run)
+    of_seed = {run.recipe.seed: run for run in reversed(runs)}  # of copies the first folder
     firsts = [of_seed[seed] for seed in sorted(of_seed)]
     return Group(firsts, [run for run in runs if run not in firsts])
-
-
-def _has_figures(run: Run) -> bool:
-    return run.best.is_file() or (run.folder / "figures" / "figures.json").is_file()

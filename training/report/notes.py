@@ -76,7 +76,8 @@ def read(file: Path, log: Callable[[str], None]) -> Notes:
     try:
         text = COMMENT.sub(lambda found: found[1] or "", file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeError) as error:
-        raise UserError(f"cannot read the notes {file}: {error}") from error
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UserError(f"cannot read the notes {file}: {reason}") from error
     parts: dict[str, list[str]] = {COVER: []}
     signed: dict[str, str] = {}
     now, level, fenced = COVER, None, False

@@ -102,8 +102,7 @@ class Report(NamedTuple):
     def others(self) -> list[Group]:
         """Return the groups of recipes that no section shows."""
         shown = {name for section in SECTIONS for name in section.names}
-        names = [name for name in self.found.groups if name not in shown]
-        return [group for name in names for group in self.found.groups[name]]
+        return [g for name, gs in self.found.groups.items() if name not in shown for g in gs]
 
     # ---- networks and recipes
 
@@ -115,8 +114,7 @@ class Report(NamedTuple):
             seeds = sorted({run.recipe.seed for run in runs})
             state = "as run" if model.recipe in self.found.groups else "as it runs"
             state += f", seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-            shipped = self.found.problems[model.recipe].recipes[model.recipe]
-            recipe = runs[0].recipe if runs else shipped
+            recipe = runs[0].recipe if runs else self.found.recipe([model.recipe])
             columns.append((model.called, recipe, state if runs else "not run yet"))
         return columns
 

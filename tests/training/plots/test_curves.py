@@ -4,6 +4,7 @@ import math
 
 from training.plots import curves
 from training.plots.curves import Curve, Watched
+from training.plots.style import png
 
 
 def points(axes):
@@ -18,7 +19,19 @@ def test_a_curve_that_hardly_moves_has_a_scale_that_can_be_read():
     assert len(set(ticks)) == len(ticks) and all(tick.endswith("%") for tick in ticks)
     assert axes.get_title() == "val accuracy"
     said = {text.get_text() for text in axes.get_legend().get_texts()}
-    assert {"val as graded: 98.0%", "val in training: 98.2%", "drawn: epoch 3"} <= said
+    assert {"val as graded: 98.0%", "val in training: 98.2%", "epoch 3, kept as best.pth"} <= said
+
+
+def test_legends_hide_nothing_of_a_falling_curve():
+    score = Curve("accuracy", [0.03, 0.02, 0.01])
+    figure = curves.draw_learning("run", [1, 2, 3], [2.6, 2.5, 2.2], score, "val", 3, 0.01)
+    png(figure)  # lays it out
+    frame = figure.bbox
+    for axes in figure.axes:
+        legend = axes.get_legend().get_window_extent()
+        assert not any(legend.overlaps(other.get_tightbbox()) for other in axes.lines)
+        assert not legend.overlaps(axes.xaxis.get_tightbbox())
+        assert frame.x0 <= legend.x0 and legend.x1 <= frame.x1 and frame.y0 <= legend.y0
 
 
 def test_a_curve_joins_the_epochs_that_were_measured():
@@ -33,7 +46,7 @@ def test_a_curve_joins_the_epochs_that_were_measured():
     assert drawn["mean: 40.0%"] == [[1, 0.2], [3, 0.4]]
     assert drawn["one: 30.0%"] == [[1, 0.1], [3, 0.3]]
     assert drawn["other: nan%"] == [] and "mean on val as graded: 50.0%" in drawn
-    assert right.get_legend().get_title().get_text() == "at epoch 3"
+    assert right.get_legend().get_title().get_text() == "epoch 3, kept as best.pth"
 
 
 def test_epochs_that_a_run_has_lost_leave_a_gap():

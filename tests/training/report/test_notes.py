@@ -55,8 +55,15 @@ def test_pictures_go_into_the_page(read, tmp_path):
 
 
 def test_notes_that_cannot_be_read(tmp_path):
-    with pytest.raises(UserError, match="cannot read the notes"):
-        notes.read(tmp_path / "none.md", print)
+    (tmp_path / "latin.md").write_bytes(b"# P1.5\n\xe9t\xe9\n")
+    for name, reason in (
+        ("none.md", "No such file or directory"),
+        (".", "Is a directory"),
+        ("latin.md", "it is not UTF-8"),
+    ):
+        with pytest.raises(UserError) as refused:
+            notes.read(tmp_path / name, print)
+        assert str(refused.value) == f"cannot read the notes {tmp_path / name}: {reason}"
 
 
 def test_the_author_s_brackets_are_not_printed_but_code_is(read, tmp_path):

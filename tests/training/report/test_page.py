@@ -4,6 +4,7 @@ import dataclasses
 import html
 import json
 import re
+import shutil
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -116,6 +117,29 @@ def test_without_any_run_every_question_stands(tmp_path, monkeypatch):
     assert not Path("other").exists()
 
 
+def test_settings_are_compared_without_a_backbone_that_the_data_lacks(tmp_path):
+    runs, data = tmp_path / "runs", tmp_path / "none" / "p2_data"  # of made(tmp_path, ...)
+    run = write_run(runs / "p1-a-s0", "p1-a", scored(0.5))
+    every = "compare --data hw1_data/p2_data --seeds 0 1 2"
+    some = "compare p2-a p2-c p2-e --data hw1_data/p2_data --seeds 0 1 2"
+    option = "-s0/best.pth --backbone-sl hw1_data/p2_data/pretrain_model_SL.pt"
+
+    def with_supervised():
+        page = made(tmp_path, runs)
+        assert (every in page) == (option in page) != (some in page)
+        return every in page
+
+    assert with_supervised()  # the data is elsewhere, and nothing says that it is not the course's
+    data.mkdir(parents=True)
+    assert not with_supervised()
+    (data / "pretrain_model_SL.pt").touch()
+    assert with_supervised()
+    shutil.rmtree(data)
+    shutil.rmtree(run)
+    write_run(run, "p1-a", scored(0.5, provenance="sample data"))
+    assert not with_supervised()
+
+
 def test_what_runs_and_authors_write_is_text(tmp_path):
     evil = "<script>alert(1)</script>"
     result = scored(0.5, command=evil, revision=evil, device=f"A {evil}", precision=evil)
@@ -142,9 +166,35 @@ def test_runs_that_differ_in_more_than_the_seed_are_apart(tmp_path):
     write_run(tmp_path / "more", "p1-a", scored(0.8, trained_on=9))
     found = groups.find(tmp_path, PROBLEMS).groups["p1-a"]
     names = [[run.name for run in group.runs] for group in found]
-    assert names[0] == ["two", "one"] and sorted(names[1:]) == [["long"], ["more"]]
+    assert names == [["long"], ["two", "one"], ["more"]]
     changes = {group.runs[0].name: group.changes for group in found}
     assert changes == {"two": [], "long": ["epochs=999"], "more": []}
+
+
+def test_a_trial_does_not_stand_for_a_model(tmp_path):
+    runs = tmp_path / "runs"
+    for seed, val, count, epochs, day in (
+        (0, 0.028, 3000, 2, 1),
+        (1, 0.022, 300, 1, 3),
+        (7, 0.9, 150, 2, 4),
+        (2, 0.8, 3000, 1, 5),
+        (3, 0.7, None, 9, 6),
+    ):
+        result = scored(val, trained_on=count, finished=f"2024-05-0{day}T00:00:00+00:00")
+        if count is None:
+            del result["trained_on"]
+        write_run(runs / f"p1-a-s{seed}", "p1-a", result, seed=seed, epochs=epochs)
+    write_run(runs / "p1-a-s8", "p1-a", seed=8, epochs=900)
+    page = made(tmp_path / "out", runs)
+    head = page.split("</header>")[0]
+    assert f".0280{NO_BREAK}(one" in head and "3,000 images" in head and ".9000" not in head
+    rule = "Of a recipe’s finished runs those trained on the most images count"
+    assert rule in head and rule in page.split('<h3 id="P1.2">')[1].split("</section>")[0]
+
+    (tmp_path / "chosen").mkdir()  # as docs/training.md has it
+    (tmp_path / "chosen" / "p1-a-s7").symlink_to(runs / "p1-a-s7")
+    head = made(tmp_path / "other", tmp_path / "chosen").split("</header>")[0]
+    assert f".9000{NO_BREAK}(one" in head and ".0280" not in head
 
 
 def test_runs_on_other_data_are_apart_though_it_has_as_many_images(tmp_path):

@@ -111,7 +111,8 @@ def generate(out, scale="small", seed=0, workers=None):
         (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n")
         partial.rename(out)
     except OSError as error:
-        raise UserError(f"cannot write {out} ({error}): choose another folder") from None
+        reason = error.strerror or error
+        raise UserError(f"cannot write {out} ({reason}): choose another folder") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     total = sum(record["pictures"].values())
