@@ -14,8 +14,9 @@ from typing import Iterator, NamedTuple
 from inference import UserError
 from inference.editions import DEFAULT, EDITIONS
 from inference.files import FULL, scratch
+from inference.grade.answering import answering, describe, first_defaults
 from inference.grade.checks import Violation, check_script
-from inference.grade.clone import Clone
+from inference.grade.clone import Clone, uncommitted
 from inference.grade.problems import P1, P2, P3, find_problems
 from inference.grade.run import Run, make_elsewhere, network_cutter, run_script, snapshot
 from inference.zoo.provenance import provenance_of
@@ -74,18 +75,27 @@ def grade(
         results = []
         for problem in problems:
             count = f"{len(problem.images)} images"
-            print(f"{_label(problem)}: {problem.script} on {count} ...", file=sys.stderr)
+            print(f"{_label(problem.script)}: {problem.script} on {count} ...", file=sys.stderr)
             with _working_folder() as folder:
                 results.append(_grade_one(problem, folder, limit_seconds, place, cutter, fresh))
         print(_table(results, limit_seconds, edition, downloaded))
+        ended = {r.problem.name: r.problem.script for r in results if r.run and r.run.status == 0}
+        answered = answering(place, ended)
+        wanted = [first_defaults(folder) for folder in dict.fromkeys((place, Path(scripts)))]
+        labels = {name: _label(script) for name, script in EDITIONS[edition].scripts.items()}
+        print(*(f"{line}\n" for line in describe(labels, answered, *wanted)), sep="", end="")
         if fresh:
+            findings += fresh.find_other_defaults(labels, answered)
             runs = [r.run for r in (downloaded, *results) if r and r.run]
             findings += fresh.find_lost(runs)
             notes = _download_notes(downloaded, EDITIONS[edition].download, findings)
             lines = [fresh.commit, *notes, *findings, *fresh.notes()]
             print(*(_shown(line, fresh) for line in lines), sep="\n")
-        elif not (place / EDITIONS[edition].download).is_file():
-            print(f"note: no {EDITIONS[edition].download}, which the grader would run first")
+        else:
+            if not (place / EDITIONS[edition].download).is_file():
+                print(f"note: no {EDITIONS[edition].download}, which the grader would run first")
+            for line in uncommitted(place, list(answered.values())):
+                print(line)
         footer = _footer(results, cutter)
         print(*(_shown(line, fresh) for line in footer), sep="\n")
     good = all(result.verdict in ("strong", "simple") for result in results)
@@ -93,9 +103,9 @@ def grade(
     return 0 if good and not failed and not findings else 1
 
 
-def _label(problem: P1 | P2 | P3) -> str:
+def _label(script: str) -> str:
     """Return a problem's name in the edition that runs it: its script's number."""
-    return f"P{problem.script[len('hw1_')]}"
+    return f"P{script[len('hw1_')]}"
 
 
 def _shown(line: str, fresh: Clone | None) -> str:
@@ -179,7 +189,8 @@ def _grade_one(
     if changed:
         reason = f"{changed[0]} changed meanwhile: a script may write to its output only"
         violations.append(Violation("format", reason))
-    notes = [str(violation) for violation in violations] + [*problem.remarks] + _remarks(run)
+    notes = [str(violation) for violation in violations] + [*problem.remarks]
+    notes += [line for line in _remarks(run) if not (fresh and fresh.is_told(line))]
     # Without a score there is a violation.
     verdict = violations[0].verdict if score is None or violations else _verdict(problem, score)
     return Result(problem, run, score, verdict, notes)
@@ -231,7 +242,7 @@ def _table(results: list[Result], limit: float, edition: str, downloaded: Downlo
         rows.append(
             (
                 edition,
-                _label(problem),
+                _label(problem.script),
                 problem.script,
                 str(len(problem.images)),
                 "-" if not finished else "wrong" if verdict == "format" else "ok",
@@ -248,7 +259,9 @@ def _table(results: list[Result], limit: float, edition: str, downloaded: Downlo
 
 
 def _footer(results: list[Result], cutter: list[str]) -> list[str]:
-    lines = [f"{_label(result.problem)}: {note}" for result in results for note in result.notes]
+    lines = [
+        f"{_label(result.problem.script)}: {note}" for result in results for note in result.notes
+    ]
     lines.append(
         f"network: cut while the scripts ran ({' '.join(cutter)})"
         if cutter
@@ -261,7 +274,8 @@ def _footer(results: list[Result], cutter: list[str]) -> list[str]:
 def _provenance_notes(problems: list[P1 | P2 | P3]) -> list[str]:
     """Say of which problems the data is known not to be the course's."""
     found = {
-        _label(problem): provenance_of(problem.name.lower(), problem.root) for problem in problems
+        _label(problem.script): provenance_of(problem.name.lower(), problem.root)
+        for problem in problems
     }
     if "sample data" in found.values():
         return ["data: generated samples, not the course's, so the baselines only orient"]

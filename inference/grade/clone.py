@@ -11,6 +11,7 @@ from typing import Mapping, Sequence
 from inference import UserError, zoo
 from inference.editions import Edition
 from inference.grade import repository
+from inference.grade.answering import answers_otherwise, first_defaults, paths_of
 from inference.grade.run import Run
 
 ADVICE = "commit the work with git, or grade without --clone"
@@ -55,6 +56,7 @@ class Clone:
         self.files, self.submodules = self._list()
         self.environment = _environment(source, folder / "caches")
         self.missing: dict[str, str] = {}
+        self.lacking: set[str] = set()  # files of checkpoints, which need not be told of twice
 
     def _list(self) -> tuple[list[str], list[str]]:
         if not self.root.is_dir():
@@ -91,7 +93,8 @@ class Clone:
         return lines + repository.dead_links(self.root, self.files)
 
     def _want(self, path: str, why: str) -> None:
-        if not (self.root / path).exists() and (self.source / path).exists():
+        is_lost = not (self.root / path).exists() and (self.source / path).exists()
+        if is_lost and path not in self.lacking:
             self.missing.setdefault(path, why)
 
     def find_lost(self, runs: Sequence[Run]) -> list[str]:
@@ -157,8 +160,39 @@ class Clone:
                     f"checkpoint {record.name}: {path} {git}, and zoo.json has no url for it: "
                     f"git add -f {path}, or host it (docs/hosting.md)"
                 )
-            self.missing.pop(path, None)  # said already
+            self.missing.pop(path, None)
+            self.lacking.add(path)
         return lines
+
+    def find_other_defaults(
+        self, labels: Mapping[str, str], answered: Mapping[str, zoo.Record]
+    ) -> list[str]:
+        """Return which defaults of the user's own folder are not committed, one line each.
+
+        Args:
+            labels: what the edition calls each problem.
+            answered: the checkpoint that was graded, by problem.
+        """
+        here, there = first_defaults(self.source), first_defaults(self.root)
+        lines = []
+        for problem, label in labels.items():
+            if problem not in here:
+                continue
+            mine, theirs = here[problem], there.get(problem)
+            if theirs is not None and not answers_otherwise(mine, theirs):
+                continue
+            graded, same = answered.get(problem), theirs is not None and theirs.name == mine.name
+            lines.append(
+                f"WARNING: {'the record of ' * same}{mine.name}, the default here for {label}, is "
+                f"not committed{' as it is' * same}: "
+                + (f"graded was {'the older one' if same else graded.name}; " if graded else "")
+                + "git add inference/zoo.json && git commit"
+            )
+        return lines
+
+    def is_told(self, warning: str) -> bool:
+        """Whether a script warns of a checkpoint's file that `find_checkpoints` has told of."""
+        return any(f"/{path} is missing" in warning for path in self.lacking)
 
     def notes(self) -> list[str]:
         """Return what costs nothing but should be known, one line each."""
@@ -191,6 +225,46 @@ class Clone:
             for record in records
             if record.urls and all(url.startswith("file:") for url in record.urls)
         ]
+
+
+def uncommitted(source: Path, answered: Sequence[zoo.Record]) -> list[str]:
+    """Return what a grader's clone would not have of the zoo; nothing where git cannot say it.
+
+    Args:
+        source: the folder of the scripts.
+        answered: the checkpoints that answered.
+    """
+    paths = ["inference/zoo.json", *dict.fromkeys(paths_of(answered))]
+    paths = [path for path in paths if (source / path).is_file()]
+    if not answered or not paths:
+        return []
+    try:
+        prefix = _git(source, "rev-parse", "--show-prefix").rstrip("\n")
+        options = ("-z", "--no-renames", "--ignored", "--untracked-files=all")
+        status = _git(
+            source, "--no-optional-locks", "status", "--porcelain", *options, "--", *paths
+        )
+    except (UserError, OSError):  # no git, or no checkout
+        return []
+    states = {entry[3:]: entry[:2] for entry in status.split("\0") if entry}
+    lines = []
+    for path in paths:
+        whole = prefix + path
+        # Of a folder that is left out as a whole, only its own name is listed: "weights/"
+        seen = [
+            state
+            for at, state in states.items()
+            if at == whole or (at.endswith("/") and whole.startswith(at))
+        ]
+        if seen:
+            state, them = "has changes that are not committed", "them"
+            if seen[0] in ("??", "!!"):
+                state, them = "is not in git", "it"
+            lines.append(
+                f"note: {path} {state}: a grader's clone would not have {them} "
+                "(grade --clone shows what it would)"
+            )
+    return lines
 
 
 # Of `pip install -e`, which would answer for modules that the clone lacks.

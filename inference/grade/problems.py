@@ -171,9 +171,28 @@ def find_problems(data_dir: Path, edition: Edition = EDITIONS[DEFAULT]) -> list[
         if root is not None:
             found.append(problem(root, edition))
     if not found:
+        others = [problem for problem in (P1, P2, P3) if problem not in problems]
+        for other in others:
+            if any(map(other.is_in, roots)):
+                raise UserError(_not_of_the_edition(data_dir, other, problems, edition))
         wanted = " or ".join(problem.place for problem in problems)
         raise UserError(f"no validation set in {data_dir}: it should hold {wanted}")
     return found
+
+
+def _not_of_the_edition(
+    data_dir: Path,
+    there: type[P1 | P2 | P3],
+    problems: Sequence[type[P1 | P2 | P3]],
+    edition: Edition,
+) -> str:
+    years = [year for year, other in EDITIONS.items() if other == edition]
+    others = [year for year, other in EDITIONS.items() if there.name in other.scripts]
+    listed = " and ".join(f"{edition.scripts[p.name]} on {p.place}" for p in problems)
+    return (
+        f"{data_dir} holds {there.place}, and {' and '.join(years)} had no such problem, but "
+        f"{listed}: give hw1_data/ or one of those folders, or --edition {' or '.join(others)}"
+    )
 
 
 def _shuffled(items: list) -> list:

@@ -46,7 +46,7 @@ def _reason(name: str) -> str | None:
     if len(name) > LONGEST:
         return f"it has {len(name)} letters, and {LONGEST} are the most"
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", name):
-        return "it has to be of the letters a-z, digits, and . - _ between them"
+        return "it has to be of the letters a-z, small or capital, digits, and . - _ between them"
     if name.split(".")[0].lower() in DEVICES:
         return "Windows has no file of that name"
     if hub_name(name) in TAKEN:

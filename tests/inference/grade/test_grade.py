@@ -78,8 +78,39 @@ def test_an_edition_tells_its_problems_by_its_own_numbers(data, scripts, capsys)
     status, [row], output = graded(capsys, data / "p3_data", scripts, edition="2022")
     assert (status, row[0], row[7]) == (1, "P2", "format")
     assert "P2: 3 of 3 masks are missing, 000.png first" in output
-    with pytest.raises(UserError, match=r"it should hold p1_data/val_50 or p3_data/validation$"):
-        grade(data / "p2_data", scripts=scripts, edition="2022")
+
+
+@pytest.mark.parametrize(
+    ("edition", "folder", "there", "scripts_of", "others"),
+    [
+        (
+            "2022",
+            "p2_data",
+            "p2_data/office/val with val.csv, and 2022 had no such problem",
+            "hw1_1.sh on p1_data/val_50 and hw1_2.sh on p3_data/validation",
+            "2023 or 2024 or 2025",
+        ),
+        (
+            "2024",
+            "p1_data",
+            "p1_data/val_50, and 2024 and 2025 had no such problem",
+            "hw1_1.sh on p2_data/office/val with val.csv and hw1_2.sh on p3_data/validation",
+            "2022 or 2023",
+        ),
+    ],
+)
+def test_a_problem_that_the_edition_did_not_have(
+    data, scripts, edition, folder, there, scripts_of, others
+):
+    with pytest.raises(UserError) as raised:
+        grade(data / folder, scripts=scripts, edition=edition)
+    assert str(raised.value) == (
+        f"{data / folder} holds {there}, but {scripts_of}: give hw1_data/ or one of those "
+        f"folders, or --edition {others}"
+    )
+    (data / "empty").mkdir()
+    with pytest.raises(UserError, match=r"^no validation set in .*: it should hold p"):
+        grade(data / "empty", scripts=scripts, edition=edition)
 
 
 @pytest.mark.parametrize(
