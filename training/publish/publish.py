@@ -229,7 +229,7 @@ def _expect_new(record: zoo.Record) -> None:
     old = zoo.records().get(record.name)
     if old and old.sha256 != record.sha256:
         raise UserError(
-            f"{record.name} is in the zoo already ({_score(old)}): add --name for another "
+            f"{record.name} is in the zoo already ({zoo_page.score(old)}): add --name for another "
             f"name, or --name {record.name} to replace it"
         )
 
@@ -237,14 +237,10 @@ def _expect_new(record: zoo.Record) -> None:
 def _say_what_was_replaced(old: zoo.Record | None, record: zoo.Record) -> None:
     if old is None or old.sha256 == record.sha256:
         return
-    line = f"note: {record.name} was another checkpoint until now ({_score(old)})"
+    line = f"note: {record.name} was another checkpoint until now ({zoo_page.score(old)})"
     if old.urls:
         line += f", hosted at {old.urls[0]}: host the new one (--host)"
     print(files.in_one_line(line), file=sys.stderr)
-
-
-def _score(record: zoo.Record) -> str:
-    return f"{record.scores.get('metric')} {record.scores.get('fp32')} on {record.trained_on}"
 
 
 def _say_what_follows(record: zoo.Record, default: bool) -> None:

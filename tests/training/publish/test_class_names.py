@@ -13,7 +13,7 @@ from inference import UserError, zoo
 from training.engine.run import run
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS, RECIPES
-from training.publish import class_names, publish, zoo_page
+from training.publish import class_names, publish
 
 TINY = replace(
     RECIPES["p1-a"],
@@ -41,13 +41,9 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def place(repository, monkeypatch):
-    """A repository of its own, whose zoo this process uses."""
-    shutil.copy(zoo_page.ROOT / "README.md", repository.root)
-    (repository.root / "docs").mkdir()
-    monkeypatch.setattr(zoo, "ZOO", repository.zoo)
-    monkeypatch.setattr(zoo_page, "ROOT", repository.root)
-    return repository.root
+def place(authors):
+    """Return the root of a repository of its own, whose zoo this process uses."""
+    return authors.root
 
 
 def test_a_file_names_the_classes_of_what_is_published(trained, place, tmp_path, capsys):

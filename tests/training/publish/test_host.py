@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import re
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -38,14 +37,9 @@ esac
 
 
 @pytest.fixture
-def place(repository, monkeypatch):
+def place(authors):
     """Return a repository of its own with printed pages, whose zoo this process uses."""
-    shutil.copy(zoo_page.ROOT / "README.md", repository.root)
-    (repository.root / "docs").mkdir()
-    monkeypatch.setattr(zoo, "ZOO", repository.zoo)
-    monkeypatch.setattr(zoo_page, "ROOT", repository.root)
-    zoo_page.refresh()
-    return repository
+    return authors
 
 
 @pytest.fixture(scope="module")
