@@ -67,7 +67,7 @@ RECIPES = {
     "p1-a-lite": _recipe(
         name="p1-a-lite",
         network="convnet",
-        epochs=28,
+        epochs=26,
         batch_size=256,
         optimizer=Muon(lr=0.04, rest_lr=0.14),
         schedule=WarmupCosine(0.1),
