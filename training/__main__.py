@@ -19,6 +19,7 @@ from pathlib import Path
 
 from inference import UserError, process, threads
 from inference.files import in_one_line, in_words
+from inference.spelling import did_you_mean, listed
 
 Options = argparse.Namespace
 Command = Callable[[Options], "int | None"]
@@ -149,7 +150,10 @@ def publish(options: Options) -> None:
             "--name, --url, --default and --no-tta make no sense"
         )
     if options.what not in zoo.records():
-        raise UserError(f"{options.what} is neither a run's folder nor a checkpoint of the zoo")
+        meant = did_you_mean(options.what, zoo.records())
+        raise UserError(
+            f"{options.what} is neither a run's folder nor a checkpoint of the zoo{meant}"
+        )
     if options.host:
         publishing.host_again(options.what, options.host)
     if options.names is not None:
@@ -275,6 +279,9 @@ def _parse(arguments: list[str]) -> Options:
     # Words after an option's are words all the same: `fit p1-a --data DIR epochs=1`.
     if arguments and arguments[0] in commands.choices:
         return commands.choices[arguments[0]].parse_intermixed_args(arguments[1:])
+    if arguments and not arguments[0].startswith("-"):
+        there = listed(arguments[0], commands.choices)
+        parser.error(f"no command '{arguments[0]}'; there are: {there}")
     return parser.parse_args(arguments)
 
 
