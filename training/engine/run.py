@@ -126,7 +126,7 @@ def _scores(
         "val": outcome.score,
         "select": selection.word,
         "held_out": outcome.score if selection.held_out else None,
-        "best_epoch": outcome.progress.best_epoch,
+        "best_epoch": outcome.progress.best_epoch + 1,
     }
     if problem.evaluate is None:
         if outcome.score is None:

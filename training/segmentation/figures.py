@@ -195,7 +195,7 @@ def _count(path: Path, mask: np.ndarray) -> np.ndarray:
 
 def _draw_curves(run: Run) -> Figure | None:
     """Draw the learning curves; None where the best epoch was not measured."""
-    epochs = [int(epoch) + 1 for epoch in run.metrics.get("epoch", ())]
+    epochs = [int(epoch) for epoch in run.metrics.get("epoch", ())]
     mean, best = run.metrics.get("mIoU"), run.best_epoch
     if not mean or best not in epochs:
         return None
