@@ -187,6 +187,8 @@ def report(options: Options) -> int:
             log(f"stale: {name} is not what inference/zoo.json says")
         if stale:
             log("refresh with: python -m training report")
+        else:
+            print("docs/zoo.md and README.md say what inference/zoo.json says")
         return 1 if stale else 0
     from training.report import notes, pdf
     from training.report.page import make_report
