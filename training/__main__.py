@@ -212,6 +212,8 @@ def report(options: Options) -> int:
     except UserError as error:
         log(f"note: {error}")
     if options.pdf:
+        if lacking := pdf.missing_font(page):
+            log(f"note: {lacking}")
         pdf.print_page(page, options.pdf)
         print(in_words(options.pdf))
     return 0
