@@ -101,6 +101,16 @@ def test_a_bar_on_a_terminal_alone_says_how_far_it_is(tmp_path, quick, monkeypat
     assert "sample data:   0%" in err and "/361 [" in err
 
 
+def test_half_of_the_bar_is_half_of_every_problem(monkeypatch):
+    monkeypatch.undo()
+    every = list(write.plan("small"))
+    order = write._spread(every)
+    assert sorted(order, key=str) == sorted(every, key=str)
+    for problem in ("p1", "mini", "office", "p3"):
+        half, whole = (sum(p[0] == problem for p in o) for o in (order[: len(order) // 2], order))
+        assert half == pytest.approx(whole / 2, abs=1)
+
+
 def test_small_is_a_strict_subset_of_full(monkeypatch):
     monkeypatch.undo()
     small, full = set(write.plan("small")), set(write.plan("full"))
