@@ -174,10 +174,11 @@ def train(
                 checkpoint.save_weights(exported, folder / "best.pth")
             if progress.epochs in recipe.kept_epochs():
                 checkpoint.save_weights(exported, folder / f"epoch-{progress.epochs:04}.pth")
-            row = {"epoch": epoch, **values, **speed, "best_epoch": progress.best_epoch}
+            best = progress.best_epoch + 1  # what is written counts from 1, as what is said does
+            row = {"epoch": progress.epochs, **values, **speed, "best_epoch": best}
             checkpoint.add_row(folder / "metrics.csv", row)
             if curves is None:
-                curves = stack.enter_context(checkpoint.Curves(folder / "tensorboard", epoch))
+                curves = stack.enter_context(checkpoint.Curves(folder / "tensorboard", epoch + 1))
             curves.add(row)
             if due:
                 state = {name: part.state_dict() for name, part in parts.items()}

@@ -102,9 +102,9 @@ def say(record: zoo.Record, found: Sequence[str]) -> None:
     for url in found:
         print(f"{record.name} is hosted, and was fetched without a login from {url}")
     if found:
-        print(
-            "commit inference/zoo.json, docs/zoo.md and README.md, and everybody's download has it"
-        )
+        here = all(url.startswith("file:") for url in found)
+        whose = "the download of whoever sees that folder" if here else "everybody's download"
+        print(f"commit inference/zoo.json, docs/zoo.md and README.md, and {whose} has it")
 
 
 def _left(found: Sequence[str]) -> str:
@@ -146,6 +146,8 @@ def _folder(target: str, rest: str) -> Host:
     def upload(record: zoo.Record, file: Path) -> str:
         there = dataclasses.replace(record, folder=folder)
         problem = zoo.problem_of(there)
+        if problem and problem[0] == "unreadable":
+            raise UserError(f"{problem[1]}, or choose another folder")
         if problem and problem[0] != "missing":
             raise UserError(
                 f"{zoo.path(there)} is another file, which somebody may be fetching: choose "

@@ -165,6 +165,7 @@ def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> No
         folder = problems[record.task].folder
         raise UserError(f"say which validation set to score on: --data hw1_data/{folder}")
     zoo.check(record)
+    files.check_writable(zoo.ZOO)
     problem, weights = problems[record.task], zoo.path(record)
     assert problem.evaluate is not None  # the zoo has what scripts answer with
     exact = problem.evaluate(record, data, weights, "fp32", "auto")
@@ -304,7 +305,8 @@ def _print_pages() -> None:
     try:
         zoo_page.refresh()
     except UserError as error:
-        print(files.in_one_line(f"note: {error}"), file=sys.stderr)
+        line = f"note: {error}; then print it anew: python -m training report"
+        print(files.in_one_line(line), file=sys.stderr)
 
 
 def _show(record: zoo.Record) -> None:

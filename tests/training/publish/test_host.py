@@ -1,6 +1,7 @@
 """A checkpoint hosted in one command: on a hub of our own, by a stand-in gh, in a folder."""
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -136,6 +137,7 @@ def test_a_folder_is_a_place_that_the_downloader_knows(place, tmp_path, capsys):
     url = f"file:{folder}/p1-small.pth"
     assert (status, err) == (0, "")
     assert f"p1-small is hosted, and was fetched without a login from {url}\n" in out
+    assert "README.md, and the download of whoever sees that folder has it\n" in out
     assert zoo.record("p1-small").urls == [url]
     assert url in (place.root / "docs/zoo.md").read_text() and zoo_page.stale() == []
     assert [path.name for path in folder.iterdir()] == ["p1-small.pth"]
@@ -166,6 +168,34 @@ def test_a_folder_that_cannot_be_one(place, tmp_path, capsys):
     assert "is a file: give the name of a folder" in said
     said = refusal(capsys, place, "p1-small", "--host", f"file:{tmp_path}/file/in")
     assert "cannot write" in said and "Not a directory" in said
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(place, tmp_path, capsys, monkeypatch):
+    def refuse(path, content):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    said = refusal(capsys, place, "p1-small", "--host", f"file:{tmp_path}")
+    why = f"{os.strerror(errno.EROFS)}; choose another place or make it writable"
+    assert said == f"error: cannot write {tmp_path}: {why}\n"
+
+
+def test_a_file_there_that_cannot_be_read_is_not_called_another_one(
+    place, tmp_path, capsys, monkeypatch
+):
+    there = tmp_path / "p1-small.pth"
+    there.write_bytes((place.root / "weights/p1-small.pth").read_bytes())
+    read = zoo.sha256
+
+    def refuse(file):
+        if file == there:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read(file)
+
+    monkeypatch.setattr(zoo, "sha256", refuse)
+    said = refusal(capsys, place, "p1-small", "--host", f"file:{tmp_path}")
+    why = f"{os.strerror(errno.EACCES)}; mend it, or delete it, or choose another folder"
+    assert said == f"error: cannot read {there}: {why}\n"
 
 
 # ---- what is no place, or has no file
@@ -210,6 +240,7 @@ def test_hugging_face_gets_the_file_and_a_card_in_one_commit(place, hub, capsys)
     commit, there = hub.repositories["ada/hw1"][-1]
     url = f"{hub.url}/ada/hw1/resolve/{commit}/p1-small.pth"
     assert zoo.record("p1-small").urls == [url] and f"without a login from {url}\n" in out
+    assert "README.md, and everybody's download has it\n" in out
     assert len(hub.repositories["ada/hw1"]) == 2
     assert there["p1-small.pth"] == (place.root / "weights/p1-small.pth").read_bytes()
     assert there["README.md"].decode() == _card(place.records["p1"], "")
