@@ -21,8 +21,12 @@ def is_fast_in_bf16() -> bool:
     a 3x3 convolution of 256 channels reached 189 GFLOP/s in bf16 and 341 in fp32. AMD's (Zen 4:
     457 and 227) gain.
     """
-    intel = _said("vendor_id") == ["GenuineIntel"]
-    return has_bf16() and (has_amx() or not intel)
+    return has_bf16() and (has_amx() or vendor() != "GenuineIntel")
+
+
+def vendor() -> str:
+    """Return who made the processor, `AuthenticAMD` say; "" where nothing says so."""
+    return " ".join(_said("vendor_id"))
 
 
 def _flags() -> list[str]:

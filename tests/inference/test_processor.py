@@ -10,6 +10,14 @@ XEON = "processor : 0\nvendor_id : GenuineIntel\nvmx flags : vnmi\nflags : fpu a
 EPYC = "processor : 0\nvendor_id : AuthenticAMD\nflags : fpu avx512f"
 
 
+def test_its_maker_is_named(monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr("builtins.open", lambda name: io.StringIO(EPYC))
+        assert processor.vendor() == "AuthenticAMD"
+        patched.setattr("builtins.open", lambda name: io.StringIO("processor : 0\n"))
+        assert processor.vendor() == ""
+
+
 @pytest.mark.parametrize(
     "text, bf16, amx, fast",
     [

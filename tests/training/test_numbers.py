@@ -1,7 +1,8 @@
 """The losses of two short epochs of each recipe, in fp32: what a change of the code must not move.
 
-Those of the recipes that are older than this form of them were computed by the code before it. They
-hold for every CPU but for the last digits, since a sum may be in another order there.
+Those of the recipes that are older than this form of them were computed by the code before it, on
+AMD's Zen 4 and 5. Another processor adds up in another order, and BN over batches of eight makes
+more of that with every step: up to .002 of the loss on an Intel Xeon.
 """
 
 import csv
@@ -9,12 +10,14 @@ import csv
 import pytest
 import torch
 
+from inference import processor
 from inference.networks import NETWORKS, build
 from tests.training.segmentation.conftest import Small
 from training.engine.loop import train
 from training.problems import PROBLEMS, RECIPES
 
-TOLERANCE = 1e-4  # relative
+MEASURED_HERE = processor.vendor() == "AuthenticAMD" and processor.has_bf16()  # Zen 4 and 5
+TOLERANCE = 1e-4 if MEASURED_HERE else 5e-3  # relative
 OFFICE = ["size=32", "cache=40"]
 BACKBONE = [*OFFICE, "pretrained=backbone.pth"]
 HEADS = ["size=32", "cache_size=40", "hidden=16", "projection=8"]
