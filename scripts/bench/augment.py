@@ -130,12 +130,12 @@ def ours(size: int) -> dict[str, Callable]:
         "shift 4": lambda x, _: augment.shift(x, 4),
         "crop": lambda x, _: augment.crop(x, size),
         "rotate 30": lambda x, _: augment.rotate(x, 30),
-        "jitter p .8": lambda x, _: augment.jitter(x, 0.4, 0.4, 0.2, 0.8, 0.1, shuffle=True),
+        "jitter p .8": lambda x, _: augment.jitter_shuffled(x, 0.4, 0.4, 0.2, 0.1, 0.8),
         "grey p .2": lambda x, _: augment.to_grey(x, 0.2),
         "blur": lambda x, _: augment.blur(x, kernel),
         "blur p .1": lambda x, _: augment.blur(x, kernel, p=0.1),
         "solarise p .2": lambda x, _: augment.solarise(x, 0.5, 0.2),
-        "mixup": lambda x, y: augment.mixup(x, y, 1.0),
+        "mixup": lambda x, y: augment.mixup(x, y),
         "cutmix": lambda x, y: augment.cutmix(x, y),
         "cutout": lambda x, _: augment.cutout(x),
         "trivial": lambda x, _: augment.trivial(x),
@@ -146,7 +146,7 @@ def ours(size: int) -> dict[str, Callable]:
 def byol_view(images: torch.Tensor, size: int) -> torch.Tensor:
     """BYOL's first view (arXiv 2006.07733, appendix B)."""
     images, _ = augment.crop(images, size)
-    images = augment.jitter(augment.flip(images), 0.4, 0.4, 0.2, 0.8, 0.1, shuffle=True)
+    images = augment.jitter_shuffled(augment.flip(images), 0.4, 0.4, 0.2, 0.1, 0.8)
     return augment.blur(augment.to_grey(images, 0.2), _kernel(size))
 
 

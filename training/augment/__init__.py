@@ -10,7 +10,7 @@ GPU is never waited for, and what is put together of many numbers, which would b
 there; all other values from that of the images' device.
 """
 
-from training.augment.colour import grey, jitter, solarise, to_grey
+from training.augment.colour import grey, jitter, jitter_shuffled, solarise, to_grey
 from training.augment.draws import chosen
 from training.augment.filters import blur
 from training.augment.geometry import crop, dihedral, flip, rotate, shift
@@ -27,6 +27,7 @@ __all__ = [
     "flip",
     "grey",
     "jitter",
+    "jitter_shuffled",
     "mixup",
     "rotate",
     "shift",

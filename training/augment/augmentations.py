@@ -152,7 +152,7 @@ class Rotate(Augmentation):
     words = "rotation by up to {degrees:g}°"
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.rotate(images, self.degrees)[0]
+        return augment.rotate(images, self.degrees)
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class MixUp(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         assert targets is not None  # a classifier's images have labels
-        return augment.mixup(images, targets, 1.0, self.p)
+        return augment.mixup(images, targets, self.p)
 
 
 @dataclass(frozen=True)

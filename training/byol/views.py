@@ -68,11 +68,8 @@ class ByolViews(Views):
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return both views; what they have in common is drawn at once: half the launches."""
-        brightness, contrast, saturation, hue = self.jitter
         both, _ = augment.crop(torch.cat((images, images)), size, self.area, mirror=self.flip)
-        both = augment.jitter(
-            both, brightness, contrast, saturation, self.jitter_p, hue, shuffle=True
-        )
+        both = augment.jitter_shuffled(both, *self.jitter, self.jitter_p)
         first, second = augment.to_grey(both, self.grayscale).chunk(2)
         return normalise(self._filter(first, size, 0)), normalise(self._filter(second, size, 1))
 

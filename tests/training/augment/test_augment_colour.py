@@ -103,8 +103,8 @@ def test_jitter_draws_factors_uniformly_within_its_strength():
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
 def test_a_strength_of_zero_changes_nothing(p, images):
-    for shuffle in (False, True):
-        assert torch.allclose(augment.jitter(images, 0, 0, 0, p, shuffle=shuffle), images)
+    assert torch.allclose(augment.jitter(images, 0, 0, 0, p), images)
+    assert torch.allclose(augment.jitter_shuffled(images, 0, 0, 0, 0, p), images)
 
 
 def test_a_shuffled_jitter_takes_each_order_of_its_operations(images, monkeypatch):
@@ -113,7 +113,7 @@ def test_a_shuffled_jitter_takes_each_order_of_its_operations(images, monkeypatc
         colour, "uniform", lambda images, *_: torch.full((len(images), 1, 1, 1), next(factors))
     )
     image = images[5]
-    changed = augment.jitter(image.expand(256, -1, -1, -1), 0.4, 0.4, 0.4, hue=0.1, shuffle=True)
+    changed = augment.jitter_shuffled(image.expand(256, -1, -1, -1), 0.4, 0.4, 0.4, 0.1)
     operations = [
         lambda x: reference.adjust_brightness(x, 1.3),
         lambda x: reference.adjust_contrast(x, 0.6),
