@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inference import UserError
 from training import augment
-from training.engine.values import Share, Value, at_least, named
+from training.engine.values import Count, NotNegative, Share, Value, at_least, named
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class RandomResizedCrop(Augmentation):
     """
 
     min_area: Share = 0.08
-    cache: Annotated[int, at_least(1)] = 160
-    degrees: Annotated[float, at_least(0)] = 0.0
+    cache: Count = 160
+    degrees: NotNegative = 0.0
 
     @property
     def cache_size(self) -> int:
@@ -148,7 +148,7 @@ class Dihedral(Augmentation):
 class Rotate(Augmentation):
     """Turn images about their centre by up to `degrees`, black outside."""
 
-    degrees: Annotated[float, at_least(0)] = 30.0
+    degrees: NotNegative = 30.0
     words = "rotation by up to {degrees:g}°"
 
     def change(self, images: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -11,16 +12,17 @@ from torch import Tensor
 from inference import UserError
 from training import augment
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
-from training.engine.values import expect_share, expect_shares, named, typed
+from training.engine.values import Share, Value, named, shares, typed
 
 Normalise = Callable[[Tensor], Tensor]  # from [0, 1] to what the network takes
+Pair = Annotated[tuple[float, float], shares(2)]  # the first view's and the second's
 
 
 @dataclass(frozen=True)
-class Views:
+class Views(Value):
     """What draws two views; `flip` is each image's chance to be mirrored."""
 
-    flip: float = 0.5
+    flip: Share = 0.5
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return a batch's two views, both (N, 3, size, size), normalised.
@@ -31,16 +33,10 @@ class Views:
         """
         raise NotImplementedError
 
-    def describe(self) -> list[str]:
-        """Return the views in words, a line each."""
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
 class ByolViews(Views):
     """BYOL's sets of augmentations T and T' (arXiv 2006.07733, appendix B), drawn per image.
-
-    Pairs of numbers are (first view's, second view's).
 
     Attributes:
         area: share of the image that a crop keeps.
@@ -49,16 +45,15 @@ class ByolViews(Views):
         solarise: chances.
     """
 
-    area: tuple[float, float] = (0.08, 1.0)
+    area: Annotated[tuple[float, float], shares(2)] = (0.08, 1.0)
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1)
-    jitter_p: float = 0.8
-    grayscale: float = 0.2
-    blur: tuple[float, float] = (1.0, 0.1)
-    solarise: tuple[float, float] = (0.0, 0.2)
+    jitter_p: Share = 0.8
+    grayscale: Share = 0.2
+    blur: Pair = (1.0, 0.1)
+    solarise: Pair = (0.0, 0.2)
 
     def __post_init__(self) -> None:
-        expect_share(self, "flip", "jitter_p", "grayscale")
-        expect_shares(self, 2, "area", "blur", "solarise")
+        super().__post_init__()
         if not 0 < self.area[0] <= self.area[1]:
             raise UserError(f"area={typed(self.area)}: it is two shares, the smaller first")
         if len(self.jitter) != 4 or not min(self.jitter) >= 0 or not self.jitter[3] <= 0.5:
