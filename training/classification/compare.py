@@ -27,12 +27,11 @@ import numpy as np
 from inference import UserError
 from training.classification import p2, statistics
 from training.classification.data import PREDICTIONS, read_predictions
-from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
 from training.engine.pretrained import WORDS
 from training.engine.problem import Problem
 from training.engine.recipe import FREE, Recipe
-from training.engine.run_folder import Run
+from training.engine.run_folder import Run, expect_data
 
 
 class Setting(NamedTuple):
@@ -138,7 +137,7 @@ def _is_finished(problem: Problem, wanted: Recipe, folder: Path, data: Path) -> 
     if any((folder / name).is_file() for name in ("result.json", "last.ckpt")):
         run = Run.load(folder, {problem.name: problem})
         _expect_same(wanted, run)
-        fingerprint.expect(problem, wanted, data, folder)
+        expect_data(problem, wanted, data, folder)
         if run.finished:
             return True
     if not wanted.pretrained:
@@ -212,7 +211,7 @@ def read_right(run: Run, data: Path) -> np.ndarray:
     if not run.best.is_file():
         why = "does not fit its result or --data" if file.exists() else "is missing"
         raise UserError(f"{file} {why}, and there is no {run.best} to make it anew")
-    found = p2.evaluate(run.problem.record(run.recipe), data, run.best, "fp32", "auto")
+    found = p2.evaluate(run.recipe.record(), data, run.best, "fp32", "auto")
     if abs(found.score - score) > MOVED:
         raise UserError(
             f"{run.best} has {found.score:.3f} on {data}, and its result says {score:.3f}: another "

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from inference import UserError
+from inference.zoo import Record
 from training.engine.optimizers import OPTIMIZERS, SGD, Optimizer
 from training.engine.schedules import SCHEDULES, Schedule, WarmupCosine
 from training.engine.selection import SELECTIONS, HeldOut, Selection
@@ -114,6 +115,25 @@ class Recipe:
     def with_changes(self: R, pairs: Sequence[str]) -> R:
         """Return the recipe with fields replaced: see `training.engine.values.override`."""
         return override(self, pairs, fixed=("name", "problem"))
+
+    def record(self, name: str = "") -> Record:
+        """Return the zoo's record of a run's `best.pth`, before it is published under a name."""
+        return Record(
+            name=name or self.name,
+            task=self.problem,
+            network=self.network,
+            arguments=self.arguments,
+            classes=self.classes,
+            input={"size": self.input_size, "mean": list(self.mean), "std": list(self.std)},
+            tta=self.tta,
+            file=f"{name or self.name}.pth",
+            bytes=0,
+            sha256="",
+            urls=[],
+            trained_on="",
+            recipe=self.name,
+            scores={},
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """Return the recipe as recipe.json and result.json hold it."""

@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,11 @@ from filelock import FileLock, Timeout
 from inference import UserError
 from inference.sharding import rank_and_world
 from inference.zoo.provenance import provenance_of
-from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
 from training.engine.loop import Outcome, train
 from training.engine.problem import Problem
 from training.engine.recipe import Recipe
+from training.engine.run_folder import expect_data, fingerprint, read_json
 
 
 def run(
@@ -47,7 +48,7 @@ def run(
     rank, world = rank_and_world()
     with _alone(folder) if rank == 0 else contextlib.nullcontext():
         if rank == 0:
-            fingerprint.claim(problem, recipe, data, folder)
+            claim(problem, recipe, data, folder)
         batches, measured = problem.batches(recipe, data)
         torch.manual_seed(recipe.seed)  # the initial weights
         outcome = train(problem.module(recipe), batches, measured, folder, log)
@@ -74,6 +75,38 @@ def _alone(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"cannot make the run's folder {folder}: {error.strerror}") from error
         yield
+
+
+def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
+    """Note in its folder what a run is of, or refuse to go on with another one there.
+
+    A run that did not reach the end of an epoch keeps no one out.
+
+    Raises:
+        UserError: the folder holds a run with another recipe or on other data; the data cannot be
+            read.
+    """
+    begun = any((folder / name).exists() for name in ("last.ckpt", "result.json"))
+    if begun and (folder / "recipe.json").exists():
+        try:
+            then = type(recipe).from_plain(read_json(folder / "recipe.json"))
+        except UserError as error:
+            raise UserError(f"{folder / 'recipe.json'}: {error}; choose another --out") from error
+        asked, there = recipe.changes_from(then), then.changes_from(recipe)
+        if recipe.seed != then.seed:
+            asked, there = [*asked, f"seed={recipe.seed}"], [*there, f"seed={then.seed}"]
+        if asked or there:
+            theirs, ours = (there or asked)[0], (asked or there)[0]
+            raise UserError(
+                f"{folder} holds a run with {theirs}, and {ours} is asked for: choose another "
+                f"--out, or delete that folder"
+            )
+    check = partial(expect_data, folder=folder) if begun else fingerprint
+    digest = check(problem, recipe, data)
+    plain = json.dumps(recipe.to_plain(), indent=2)
+    write_whole(folder / "recipe.json", plain.encode())
+    noted = {"folder": str(data.resolve()), "key": digest}
+    write_whole(folder / "data.json", (json.dumps(noted, indent=2) + "\n").encode())
 
 
 def _write_result(

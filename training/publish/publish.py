@@ -27,7 +27,6 @@ from inference.networks import load_into
 from inference.zoo import checkpoint, urls
 from inference.zoo.listing import source
 from inference.zoo.provenance import provenance_of
-from training.engine.fingerprint import fingerprint
 from training.engine.problem import Evaluation, Problem
 from training.engine.run_folder import Run
 from training.publish import class_names, host, names, zoo_page
@@ -74,9 +73,7 @@ def publish(
         raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
     named, name = name is not None, recipe.name if name is None else name
     record = dataclasses.replace(
-        problem.record(recipe),
-        name=name,
-        file=f"{name}.pth",
+        recipe.record(name),
         folder=zoo.ZOO.parent.parent / "weights",
         tta=recipe.tta and tta,
         urls=_places(links),
@@ -373,7 +370,7 @@ def _trained_on(run: Run, data: Path) -> str:
         return run.provenance
     if run.data and run.data.is_dir():
         return _described(run.problem, run.data, run.recipe.classes)
-    if run.fingerprint == fingerprint(run.problem, run.recipe, data):
+    if run.is_on(data):
         return _described(run.problem, data, run.recipe.classes)
     return "unknown data"
 

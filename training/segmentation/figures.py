@@ -82,7 +82,7 @@ def segment(run: Run, weights: Path, paths: Sequence[Path]) -> list[np.ndarray]:
     Raises:
         UserError: the weights will not do, or a tile cannot be read.
     """
-    record = run.problem.record(run.recipe)
+    record = run.recipe.record()
     runner = predict.load_runner(record, predict.Settings(weights=weights, precision="fp32"))
     pixels = predict.read(paths, record)
     found = []
