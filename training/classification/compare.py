@@ -31,7 +31,7 @@ from training.engine.checkpoint import write_whole
 from training.engine.pretrained import WORDS
 from training.engine.problem import Problem
 from training.engine.recipe import FREE, Recipe
-from training.engine.run_folder import Run, expect_data
+from training.engine.run_folder import Run, expect_data, fingerprint
 
 
 class Setting(NamedTuple):
@@ -137,7 +137,7 @@ def _is_finished(problem: Problem, wanted: Recipe, folder: Path, data: Path) -> 
     if any((folder / name).is_file() for name in ("result.json", "last.ckpt")):
         run = Run.load(folder, {problem.name: problem})
         _expect_same(wanted, run)
-        expect_data(problem, wanted, data, folder)
+        expect_data(folder, fingerprint(problem, wanted, data))
         if run.finished:
             return True
     if not wanted.pretrained:

@@ -11,7 +11,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -101,8 +100,9 @@ def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
                 f"{folder} holds a run with {theirs}, and {ours} is asked for: choose another "
                 f"--out, or delete that folder"
             )
-    check = partial(expect_data, folder=folder) if begun else fingerprint
-    digest = check(problem, recipe, data)
+    digest = fingerprint(problem, recipe, data)
+    if begun:
+        expect_data(folder, digest)
     plain = json.dumps(recipe.to_plain(), indent=2)
     write_whole(folder / "recipe.json", plain.encode())
     noted = {"folder": str(data.resolve()), "key": digest}

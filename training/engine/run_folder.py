@@ -214,14 +214,13 @@ def data_note(folder: Path) -> dict[str, str]:
     return found
 
 
-def expect_data(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> str:
-    """Return the fingerprint of data; raise UserError unless the run in a folder is on it."""
-    digest, noted = fingerprint(problem, recipe, data), data_note(folder)
+def expect_data(folder: Path, digest: str) -> None:
+    """Raise UserError unless the run in a folder is on the data of a fingerprint."""
+    noted = data_note(folder)
     if noted.get("key", digest) != digest:
         raise UserError(
             f"{folder} holds a run on other data ({noted.get('folder')}): choose another --out"
         )
-    return digest
 
 
 def fingerprint(problem: Problem, recipe: Recipe, data: Path) -> str:
