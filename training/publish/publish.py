@@ -61,19 +61,10 @@ def publish(
             hosted; a file cannot be written. Then nothing is published.
     """
     problem, recipe, weights = run.problem, run.recipe, run.expect_weights()
-    if problem.evaluate is None:
-        raise UserError(
-            f"{recipe.name} is pre-training, which no script answers with: fine-tune its best.pth "
-            "(pretrained=FILE) and take that run"
-        )
-    if not run.finished:
-        raise UserError(f"{run.folder} has not ended: its command goes on where it was stopped")
-    data = data or run.data
-    if data is None:
-        raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
-    named, name = name is not None, recipe.name if name is None else name
+    data = _expect_scored(run, data)
+    assert problem.evaluate is not None
     record = dataclasses.replace(
-        recipe.record(name),
+        recipe.record(recipe.name if name is None else name),
         folder=zoo.ZOO.parent.parent / "weights",
         tta=recipe.tta and tta,
         urls=_places(links),
@@ -81,14 +72,13 @@ def publish(
     )
     _expect_publishable(record)
     places = [host.host_at(target) for target in hosts]
-    state = _finite(weights)
-    record, content = _deployable(record, weights, state)
-    if not named:
+    record, content = _deployable(record, weights)
+    if name is None:
         _expect_new(record)
-    before = problem.evaluate(record, data, weights, "fp32", "auto")
     with files.scratch(run.folder) as scratch:
         file = scratch / record.file
         files.write_whole(file, content)
+        before = problem.evaluate(record, data, weights, "fp32", "auto")
         after = problem.evaluate(record, data, file, "fp32", "auto")
         same = _expect_same(before, after, run.folder)
         scores = _scores(problem, record, data, after, file)
@@ -97,6 +87,21 @@ def publish(
         record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
         with host.everywhere(record, file, places) as hosted:
             _write(host.with_urls(record, hosted), content, default, same, hosted)
+
+
+def _expect_scored(run: Run, data: Path | None) -> Path:
+    """Return the data that a run is to be scored on; refuse a run that cannot be scored."""
+    if run.problem.evaluate is None:
+        raise UserError(
+            f"{run.recipe.name} is pre-training, which no script answers with: fine-tune its "
+            "best.pth (pretrained=FILE) and take that run"
+        )
+    if not run.finished:
+        raise UserError(f"{run.folder} has not ended: its command goes on where it was stopped")
+    data = data or run.data
+    if data is None:
+        raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
+    return data
 
 
 def _write(
@@ -269,22 +274,6 @@ def _expect_publishable(record: zoo.Record) -> None:
         files.check_writable(file)
 
 
-def _finite(weights: Path) -> dict[str, torch.Tensor]:
-    """Read a run's weights; those of a run that diverged are refused."""
-    try:
-        with weights.open("rb") as stream:
-            state = checkpoint.state_dict(stream, weights)
-    except OSError as error:
-        raise UserError(f"cannot read {weights}: {error.strerror or error}") from error
-    for key, value in state.items():
-        if not torch.isfinite(value).all():
-            raise UserError(
-                f"{weights}: {key} has values that are not finite, so training diverged: not "
-                "published; train again with a lower lr"
-            )
-    return state
-
-
 def _merged(old: dict, new: dict) -> dict:
     """Return new scores, with the fast precisions that other machines have measured."""
     there = old.get("fast")
@@ -311,10 +300,18 @@ def _show(record: zoo.Record) -> None:
         print(f"    {precision}: {fast['score']}, {fast['agreement']:.3%} as in fp32")
 
 
-def _deployable(
-    record: zoo.Record, weights: Path, state: Mapping[str, torch.Tensor]
-) -> tuple[zoo.Record, bytes]:
-    """Return the record with the size and hash of a file of rounded weights, and that file."""
+def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
+    """Return the record with the size and hash of a file of rounded weights, and that file.
+
+    Raises:
+        UserError: the weights cannot be read, are not finite or too large for fp16.
+    """
+    try:
+        with weights.open("rb") as stream:
+            state = checkpoint.state_dict(stream, weights)
+    except OSError as error:
+        raise UserError(f"cannot read {weights}: {error.strerror or error}") from error
+    checkpoint.expect_finite(state, weights)
     network = load_into(record.network, record.classes, record.arguments, state)
     exact = {
         f"{name}.{key}"
