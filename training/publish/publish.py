@@ -62,7 +62,6 @@ def publish(
     """
     problem, recipe, weights = run.problem, run.recipe, run.expect_weights()
     data = _expect_scored(run, data)
-    assert problem.evaluate is not None
     record = dataclasses.replace(
         recipe.record(recipe.name if name is None else name),
         folder=zoo.ZOO.parent.parent / "weights",
@@ -78,13 +77,7 @@ def publish(
     with files.scratch(run.folder) as scratch:
         file = scratch / record.file
         files.write_whole(file, content)
-        before = problem.evaluate(record, data, weights, "fp32", "auto")
-        after = problem.evaluate(record, data, file, "fp32", "auto")
-        same = _expect_same(before, after, run.folder)
-        scores = _scores(problem, record, data, after, file)
-        if recipe.select_epoch_by.word == "val":  # the score flatters, and says so
-            scores["select"] = "val"
-        record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
+        record, same = _scored(run, record, data, file)
         with host.everywhere(record, file, places) as hosted:
             _write(host.with_urls(record, hosted), content, default, same, hosted)
 
@@ -102,6 +95,24 @@ def _expect_scored(run: Run, data: Path | None) -> Path:
     if data is None:
         raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
     return data
+
+
+def _scored(run: Run, record: zoo.Record, data: Path, file: Path) -> tuple[zoo.Record, float]:
+    """Return the record with the scores of a file of rounded weights, and how much rounding left.
+
+    Returns:
+        The record, and the share of the run's own predictions that the file has too.
+    """
+    problem = run.problem
+    assert problem.evaluate is not None
+    before = problem.evaluate(record, data, run.best, "fp32", "auto")
+    after = problem.evaluate(record, data, file, "fp32", "auto")
+    same = _expect_same(before, after, run.folder)
+    scores = _scores(problem, record, data, after, file)
+    if run.recipe.select_epoch_by.word == "val":  # the score flatters, and says so
+        scores["select"] = "val"
+    record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
+    return record, same
 
 
 def _write(
