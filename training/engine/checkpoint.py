@@ -108,33 +108,35 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
 
 
 class Curves:
-    """TensorBoard's curves, a point an epoch.
+    """TensorBoard's curves, a point an epoch, in a folder that the first one makes."""
 
-    Args:
-        folder: where its files go; made if need be.
-        first: the epoch to come; later points of an earlier part of the run are done again.
-    """
-
-    def __init__(self, folder: Path, first: int) -> None:
-        # A second's import, for which inference and the recipes' tests have no use.
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.handle = None
-        place = str(folder)
-        try:
-            place.encode()
-        except UnicodeEncodeError:  # TensorBoard takes no names but UTF-8
-            folder.mkdir(parents=True, exist_ok=True)
-            self.handle = os.open(folder, os.O_RDONLY)
-            place = f"/dev/fd/{self.handle}"
-        self.writer = SummaryWriter(place, purge_step=first)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writer: Any = None
+        self.handle: int | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a point to every curve; the row is as `add_row` takes it."""
+        if self.writer is None:
+            self._begin(row["epoch"])
         for name, value in row.items():
             if name != "epoch":
                 self.writer.add_scalar(name, value, row["epoch"])
         self.writer.flush()
+
+    def _begin(self, epoch: int) -> None:
+        """Open the files; points from this epoch on, of an earlier part of the run, are dropped."""
+        # A second's import, for which inference and the recipes' tests have no use.
+        from torch.utils.tensorboard import SummaryWriter
+
+        place = str(self.folder)
+        try:
+            place.encode()
+        except UnicodeEncodeError:  # TensorBoard takes no names but UTF-8
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.handle = os.open(self.folder, os.O_RDONLY)
+            place = f"/dev/fd/{self.handle}"
+        self.writer = SummaryWriter(place, purge_step=epoch)
 
     def __enter__(self) -> Curves:
         return self
@@ -145,7 +147,7 @@ class Curves:
         Ctrl-C may have come while the writer's thread was told something, and it would be waited
         for without end; but every point is on the disk by then.
         """
-        if kind is not KeyboardInterrupt:
+        if self.writer is not None and kind is not KeyboardInterrupt:
             self.writer.close()
         if self.handle is not None:
             os.close(self.handle)
