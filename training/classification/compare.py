@@ -11,8 +11,6 @@ example, need only lie there. Of what is finished predictions.csv is enough, or 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shlex
 import subprocess
@@ -27,7 +25,8 @@ import numpy as np
 from inference import UserError
 from training.classification import p2, statistics
 from training.classification.data import PREDICTIONS, read_predictions
-from training.engine.checkpoint import write_whole
+from training.engine.checkpoint import to_csv, write_whole
+from training.engine.claim import point
 from training.engine.pretrained import WORDS
 from training.engine.problem import Problem
 from training.engine.recipe import FREE, Recipe
@@ -251,9 +250,9 @@ def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
         notes += "Val chose the epoch of the `-report` recipes, which flatters their accuracy.\n"
     text = _markdown(rows, pairs) + notes
     write_whole(out / "table.md", text.encode())
-    write_whole(out / "table.csv", _csv(rows))
+    write_whole(out / "table.csv", to_csv(rows[0], rows))
     if pairs:
-        write_whole(out / "differences.csv", _csv(pairs))
+        write_whole(out / "differences.csv", to_csv(pairs[0], pairs))
     return text
 
 
@@ -293,11 +292,11 @@ def _markdown(rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -
         "|---|---|---|---|---|",
     ]
     for row in rows:
-        spread = f" ± {_point(row['sd'])}" if row["sd"] != "" else ""
+        spread = f" ± {point(row['sd'])}" if row["sd"] != "" else ""
         lines.append(
             f"| {row['setting']} (`{row['recipe']}`) | {row['pre-training']} | "
-            f"{row['fine-tuning']} | {_point(row['accuracy'])}{spread} (n = {row['seeds']}) | "
-            f"{_point(row['low'])}-{_point(row['high'])} |"
+            f"{row['fine-tuning']} | {point(row['accuracy'])}{spread} (n = {row['seeds']}) | "
+            f"{point(row['low'])}-{point(row['high'])} |"
         )
     if pairs:
         lines += ["", "| difference | points | 95 % | more than chance |", "|---|---|---|---|"]
@@ -306,15 +305,3 @@ def _markdown(rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -
         names = f"`{pair['better']}` - `{pair['than']}`"
         lines.append(f"| {names} | {by} | {low} to {high} | {pair['clear']} |")
     return "\n".join(lines) + "\n"
-
-
-def _point(share: float) -> str:
-    return f"{share:.3f}".removeprefix("0")
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -99,12 +99,17 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
                 rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise UserError(f"{file} is damaged: mend it, or remove it") from error
-    content = io.StringIO(newline="")
     names = dict.fromkeys([*(rows[0] if rows else []), *row])  # some are not measured each epoch
-    writer = csv.DictWriter(content, names, restval="", lineterminator="\n", extrasaction="ignore")
+    write_whole(file, to_csv(names, [*rows, row]))
+
+
+def to_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the content of a csv of these columns; what a row lacks stays empty."""
+    content = io.StringIO(newline="")
+    writer = csv.DictWriter(content, [*names], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows([*rows, row])
-    write_whole(file, content.getvalue().encode())
+    writer.writerows(rows)
+    return content.getvalue().encode("utf-8", "surrogateescape")
 
 
 class Curves:

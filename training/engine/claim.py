@@ -23,11 +23,12 @@ class Claim:
 
     def describe(self) -> str:
         """Return the score with its spread: `.852 ± .006 (n=3)`."""
-        spread = "" if self.sd is None else f" ± {_point(self.sd)}"
-        return f"{_point(self.score)}{spread} (n={self.n})"
+        spread = "" if self.sd is None else f" ± {point(self.sd)}"
+        return f"{point(self.score)}{spread} (n={self.n})"
 
 
-def _point(value: float) -> str:
+def point(value: float) -> str:
+    """Return a share as `.852`."""
     return f"{value:.3f}".removeprefix("0")
 
 
