@@ -11,7 +11,6 @@ there; all other values from that of the images' device.
 """
 
 from training.augment.colour import grey, jitter, jitter_shuffled, solarise, to_grey
-from training.augment.draws import chosen
 from training.augment.filters import blur
 from training.augment.geometry import crop, dihedral, flip, rotate, shift
 from training.augment.mixing import cutmix, cutout, mixup
@@ -19,7 +18,6 @@ from training.augment.trivial_augment import trivial
 
 __all__ = [
     "blur",
-    "chosen",
     "crop",
     "cutmix",
     "cutout",
