@@ -11,7 +11,7 @@ import ast
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
@@ -50,7 +50,7 @@ def at_least(least: float) -> Check:
     return lambda owner, name: expect_at_least(owner, least, name)
 
 
-def one_of(words: Iterable[str]) -> Check:
+def one_of(words: Collection[str]) -> Check:
     """Return the range of a few words."""
 
     def check(owner: object, name: str) -> None:
