@@ -287,9 +287,9 @@ def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EM
     module.to(fabric.device)
     ema = EMA(module.network, recipe.ema, module.trained_part)
     if fabric.device.type == "cpu":
-        depthwise.speed_up(module.network)
+        module.network.apply(depthwise.make_fast)
         for network in (module.network, ema.network):
-            dilated.speed_up(network)
+            network.apply(dilated.make_fast)
     elif fabric.world_size > 1:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         ema.source = module.network

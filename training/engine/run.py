@@ -113,8 +113,8 @@ def _write_result(
     problem: Problem, recipe: Recipe, data: Path, folder: Path, outcome: Outcome, processes: int
 ) -> str:
     """Score the exported weights, write `result.json`, and return a line on it."""
+    scores = _scores(problem, recipe, data, folder, outcome)
     provenance = provenance_of(problem.name, data)
-    scores, said = _scores(problem, recipe, data, folder, outcome, provenance)
     gpu = torch.cuda.is_available()
     result = {
         "recipe": recipe.to_plain(),
@@ -136,19 +136,15 @@ def _write_result(
         "processes": processes,
         "precision": outcome.precision,
     }
-    write_whole(folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-    return f"{recipe.name}: {said}; {folder}"
+    text = json.dumps(result, indent=2) + "\n"
+    write_whole(folder / "result.json", text.encode())
+    return f"{recipe.name}: {_said(scores, provenance)}; {folder}"
 
 
 def _scores(
-    problem: Problem,
-    recipe: Recipe,
-    data: Path,
-    folder: Path,
-    outcome: Outcome,
-    provenance: str | None,
-) -> tuple[dict[str, Any], str]:
-    """Return the scores of the exported weights, and what is said of them.
+    problem: Problem, recipe: Recipe, data: Path, folder: Path, outcome: Outcome
+) -> dict[str, Any]:
+    """Return the scores of the exported weights, as result.json holds them.
 
     They are scored through the graded path; what no script answers with has no score but its own
     metric, if that was measured.
@@ -161,19 +157,24 @@ def _scores(
         "held_out": outcome.score if selection.held_out else None,
         "best_epoch": outcome.progress.best_epoch,
     }
-    if problem.evaluate is None:
-        if outcome.score is None:
-            return scores, "not measured"
-        return scores, f"{problem.metric} {outcome.score:.4f}"
-    weights, record = folder / "best.pth", problem.record(recipe)
-    found = problem.evaluate(record, data, weights, "fp32", "auto")
-    if found.table is not None:
-        write_whole(folder / "predictions.csv", found.table)
-    scores.update(val=found.score, images=len(found.names))
+    if problem.evaluate is not None:
+        found = problem.evaluate(recipe.record(), data, folder / "best.pth", "fp32", "auto")
+        if found.table is not None:
+            write_whole(folder / "predictions.csv", found.table)
+        scores.update(val=found.score, images=len(found.names))
+    return scores
+
+
+def _said(scores: dict[str, Any], provenance: str | None) -> str:
+    """Return what is said of scores at the end of a run."""
+    if scores["val"] is None:
+        return "not measured"
+    said = f"{scores['metric']} {scores['val']:.4f}"
+    if "images" not in scores:
+        return said
     of = f" of {provenance}" if provenance else ""
-    chose = ", which chose the epoch" if selection.word == "val" else ""
-    said = f"{problem.metric} {found.score:.4f} on {len(found.names)} validation images{of}{chose}"
-    return scores, said
+    chose = ", which chose the epoch" if scores["select"] == "val" else ""
+    return f"{said} on {scores['images']} validation images{of}{chose}"
 
 
 def _command(world: int) -> str:

@@ -50,7 +50,8 @@ class Threads:
     ) -> None:
         self.log, self.usage = log, usage
         self.count = self.most = torch.get_num_threads()
-        self.exact, self.active = exact, follow and not threads.are_chosen()
+        self.exact = exact
+        self.active = follow and not threads.are_chosen()
         self.times: deque[float] = deque(maxlen=50)  # of steps that were not slow
         self.lost, self.every, self.leaning, self.raised = 0.0, EVERY, 0, -SELDOM
         if self.active:

@@ -94,7 +94,8 @@ NotNegative = Annotated[float, at_least(0)]
 
 def check_ranges(owner: object) -> None:
     """Raise UserError for a field of a dataclass that is out of its type's range."""
-    for name, check in _ranges(type(owner)):
+    kind: Any = type(owner)
+    for name, check in _ranges(kind):
         check(owner, name)
 
 

@@ -58,8 +58,9 @@ def same(one, other):
 def test_at_p_1_every_image_changes_and_at_p_0_none(name, images):
     assert same(RANDOM[name](images, 0.0), images).all()
     changed = ~same(RANDOM[name](images, 1.0), images)
-    # A rectangle and a sigma can be smaller than a pixel, and a partner the image itself.
-    assert changed.float().mean() > (0.8 if name in ("cutmix", "mixup", "blur") else 0.99)
+    # What is drawn can be less than a pixel, and a partner the image itself.
+    seldom = name in ("rotate", "blur", "cutmix", "mixup")
+    assert changed.float().mean() > (0.8 if seldom else 0.99)
 
 
 @pytest.mark.parametrize("name", RANDOM)

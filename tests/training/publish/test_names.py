@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from inference import UserError
-from training.problems import PROBLEMS, RECIPES
+from training.problems import RECIPES
 from training.publish.names import expect_usable
 
 
