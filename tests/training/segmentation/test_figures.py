@@ -92,7 +92,7 @@ def test_stages_show_the_tiles_that_are_asked_for(copy, data, undrawn):
         assert list(stage["iou"]) == ["0003", "0001"]
     paths = figures.list_validation(data)
     mask = figures.segment(Run.load(copy, PROBLEMS), copy / "epoch-0001.pth", paths)[3]
-    true = figures.read_truth(paths[3])
+    true = figures.read_truth(paths[3], mask.shape)
     weighted = 0.0
     for c in np.unique(true[true < landcover.UNKNOWN]):
         both, either = ((mask == c) & (true == c)).sum(), ((mask == c) | (true == c)).sum()
