@@ -27,7 +27,7 @@ from inference import UserError
 from training.classification import p2, statistics
 from training.classification.data import PREDICTIONS, read_predictions
 from training.engine.checkpoint import to_csv, write_whole
-from training.engine.claim import point
+from training.engine.claim import point, table
 from training.engine.pretrained import WORDS
 from training.engine.problem import Problem
 from training.engine.recipe import FREE, Recipe
@@ -291,24 +291,19 @@ def _pairs(kinds: Mapping[str, Runs]) -> list[dict[str, Any]]:
 
 
 def _markdown(rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -> str:
-    lines = [
-        "| setting | pre-training | fine-tuning | val accuracy | 95 % |",
-        "|---|---|---|---|---|",
-    ]
+    settings = [("setting", "pre-training", "fine-tuning", "val accuracy", "95 %")]
     for row in rows:
+        called = f"{row['setting']} (`{row['recipe']}`)"
         spread = f" ± {point(row['sd'])}" if row["sd"] != "" else ""
-        lines.append(
-            f"| {row['setting']} (`{row['recipe']}`) | {row['pre-training']} | "
-            f"{row['fine-tuning']} | {point(row['accuracy'])}{spread} (n = {row['seeds']}) | "
-            f"{point(row['low'])}-{point(row['high'])} |"
-        )
-    if pairs:
-        lines += ["", "| difference | points | 95 % | more than chance |", "|---|---|---|---|"]
+        accuracy = f"{point(row['accuracy'])}{spread} (n = {row['seeds']})"
+        reach = f"{point(row['low'])}-{point(row['high'])}"
+        settings.append((called, row["pre-training"], row["fine-tuning"], accuracy, reach))
+    differences = [("difference", "points", "95 %", "more than chance")]
     for pair in pairs:
         by, low, high = (f"{100 * pair[key]:+.1f}" for key in ("by", "low", "high"))
         names = f"`{pair['better']}` - `{pair['than']}`"
-        lines.append(f"| {names} | {by} | {low} to {high} | {pair['clear']} |")
-    return "\n".join(lines) + "\n"
+        differences.append((names, by, f"{low} to {high}", pair["clear"]))
+    return table(settings) + ("\n" + table(differences) if pairs else "")
 
 
 # ---- what was said, read again
