@@ -116,17 +116,18 @@ class Recipe:
         """Return the recipe with fields replaced: see `training.engine.values.override`."""
         return override(self, pairs, fixed=("name", "problem"))
 
-    def record(self, name: str = "") -> Record:
-        """Return the zoo's record of a run's `best.pth`, before it is published under a name."""
+    def record(self, name: str | None = None) -> Record:
+        """Return the zoo's record of a run's `best.pth`, under its own name or another."""
+        name = self.name if name is None else name
         return Record(
-            name=name or self.name,
+            name=name,
             task=self.problem,
             network=self.network,
             arguments=self.arguments,
             classes=self.classes,
             input={"size": self.input_size, "mean": list(self.mean), "std": list(self.std)},
             tta=self.tta,
-            file=f"{name or self.name}.pth",
+            file=f"{name}.pth",
             bytes=0,
             sha256="",
             urls=[],

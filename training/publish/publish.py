@@ -63,7 +63,7 @@ def publish(
     problem, recipe, weights = run.problem, run.recipe, run.expect_weights()
     data = _expect_scored(run, data)
     record = dataclasses.replace(
-        recipe.record(recipe.name if name is None else name),
+        recipe.record(name),
         folder=zoo.ZOO.parent.parent / "weights",
         tta=recipe.tta and tta,
         urls=_places(links),
