@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from inference import UserError
+from inference import UserError, processor
 
 if TYPE_CHECKING:
     import torch
@@ -78,21 +78,21 @@ def batch_size(device: torch.device, task: str) -> int:
 
 def fast_precisions(device: torch.device) -> list[str]:
     """The precisions that are faster than fp32 on a device, the more exact ones first."""
+    if device.type == "cpu":
+        return ["bf16"] if processor.is_fast_in_bf16() else []
+    return native_precisions(device)
+
+
+def native_precisions(device: torch.device) -> list[str]:
+    """The precisions beside fp32 that a device has instructions for, the more exact ones first.
+
+    They are not faster on every processor, but what is measured in them holds on others.
+    """
     import torch
 
     if device.type == "cuda":
         return ["fp16", "bf16"] if torch.cuda.get_device_capability(device)[0] >= 8 else ["fp16"]
-    return ["bf16"] if device.type == "cpu" and _cpu_has_bf16() else []
-
-
-def _cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 itself; emulated, it is slower than fp32."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            flags = next((line for line in file if line.startswith(("flags", "Features"))), "")
-    except OSError:
-        return False
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(flags.split())
+    return ["bf16"] if device.type == "cpu" and processor.has_bf16() else []
 
 
 def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> str:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from inference import processor
+
 Sides = Tuple[int, ...]  # height, width
 
 FAR = 8  # from which dilation on: 12 is slow, 2 and 4 are not
@@ -40,18 +42,8 @@ def is_slow(conv: nn.Module, dtype: torch.dtype) -> bool:
         and (conv.stride, conv.groups, conv.padding_mode) == ((1, 1), 1, "zeros")
         and not isinstance(conv.padding, str)
         and conv.weight.device.type == "cpu"
-        and has_amx()
+        and processor.has_amx()
     )
-
-
-def has_amx() -> bool:
-    """Tell whether the processor multiplies tiles of bf16; Linux says so, others are not asked."""
-    try:
-        with open("/proc/cpuinfo") as file:
-            flags = next((line for line in file if line.startswith("flags")), "")
-    except OSError:
-        return False
-    return {"amx_tile", "amx_bf16"}.issubset(flags.split())
 
 
 def taps(size: Sides, padding: Sides, dilation: Sides) -> Iterator[Tap]:

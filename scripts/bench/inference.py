@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def _precisions() -> list[str]:
-    return ["fp32", *device.fast_precisions(device.choose_device())[:1]]
+    return ["fp32", *device.native_precisions(device.choose_device())[:1]]
 
 
 def _bench(case: Case, repository: Path, source: Path, options, peaks: dict[str, float]) -> None:

@@ -86,7 +86,7 @@ def main() -> None:
         if name not in names:
             parser.error(f"no network {name!r}; there are: {', '.join(names)}")
     here = torch.device("cpu")
-    precisions = options.precision or ["fp32", *device.fast_precisions(here)]
+    precisions = options.precision or ["fp32", *device.native_precisions(here)]
     peaks = {precision: peak(precision) for precision in precisions}
     reached = ", ".join(f"{most / 1e9:.0f} GFLOP/s {name}" for name, most in peaks.items())
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}", end="; ")

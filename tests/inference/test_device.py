@@ -1,9 +1,7 @@
-import io
-
 import pytest
 import torch
 
-from inference import UserError, device
+from inference import UserError, device, processor
 from inference.device import choose_device, choose_precision
 from inference.networks import fused
 
@@ -15,7 +13,7 @@ def machine(monkeypatch):
     """Make this machine another: a CPU with or without bf16, a GPU of some capability."""
 
     def machine(bf16=True, capability=(8, 6)):
-        monkeypatch.setattr(device, "_cpu_has_bf16", lambda: bf16)
+        monkeypatch.setattr(processor, "is_fast_in_bf16", lambda: bf16)
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _=None: capability)
 
     return machine
@@ -88,27 +86,14 @@ def test_what_the_user_asks_for_is_done():
         choose_precision("bf16", torch.device("mps"), None)
 
 
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("processor: 0\nflags\t: fpu avx512f avx512_bf16\n", ["bf16"]),
-        ("flags\t: fpu amx_bf16 amx_tile\n", ["bf16"]),
-        ("Features\t: fp asimd bf16\n", ["bf16"]),
-        ("flags\t: fpu avx2 avx512f\n", []),
-        ("", []),
-    ],
-)
-def test_a_cpu_with_bf16_says_so(monkeypatch, text, expected):
-    monkeypatch.setattr("builtins.open", lambda *_, **__: io.StringIO(text))
-    assert device.fast_precisions(CPU) == expected
-
-
-def test_a_system_that_says_nothing_has_none(monkeypatch):
-    def absent(*_, **__):
-        raise FileNotFoundError
-
-    monkeypatch.setattr("builtins.open", absent)
-    assert device.fast_precisions(CPU) == []
+@pytest.mark.parametrize("native, fast", [(True, True), (True, False), (False, False)])
+def test_a_precision_that_is_slower_is_measured_but_not_taken(monkeypatch, native, fast):
+    monkeypatch.setattr(processor, "has_bf16", lambda: native)
+    monkeypatch.setattr(processor, "is_fast_in_bf16", lambda: fast)
+    assert device.native_precisions(CPU) == ["bf16"] * native
+    assert device.fast_precisions(CPU) == ["bf16"] * fast
+    taken = choose_precision("auto", CPU, scores(cpu_bf16=(0.9, 1.0)))
+    assert taken == ("bf16" if fast and fused.is_available(torch.bfloat16) else "fp32")
 
 
 # Device

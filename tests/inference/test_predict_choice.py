@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from inference import UserError, predict, zoo
+from inference import UserError, predict, processor, zoo
 from inference.predict import Settings
 
 
@@ -97,7 +97,7 @@ def test_the_users_own_weights(small_zoo, small_images, tmp_path):
 
 
 def test_precision_follows_the_record(small_zoo, monkeypatch):
-    monkeypatch.setattr(predict.device, "_cpu_has_bf16", lambda: True)
+    monkeypatch.setattr(processor, "is_fast_in_bf16", lambda: True)
     fast = {"cpu-bf16": {"score": 0.9, "agreement": 1.0}}
     scores = {"fp32": 0.9, "images": 100, "fast": fast}
     record = dataclasses.replace(small_zoo["p1"], scores=scores)

@@ -11,6 +11,7 @@ from torch import nn
 
 from inference import UserError
 from inference.networks import head_prefixes, stage_of
+from training.engine import muon
 from training.engine.lars import Lars
 from training.engine.values import ShareBelowOne, Value, expect_at_least, named
 
@@ -160,4 +161,49 @@ class LARS(Optimizer):
         return f"LARS, momentum {self.momentum:g}"
 
 
-OPTIMIZERS = named(SGD, Adam, AdamW, LARS)
+@dataclass(frozen=True)
+class Muon(Optimizer):
+    """Orthogonal steps on convolutions outside the head; SGD with momentum on the rest.
+
+    Attributes:
+        lr: the size of a step, as a share of a layer's weights, which keep their size.
+        rest_lr: the rate of the rest.
+        weight_decay: of the rest.
+    """
+
+    lr: float = 0.03
+    momentum: ShareBelowOne = 0.9
+    rest_lr: float = 0.1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.rest_lr < math.inf:
+            raise UserError(f"rest_lr={self.rest_lr}: a rate is above 0")
+
+    def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
+        heads = head_prefixes(network)
+        # A depthwise kernel is a row of nine weights: there is nothing to make orthogonal.
+        turned = {
+            parameter
+            for name, parameter in network.named_parameters()
+            if parameter.dim() == 4 and parameter.shape[1] > 1 and not name.startswith(heads)
+        }
+        groups = []
+        for group in self.groups(network, pretrained):
+            for orthogonal in (True, False):
+                params = [p for p in group["params"] if (p in turned) == orthogonal]
+                if params:
+                    factor = 1.0 if orthogonal else self.rest_lr / self.lr
+                    decay = 0.0 if orthogonal else group["weight_decay"]
+                    changed = {"lr": group["lr"] * factor, "weight_decay": decay}
+                    groups.append({**group, **changed, "params": params, "orthogonal": orthogonal})
+        return muon.Muon(groups, self.lr, self.momentum)
+
+    def _name(self) -> str:
+        return (
+            f"Muon on convolutions, momentum {self.momentum:g}; "
+            f"on the rest SGD, rate {self.rest_lr:g}"
+        )
+
+
+OPTIMIZERS = named(SGD, Adam, AdamW, LARS, Muon)

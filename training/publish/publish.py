@@ -349,11 +349,11 @@ def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
 def _scores(
     problem: Problem, record: zoo.Record, data: Path, exact: Evaluation, weights: Path
 ) -> dict:
-    """Return the scores in the precisions that this machine's devices are fast in, and in fp32."""
+    """Return the scores in fp32 and in each precision that this machine's devices have."""
     assert problem.evaluate is not None
     fast = {}
     for where in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for precision in device.fast_precisions(torch.device(where)):
+        for precision in device.native_precisions(torch.device(where)):
             found = problem.evaluate(record, data, weights, precision, where)
             fast[f"{where}-{precision}"] = {
                 "score": round(found.score, 6),

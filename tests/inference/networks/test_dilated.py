@@ -1,14 +1,14 @@
 """Far dilation tap by tap: the answers of the plain convolution, and only where that is slow."""
 
 import copy
-import io
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from inference.networks import build, dilated, fused, initialise
+from inference import processor
+from inference.networks import build, fused, initialise
 from inference.networks.dilated import DilatedConv2d, by_tap, is_slow, sum_of_taps
 from inference.networks.fused import FusedConv, FusedDilatedConv, fused_conv
 from inference.runner import Runner
@@ -21,12 +21,12 @@ needs_fused = pytest.mark.skipif(not fused.is_available(BF16), reason="no fused 
 
 @pytest.fixture
 def amx(monkeypatch):
-    monkeypatch.setattr(dilated, "has_amx", lambda: True)
+    monkeypatch.setattr(processor, "has_amx", lambda: True)
 
 
 @pytest.fixture
 def no_amx(monkeypatch):
-    monkeypatch.setattr(dilated, "has_amx", lambda: False)
+    monkeypatch.setattr(processor, "has_amx", lambda: False)
 
 
 def layer(channels=64, out=32, kernel=3, **numbers):
@@ -127,7 +127,7 @@ def test_a_networks_masks_stay_as_they_are(monkeypatch, fusing):
     images = (smooth(2, 128).permute(0, 2, 3, 1) * 255).numpy().astype(np.uint8)
     masks = {}
     for fast in (False, True):
-        monkeypatch.setattr(dilated, "has_amx", lambda fast=fast: fast)
+        monkeypatch.setattr(processor, "has_amx", lambda fast=fast: fast)
         runner = Runner(copy.deepcopy(plain), MEAN, STD, CPU, "bf16")
         kind = FusedDilatedConv if fusing else DilatedConv2d
         count = sum(isinstance(module, kind) for module in runner.network.modules())
@@ -159,34 +159,10 @@ def test_other_layers_are_left_alone(amx, numbers):
 
 def test_other_types_and_processors_are_left_alone(no_amx, monkeypatch):
     assert not is_slow(layer(), BF16)
-    monkeypatch.setattr(dilated, "has_amx", lambda: True)
+    monkeypatch.setattr(processor, "has_amx", lambda: True)
     for dtype in (torch.float32, torch.float16):
         assert not is_slow(layer(), dtype)
     assert not is_slow(nn.ConvTranspose2d(8, 8, 3, dilation=12, padding=12), BF16)
     assert not is_slow(layer().to("meta"), BF16)
     runner = Runner(nn.Sequential(layer(3, 8)), MEAN, STD, CPU, "fp32")
     assert type(runner.network[0]) is nn.Conv2d
-
-
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("processor : 0\nflags : sse avx512_bf16 amx_bf16 amx_tile amx_int8\n", True),
-        ("processor : 0\nflags : sse avx512_bf16\n", False),
-        ("processor : 0\nflags : sse amx_tile amx_int8\n", False),
-        ("processor : 0\nFeatures : fp asimd bf16\n", False),
-        ("", False),
-        (None, False),
-    ],
-)
-def test_the_processor_says_what_it_can(monkeypatch, text, expected):
-    def opened(name):
-        assert name == "/proc/cpuinfo"
-        if text is None:
-            raise FileNotFoundError(name)
-        return io.StringIO(text)
-
-    monkeypatch.setattr("builtins.open", opened)
-    found = dilated.has_amx()
-    monkeypatch.undo()
-    assert found is expected

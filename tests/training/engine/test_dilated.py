@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-import inference.networks.dilated
+from inference import processor
 from inference.networks import build, initialise
 from training.engine import dilated
 
 
 @pytest.fixture(autouse=True)
 def amx(monkeypatch):
-    monkeypatch.setattr(inference.networks.dilated, "has_amx", lambda: True)
+    monkeypatch.setattr(processor, "has_amx", lambda: True)
 
 
 @pytest.mark.parametrize("dilation, padding", [(12, 12), (8, 8), (8, 3), (36, 36)])

@@ -108,7 +108,7 @@ def test_a_run_of_another_version_is_refused_if_it_cannot_be_told():
     odd = [
         {**fields, "inertia": 0.9},
         {key: value for key, value in fields.items() if key != "network"},
-        {**fields, "optimizer": {"kind": "Muon"}},
+        {**fields, "optimizer": {"kind": "Lion"}},
         {**fields, "optimizer": "sgd"},
         {**fields, "augment": [{"kind": "Flip", "chance": 0.5}]},
     ]
