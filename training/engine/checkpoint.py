@@ -52,9 +52,10 @@ def save(content: Mapping[str, Any], file: Path) -> None:
     write_whole(file, buffer.getbuffer())
 
 
-def save_state(state: Mapping[str, Any], file: Path) -> None:
-    """Write everything that a run goes on from; raises as `write_whole`."""
-    save({"format": FORMAT, **state}, file)
+def save_state(parts: Mapping[str, Any], progress: Mapping[str, Any], file: Path) -> None:
+    """Write what a run goes on from: its parts' states, and how far it is; as `write_whole`."""
+    states = {name: part.state_dict() for name, part in parts.items()}
+    save({"format": FORMAT, **states, "progress": progress}, file)
 
 
 def load_state(file: Path) -> dict[str, Any] | None:

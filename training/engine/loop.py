@@ -22,7 +22,7 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -138,11 +138,11 @@ def train(
             rate = len(batches) * recipe.batch_size / seconds
             speed = {"seconds": round(seconds, 3), "images_per_second": round(rate, 1)}
             row = {"epoch": epoch, **values, **speed, "best_epoch": progress.best_epoch}
-            _save_weights(module.exported(ema.network), recipe, progress, folder)
+            _save_weights(module.exported(ema.network), progress, recipe.kept_epochs(), folder)
             checkpoint.add_row(folder / "metrics.csv", row)
             curves.add(row)
             if recipe.is_due(epoch):
-                _save_state(parts, progress, folder / "last.ckpt")
+                checkpoint.save_state(parts, asdict(progress), folder / "last.ckpt")
             log(_line(module, values, progress, speed, held_out is not None))
     return Outcome(progress, len(batches.indices), _precision(recipe.precision))
 
@@ -210,17 +210,14 @@ def _divided(measured: Batches, module: TrainingModule, fabric: Fabric) -> Prefe
     return Prefetcher(measured, fabric.device)
 
 
-def _save_weights(exported: nn.Module, recipe: Recipe, progress: Progress, folder: Path) -> None:
+def _save_weights(
+    exported: nn.Module, progress: Progress, kept: Container[int], folder: Path
+) -> None:
     """Leave the weights of the epoch that is done, if it is the best or to be kept."""
     if progress.best_epoch == progress.epochs - 1:
         checkpoint.save_weights(exported, folder / "best.pth")
-    if progress.epochs in recipe.kept_epochs():
+    if progress.epochs in kept:
         checkpoint.save_weights(exported, folder / f"epoch-{progress.epochs:04}.pth")
-
-
-def _save_state(parts: Parts, progress: Progress, file: Path) -> None:
-    state = {name: part.state_dict() for name, part in parts.items()}
-    checkpoint.save_state({**state, "progress": asdict(progress)}, file)
 
 
 def make_fabric(recipe: Recipe) -> Fabric:

@@ -82,7 +82,7 @@ class Recipe:
         check_ranges(self)
         for name in ("mean", "std"):
             value = getattr(self, name)
-            if len(value) != 3 or not all(isinstance(v, float | int) for v in value):
+            if len(value) != 3:
                 raise UserError(f"{name}={typed(value)}: it is three numbers, of RGB")
         if not min(self.std) > 0:
             raise UserError(f"std={typed(self.std)}: a deviation is above 0")
