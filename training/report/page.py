@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from inference import UserError
 from inference.files import check_outputs, write_whole
-from training.engine.problem import Problem
 from training.engine.recipe import Recipe
 from training.problems import PROBLEMS
 from training.publish import zoo_page
@@ -38,7 +37,6 @@ def make_report(
     command: str,
     log: Callable[[str], None],
     others: Sequence[Path] = (),
-    problems: Mapping[str, Problem] = PROBLEMS,
 ) -> Path:
     """Make the page of the runs in a folder, and its figures; return the page's file.
 
@@ -58,7 +56,7 @@ def make_report(
     root = _expect_runs(runs)
     said = author_notes.read(notes, log) if notes else author_notes.Notes({})
     check_outputs([out / "index.html", *others], [notes] if notes else [], [out])
-    found = groups.find(root, problems)
+    found = groups.find(root, PROBLEMS)
     for line in found.damaged:
         log(f"note: left out {line}")
     report = Report(found, Gallery(out, data, found.name, log), said.words)
