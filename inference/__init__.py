@@ -25,7 +25,7 @@ The map of the package:
     grade/         a local autograder
       problems.py    hidden tests; run.py: the scripts; checks.py: what they wrote
     sharding.py    one job on several processes, as torchrun starts them
-    process.py     beginning and end of a command's process
+    process.py     beginning and end of a command's process; spelling.py: names that are mistyped
 
 The rule: this package imports torch, numpy, Pillow, gdown, tqdm and the standard library only,
 keeps to the Python 3.8 language and to calls that exist since torch 1.12, and never imports

@@ -272,8 +272,9 @@ def check_folder(folder: Path | str) -> None:
     Raises:
         UserError: it cannot.
     """
-    if os.path.isfile(folder):
-        raise UserError(f"{folder} is a file: give the name of a folder")
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        what = "a file" if os.path.isfile(folder) else "no folder"
+        raise UserError(f"{folder} is {what}: give the name of a folder")
     temporary = _temporary(Path(folder))
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -320,5 +321,9 @@ def _remove_empty(folder: Path) -> None:
 
 
 def _unwritable(path: Path | str, error: OSError) -> UserError:
-    reason = error.strerror or str(error)
-    return UserError(f"cannot write {path}: {reason}; choose another place or make room there")
+    remedy = "choose another place"
+    if error.errno in FULL:
+        remedy += " or make room there"
+    elif error.errno in _IRREPLACEABLE:
+        remedy += " or make it writable"
+    return UserError(f"cannot write {path}: {error.strerror or error}; {remedy}")

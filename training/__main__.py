@@ -19,6 +19,7 @@ from pathlib import Path
 
 from inference import UserError, process, threads
 from inference.files import in_one_line, in_words
+from inference.spelling import did_you_mean, listed
 
 Options = argparse.Namespace
 Command = Callable[[Options], "int | None"]
@@ -148,7 +149,10 @@ def publish(options: Options) -> None:
             "--name, --url, --default and --no-tta make no sense"
         )
     if options.what not in zoo.records():
-        raise UserError(f"{options.what} is neither a run's folder nor a checkpoint of the zoo")
+        meant = did_you_mean(options.what, zoo.records())
+        raise UserError(
+            f"{options.what} is neither a run's folder nor a checkpoint of the zoo{meant}"
+        )
     if options.host:
         publishing.host_again(options.what, options.host)
     if options.names is not None:
@@ -182,6 +186,8 @@ def report(options: Options) -> int:
             log(f"stale: {name} is not what inference/zoo.json says")
         if stale:
             log("refresh with: python -m training report")
+        else:
+            print("docs/zoo.md and README.md say what inference/zoo.json says")
         return 1 if stale else 0
     from training.report import notes, pdf
     from training.report.page import make_report
@@ -205,6 +211,8 @@ def report(options: Options) -> int:
     except UserError as error:
         log(f"note: {error}")
     if options.pdf:
+        if lacking := pdf.missing_font(page):
+            log(f"note: {lacking}")
         pdf.print_page(page, options.pdf)
         print(in_words(options.pdf))
     return 0
@@ -274,6 +282,9 @@ def _parse(arguments: list[str]) -> Options:
     # Words after an option's are words all the same: `fit p1-a --data DIR epochs=1`.
     if arguments and arguments[0] in commands.choices:
         return commands.choices[arguments[0]].parse_intermixed_args(arguments[1:])
+    if arguments and not arguments[0].startswith("-"):
+        there = listed(arguments[0], commands.choices)
+        parser.error(f"no command '{arguments[0]}'; there are: {there}")
     return parser.parse_args(arguments)
 
 
@@ -377,7 +388,10 @@ COMMANDS: dict[Command, tuple] = {
     sample_data: (
         _argument("folder", metavar="OUT", type=Path, help="folder to make, e.g. hw1_data"),
         _argument(
-            "--scale", choices=("small", "full"), default="small", help="full: the course's counts"
+            "--scale",
+            choices=("small", "full"),
+            default="small",
+            help="small: 5,315 pictures, the default; full: the course's counts, 70,014",
         ),
         _argument("--seed", type=_seed, default=0, help="same seed, same data (0)"),
     ),

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from inference import UserError
+from inference.spelling import listed
 from training.byol import data as byol_data
 from training.byol.module import Byol
 from training.byol.recipes import CLAIMS as BYOL_CLAIMS
@@ -115,5 +116,5 @@ def recipe_named(name: str) -> Recipe:
         UserError: there is none; the right names are listed.
     """
     if name not in RECIPES:
-        raise UserError(f"no recipe '{name}'; there are: {', '.join(RECIPES)}")
+        raise UserError(f"no recipe '{name}'; there are: {listed(name, RECIPES)}")
     return RECIPES[name]

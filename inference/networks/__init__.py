@@ -29,6 +29,7 @@ from inference.networks.segmentation import (
     lraspp_mobilenet_v3_large,
     vgg16_fcn32,
 )
+from inference.spelling import listed
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "convnet": ConvNet,
@@ -58,11 +59,11 @@ def build(name: str, classes: int, /, **arguments: Any) -> nn.Module:
         UserError: For an unknown name, an unknown argument or a value that cannot be.
     """
     if name not in NETWORKS:
-        raise UserError(f"no network {name!r}; there are: {', '.join(NETWORKS)}")
+        raise UserError(f"no network {name!r}; there are: {listed(str(name), NETWORKS)}")
     known = [key for key in inspect.signature(NETWORKS[name]).parameters if key != "classes"]
     for key in arguments:
         if key not in known:
-            takes = ", ".join(known) or "no arguments"
+            takes = listed(key, known) or "no arguments"
             raise UserError(f"network {name!r} has no argument {key!r}; it takes: {takes}")
     if not isinstance(classes, int) or classes < 1:
         raise UserError(f"network {name!r}: classes is {classes!r}, not a whole number from 1 up")

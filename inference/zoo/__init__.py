@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 from inference import UserError, files
+from inference.spelling import listed
 from inference.zoo.manifest import ZOO, Record, from_entry, read, to_entry, write
 
 
@@ -33,7 +34,7 @@ def record(name: str, file: Path | None = None) -> Record:
     """Find a record by name; a UserError lists those there are."""
     there = records(file)
     if name not in there:
-        raise UserError(f"no checkpoint {name!r} in the zoo; there are: {', '.join(there)}")
+        raise UserError(f"no checkpoint {name!r} in the zoo; there are: {listed(name, there)}")
     return there[name]
 
 

@@ -117,6 +117,31 @@ def test_a_file_is_no_place_for_a_folder(tmp_path):
     assert (tmp_path / "file").read_bytes() == b"old"
 
 
+def test_what_exists_and_is_no_folder_is_no_place_for_files(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe", "link"):
+        with pytest.raises(UserError, match=f"{name} is no folder: give the name of a folder"):
+            check_folder(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOSPC, "choose another place or make room there"),
+        (errno.EROFS, "choose another place or make it writable"),
+        (errno.EACCES, "choose another place or make it writable"),
+        (errno.ENOENT, "choose another place"),  # in /proc
+    ],
+)
+def test_what_to_do_fits_the_reason(tmp_path, monkeypatch, code, remedy):
+    monkeypatch.setattr(Path, "write_bytes", failing(code))
+    for write in (check_folder, lambda path: write_whole(path / "file", b"")):
+        with pytest.raises(UserError) as error:
+            write(tmp_path)
+        assert str(error.value).endswith(f": {os.strerror(code)}; {remedy}")
+
+
 def test_checking_makes_the_folder_and_leaves_nothing_in_it(tmp_path):
     check_writable(tmp_path / "a" / "out.csv")
     check_folder(tmp_path / "b" / "c")

@@ -29,7 +29,7 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     Raises:
         UserError: no epoch has ended; a file cannot be written.
     """
-    epochs = [int(epoch) + 1 for epoch in run.metrics.get("epoch", ())]
+    epochs = [int(epoch) for epoch in run.metrics.get("epoch", ())]
     if not epochs:
         raise UserError(f"{run.folder / 'metrics.csv'} has no epoch yet: wait for the first one")
     columns = {name: run.metrics.get(name, []) for name in ("loss", "spread", "knn")}

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from inference import UserError
+from inference.spelling import listed
 from training.classification import p2, statistics
 from training.classification.data import PREDICTIONS, read_predictions
 from training.engine.checkpoint import to_csv, write_whole
@@ -117,7 +118,8 @@ def _plan(
     plan = []
     for name in dict.fromkeys(names):
         if name not in settings:
-            raise UserError(f"no setting '{name}'; there are: {', '.join(settings)}, and key=value")
+            there = listed(name, [*settings, "key=value"])
+            raise UserError(f"no setting '{name}'; there are: {there}")
         file = backbones.get(SETTINGS[_letter(name)].pretraining)
         given = [f"pretrained={file}"] if file else []
         for seed in dict.fromkeys(seeds):

@@ -209,7 +209,7 @@ def _draw_predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dic
 
 def _draw_curve(run: Run) -> Figure | None:
     """Draw the learning curve; None where the best epoch was not measured."""
-    epochs = [int(epoch) + 1 for epoch in run.metrics.get("epoch", ())]
+    epochs = [int(epoch) for epoch in run.metrics.get("epoch", ())]
     score = curves.Curve("accuracy", run.metrics.get("accuracy", ()))
     best = run.best_epoch
     if not score.values or best not in epochs or not curves.value_at(best, epochs, score) >= 0:

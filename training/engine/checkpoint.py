@@ -3,7 +3,7 @@
 last.ckpt        everything that the same command needs to go on from the last whole epoch
 best.pth         bare fp32 state dict of what is exported at the epoch that was chosen
 epoch-0001.pth   the same at the epochs that the recipe keeps, counted from 1
-metrics.csv      what was measured, an epoch a row, counted from 0
+metrics.csv      what was measured, an epoch a row, counted from 1
 tensorboard/     the same for TensorBoard
 """
 
@@ -88,7 +88,7 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
     """Add an epoch's row to a csv; rows of epochs that are done again are dropped.
 
     Args:
-        row: `epoch` and what was measured.
+        row: `epoch`, from 1, and what was measured.
 
     Raises:
         UserError: the file there is damaged, or cannot be written.
@@ -97,7 +97,8 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
     if file.exists():
         try:
             with file.open(newline="") as text:
-                rows = [old for old in csv.DictReader(text) if int(old["epoch"]) < row["epoch"]]
+                there = _from_one(list(csv.DictReader(text)))
+            rows = [old for old in there if int(old["epoch"]) < row["epoch"]]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise UserError(f"{file} is damaged: mend it, or remove it") from error
     names = dict.fromkeys([*(rows[0] if rows else []), *row])  # some are not measured each epoch
@@ -111,6 +112,16 @@ def to_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     writer.writeheader()
     writer.writerows(rows)
     return content.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _from_one(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows whose epochs count from 1; those of older versions count from 0."""
+    if not rows or int(rows[0]["epoch"]) != 0:
+        return rows
+    return [
+        row | {name: int(row[name]) + 1 for name in ("epoch", "best_epoch") if name in row}
+        for row in rows
+    ]
 
 
 class Curves:

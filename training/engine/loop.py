@@ -137,7 +137,8 @@ def train(
                 continue
             rate = len(batches) * recipe.batch_size / seconds
             speed = {"seconds": round(seconds, 3), "images_per_second": round(rate, 1)}
-            row = {"epoch": epoch, **values, **speed, "best_epoch": progress.best_epoch}
+            best = progress.best_epoch + 1  # what is written counts from 1, as what is said does
+            row = {"epoch": progress.epochs, **values, **speed, "best_epoch": best}
             _save_weights(module.exported(ema.network), progress, recipe.kept_epochs(), folder)
             checkpoint.add_row(folder / "metrics.csv", row)
             curves.add(row)

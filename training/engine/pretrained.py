@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from inference import UserError
 from inference.networks import check_state, head_prefixes
+from inference.spelling import listed
 from inference.zoo import checkpoint
 from training.engine import lite_weights
 
@@ -68,7 +69,7 @@ def start_from(network: nn.Module, name: str, pretrained: str) -> None:
     if pretrained in WORDS:
         given = _hosted(name, pretrained)
     else:
-        given = lite_weights.with_timm_keys(_read(Path(pretrained), ", ".join(_known(name))))
+        given = lite_weights.with_timm_keys(_read(Path(pretrained), _known(name)))
     own = network.state_dict()
     # Files from before torch 0.4 lack BN's counters, which nothing here uses.
     heads = head_prefixes(network)
@@ -98,13 +99,14 @@ def _fitting(
     return {key: given[key] for key in given if not key.startswith(heads) or fits(key)}
 
 
-def _read(file: Path, words: str) -> dict[str, Tensor]:
+def _read(file: Path, words: Sequence[str]) -> dict[str, Tensor]:
     try:
         with file.open("rb") as stream:
             return checkpoint.state_dict(stream, file)
     except OSError as error:
         raise UserError(
-            f"cannot read pretrained={file}: {error.strerror}; it is a file, or one of {words}"
+            f"cannot read pretrained={file}: {error.strerror}; it is a file, or one of "
+            f"{listed(str(file), words)}"
         ) from error
 
 

@@ -10,7 +10,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,11 @@ def run(
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Make a run's folder and keep a second process out of it, until this one ends."""
+    """Make a run's folder and keep a second process out of it, until this one ends.
+
+    What was made is removed again where the run fails or is interrupted in its first epoch.
+    """
+    made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +77,23 @@ def _alone(folder: Path) -> Iterator[None]:
             pass  # a network drive without locks
         except OSError as error:
             raise UserError(f"cannot make the run's folder {folder}: {error.strerror}") from error
-        yield
+        try:
+            yield
+        except BaseException:
+            if made:
+                _remove_unbegun(folder, made)
+            raise
+
+
+def _remove_unbegun(folder: Path, made: Sequence[Path]) -> None:
+    """Remove a run's folder that holds notes alone, and those that were made around it."""
+    with contextlib.suppress(OSError):
+        there = list(folder.iterdir())
+        if {file.name for file in there} <= {".lock", "recipe.json", "data.json"}:
+            for file in there:
+                file.unlink()
+            for place in made:
+                place.rmdir()
 
 
 def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
@@ -155,7 +175,7 @@ def _scores(
         "val": outcome.score,
         "select": selection.word,
         "held_out": outcome.score if selection.held_out else None,
-        "best_epoch": outcome.progress.best_epoch,
+        "best_epoch": outcome.progress.best_epoch + 1,
     }
     if problem.evaluate is not None:
         found = problem.evaluate(recipe.record(), data, folder / "best.pth", "fp32", "auto")

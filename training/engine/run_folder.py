@@ -26,7 +26,7 @@ from training.engine.recipe import Recipe
 
 @dataclass(frozen=True)
 class Run:
-    """A run; epochs are numbered from 1, as in the names of its files.
+    """A run; epochs are numbered from 1, as in its files.
 
     Attributes:
         result: what result.json holds; empty while the run has not ended.
@@ -79,8 +79,7 @@ class Run:
             for file in sorted(folder.glob("epoch-*.pth"))
             if (match := re.fullmatch(r"epoch-(\d{1,9})", file.stem))
         }
-        best = metrics.get("best_epoch", [-1])[-1]
-        best_epoch = int(best) + 1 if best >= 0 else None
+        best_epoch = int(metrics.get("best_epoch", [0])[-1]) or None
         return cls(folder, recipe, problems[name], result, metrics, kept, best_epoch)
 
     @property
@@ -257,6 +256,8 @@ def fingerprint(problem: Problem, recipe: Recipe, data: Path) -> str:
 def read_metrics(table: Path) -> dict[str, list[float]]:
     """Return the columns of metrics.csv: a value an epoch, nan where one has none; {} without it.
 
+    Epochs count from 1; those of a file from an older version, which begins with 0, are raised.
+
     Raises:
         UserError: it cannot be read, or holds something else than numbers.
     """
@@ -273,9 +274,12 @@ def read_metrics(table: Path) -> dict[str, list[float]]:
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read {table}: {reason}; mend or remove it") from error
-    if rows and columns.get("epoch") != list(range(len(rows))):
-        raise UserError(f"{table} is damaged: its epochs are not 0, 1, 2, ...; mend or remove it")
-    if not set(columns.get("best_epoch", ())) <= set(range(-1, len(rows))):
+    if rows and columns.get("epoch", [])[:1] == [0]:
+        for name in {"epoch", "best_epoch"} & columns.keys():
+            columns[name] = [count + 1 for count in columns[name]]
+    if rows and columns.get("epoch") != list(range(1, len(rows) + 1)):
+        raise UserError(f"{table} is damaged: its epochs are not 1, 2, 3, ...; mend or remove it")
+    if not set(columns.get("best_epoch", ())) <= set(range(len(rows) + 1)):
         raise UserError(f"{table} is damaged: a best_epoch is no epoch of it; mend or remove it")
     return columns if rows else {}
 

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
 from inference import UserError
+from inference.spelling import did_you_mean, listed
 
 Kinds = Mapping[str, type]
 T = TypeVar("T")
@@ -56,7 +57,8 @@ def one_of(words: Collection[str]) -> Check:
     def check(owner: object, name: str) -> None:
         value = getattr(owner, name)
         if value not in words:
-            raise UserError(f"{_spelt(owner, name)}={value}: it is one of {', '.join(words)}")
+            there = listed(str(value), words)
+            raise UserError(f"{_spelt(owner, name)}={value}: it is one of {there}")
 
     return check
 
@@ -151,8 +153,8 @@ def from_plain(kind: type[T], fields: Any) -> T:
     needed = {n for n, f in known.items() if f.default is missing and f.default_factory is missing}
     odd = (given.keys() - known.keys()) | (needed - given.keys())
     if odd:
-        listed = ", ".join(sorted(odd))
-        raise UserError(f"it is of another version of this program (it differs in {listed})")
+        names = ", ".join(sorted(odd))
+        raise UserError(f"it is of another version of this program (it differs in {names})")
     values = {}
     for name, value in given.items():
         values[name] = value = _field_from_plain(known[name], value)
@@ -263,10 +265,11 @@ def _find(value: object, changed: Mapping[str, Any], key: str, fixed: Sequence[s
         return found[0]
     name = getattr(value, "name", type(value).__name__)
     if found:
-        listed = ", ".join(".".join(path) for path in found)
-        raise UserError(f"'{key}' is several fields of {name}; say which: {listed}")
-    listed = ", ".join(dict.fromkeys(shortest(path, every) for path in every))
-    raise UserError(f"no field '{key}' in {name}; fields: {listed}")
+        which = ", ".join(map(".".join, found))
+        raise UserError(f"'{key}' is several fields of {name}; say which: {which}")
+    short = dict.fromkeys(shortest(path, every) for path in every)
+    there = listed(key, short, map(".".join, every))
+    raise UserError(f"no field '{key}' in {name}; fields: {there}")
 
 
 def shortest(path: Path, every: Sequence[Path]) -> str:
@@ -329,10 +332,10 @@ def _parse_field(field: dataclasses.Field, key: str, text: str, held: Any) -> An
         if several and len(nodes) == 1 and isinstance(nodes[0], ast.Tuple):
             nodes = nodes[0].elts
         new = tuple(_parse_value(node, kinds, None if several else held) for node in nodes)
-    except (SyntaxError, ValueError, TypeError, AttributeError) as error:
+    except (SyntaxError, ValueError, TypeError, AttributeError, KeyError) as error:
         example = f"{key}={next(iter(kinds))}()"
-        listed = ", ".join(kinds)
-        raise UserError(f"{key}={text}: write it like {example}; there are: {listed}") from error
+        there = listed(error.args[0] if isinstance(error, KeyError) else "", kinds)
+        raise UserError(f"{key}={text}: write it like {example}; there are: {there}") from error
     return new if several else new[0]
 
 
@@ -345,14 +348,15 @@ def _parse_value(node: ast.expr, kinds: Kinds, old: Any) -> Any:
     call = node if isinstance(node, ast.Call) else None
     name = (call.func if call else node).id  # type: ignore[union-attr, attr-defined]
     by_name = {known.lower(): kind for known, kind in kinds.items()}
-    if name.lower() not in by_name:
-        raise ValueError(name)
-    kind: Any = by_name[name.lower()]
+    kind: Any = by_name[name.lower()]  # KeyError: there is none
+    fields = [f.name for f in dataclasses.fields(kind)]
     if call is None and old is not None:
-        names = [f.name for f in dataclasses.fields(kind) if f.name in vars(old)]
-        return kind(**{name: getattr(old, name) for name in names})
+        return kind(**{name: getattr(old, name) for name in fields if name in vars(old)})
     arguments = [_tuples(ast.literal_eval(a)) for a in call.args] if call else []
     given = call.keywords if call else []
+    for odd in (str(k.arg) for k in given if k.arg not in fields):
+        there = listed(odd, fields) or "none"
+        raise UserError(f"no field '{odd}' in {kind.__name__}; fields: {there}")
     made = kind(*arguments, **{str(k.arg): _tuples(ast.literal_eval(k.value)) for k in given})
     for field in dataclasses.fields(made):
         value = getattr(made, field.name)
@@ -375,5 +379,7 @@ def _parse_plain(key: str, text: str, now: Any) -> Any:
     if isinstance(value, tuple) and not all(map(_is_number, value)):
         raise UserError(f"{key}={text}: it holds numbers; now it is {json.dumps(now)}")
     if type(value) is not type(now):
-        raise UserError(f"{key}={text} is no {type(now).__name__}; now it is {json.dumps(now)}")
+        meant = did_you_mean(text, ("true", "false")) if isinstance(now, bool) else ""
+        said = f"{key}={text} is no {type(now).__name__}; now it is {json.dumps(now)}"
+        raise UserError(f"{said}{meant}")
     return value

@@ -146,6 +146,8 @@ def _folder(target: str, rest: str) -> Host:
     def upload(record: zoo.Record, file: Path) -> str:
         there = dataclasses.replace(record, folder=folder)
         problem = zoo.problem_of(there)
+        if problem and problem[0] == "unreadable":
+            raise UserError(f"{problem[1]}, or choose another folder")
         if problem and problem[0] != "missing":
             raise UserError(
                 f"{zoo.path(there)} is another file, which somebody may be fetching: choose "

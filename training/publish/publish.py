@@ -178,6 +178,7 @@ def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> No
         folder = problems[record.task].folder
         raise UserError(f"say which validation set to score on: --data hw1_data/{folder}")
     zoo.check(record)
+    files.check_writable(zoo.ZOO)
     problem, weights = problems[record.task], zoo.path(record)
     assert problem.evaluate is not None  # the zoo has what scripts answer with
     exact = problem.evaluate(record, data, weights, "fp32", "auto")

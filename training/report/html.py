@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import re
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from inference.files import in_words
 
 HERE = Path(__file__).parent
 NO_BREAK = "\N{NO-BREAK SPACE}"
+ABSOLUTE = re.compile(r"\A((?:[\w.-]+=)?)(/.*)\Z", re.DOTALL)  # a command's word, or its value
 
 
 def render(template: str, **values: Any) -> str:
@@ -33,7 +36,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    filters = (point, points, percent, millions, gflop, shape, url)
+    filters = (point, points, percent, millions, gflop, shape, url, word, portable)
     made.filters.update({one.__name__: one for one in filters})
     made.globals.update(attempt=attempt)
     return made
@@ -50,6 +53,33 @@ def attempt(macro: Callable[..., str], *numbers: Any) -> str:
 def url(file: str) -> str:
     """Return a file's address, seen from the page; its name may hold a #, or be no UTF-8."""
     return quote(os.fsencode(file))
+
+
+def below_here(path: Path) -> Path | None:
+    """Return a path as seen from the working folder; None of one that is not below it."""
+    place = Path(os.path.abspath(path))
+    return place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else None
+
+
+def word(path: Path) -> str:
+    """Return a path as a word of a command."""
+    return shlex.quote(path.as_posix())
+
+
+def portable(command: str) -> str:
+    """Return a command with no machine's own paths: `.../p1_data` for what is not below here."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # an open quote, which no shell has taken
+        return command
+    changed = [ABSOLUTE.sub(_without_machine, one) for one in words]
+    return command if changed == words else shlex.join(changed)
+
+
+def _without_machine(found: re.Match[str]) -> str:
+    path = Path(found[2])
+    local = below_here(path)
+    return found[1] + (f".../{path.name}" if local is None else local.as_posix())
 
 
 def point(share: float, digits: int = 4) -> str:

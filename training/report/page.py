@@ -19,8 +19,8 @@ from training.report import notes as author_notes
 from training.report.drawing import draw
 from training.report.figures import Gallery
 from training.report.groups import Found, Group
-from training.report.html import HERE, render
-from training.report.sections import SECTIONS, Model, questions
+from training.report.html import HERE, below_here, render
+from training.report.sections import SECTIONS, Model, Section, questions
 from training.report.trace import network_of
 
 TITLE = "DLCV homework 1: report"
@@ -80,7 +80,8 @@ def _page(report: Report, author: str, student: str, command: str) -> str:
     return render(
         "page.html.j2",
         report=report,
-        sections=SECTIONS,
+        sections=report.sections,
+        left_out=[section.number for section in SECTIONS if section not in report.sections],
         questions=questions(),
         network=network_of,
         draw=draw,
@@ -101,6 +102,35 @@ class Report(NamedTuple):
     found: Found
     gallery: Gallery
     notes: dict[str, Markup]
+
+    # ---- problems
+
+    @property
+    def sections(self) -> list[Section]:
+        """The sections of which there are runs or the author's words; all where there are none."""
+        return [section for section in SECTIONS if self._has(section)] or list(SECTIONS)
+
+    def _has(self, section: Section) -> bool:
+        ran = section.names & (self.found.groups.keys() | self.found.unfinished.keys())
+        told = any(self.notes.get(question.number) for question in section.questions)
+        return bool(ran or told or (section.settings and self.found.comparisons))
+
+    def data(self, folder: str) -> Path:
+        """Return where a problem's data is, as commands say it: where its newest run had it.
+
+        Never a path of this machine alone: what is not below the working folder is in hw1_data.
+
+        Args:
+            folder: the problem's, of hw1_data.
+        """
+        unfinished = [run for runs in self.found.unfinished.values() for run in runs]
+        runs = sorted(self.found.finished, key=lambda run: run.ended, reverse=True)
+        places = [run.data for run in (*runs, *unfinished) if run.problem.folder == folder]
+        known = (below_here(place) for place in places if place)
+        given = self.gallery.data
+        if given.is_absolute():
+            given = below_here(given) or Path("hw1_data")
+        return next((place for place in known if place), given / folder)
 
     # ---- scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,12 +21,34 @@ BROWSERS = (
     *map(MACOS.format, ("Google Chrome", "Chromium", "Microsoft Edge")),
 )
 ERROR = b"/Title (file:"  # what a browser prints where it may not read a page has no other title
+CJK = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]")
 PATIENCE = 180  # seconds; a page is printed in a few
 OPTIONS = (
     *("--headless", "--disable-gpu", "--disable-dev-shm-usage", "--disable-extensions"),
     *("--no-first-run", "--no-default-browser-check", "--generate-pdf-document-outline"),
     *("--no-pdf-header-footer", "--print-to-pdf-no-header"),  # by its new name and its old one
 )
+
+
+def missing_font(page: Path) -> str:
+    """Return a line on what to install where no font has a page's Chinese words, else "".
+
+    Nothing is said where fontconfig, which a browser asks on Linux, is not there to be asked.
+    """
+    found = CJK.search(page.read_text(encoding="utf-8"))
+    if not found:
+        return ""
+    command = ["fc-list", f":charset={ord(found[0]):x}", "family"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PATIENCE)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    if done.returncode or done.stdout.strip():
+        return ""
+    return (
+        f"no font here has {found[0]}: Chinese, Japanese and Korean words are boxes in the PDF; "
+        "install some, on Debian and Ubuntu: apt install fonts-noto-cjk"
+    )
 
 
 def print_page(page: Path, pdf: Path) -> None:

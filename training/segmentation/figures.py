@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 import mean_iou_evaluate as evaluator
 from inference import UserError, images, landcover, predict
 from inference.files import in_words
+from inference.spelling import did_you_mean
 from training.engine.run_folder import Run
 from training.plots import confusion, curves, style, tiles
 from training.segmentation import iou
@@ -101,7 +102,8 @@ def _choose(listed: list[Path], names: Sequence[str], data: Path) -> tuple[list[
         return [by_name[name] for name in names or REPORT], []
     if names:
         known = ", ".join(list(by_name)[:4]) + (", ..." if len(by_name) > 4 else "")
-        raise UserError(f"no tile {missing[0]} in {data / 'validation'}; there are: {known}")
+        meant = did_you_mean(missing[0], by_name)
+        raise UserError(f"no tile {missing[0]} in {data / 'validation'}; there are: {known}{meant}")
     first = listed[: len(REPORT)]
     drawn = ", ".join(map(name_of, first))
     return first, [f"no tile {missing[0]} in {data / 'validation'}: stages.png shows {drawn}"]
@@ -184,7 +186,7 @@ def _count(path: Path, mask: np.ndarray) -> np.ndarray:
 
 def _draw_curves(run: Run) -> Figure | None:
     """Draw the learning curves; None where the best epoch was not measured."""
-    epochs = [int(epoch) + 1 for epoch in run.metrics.get("epoch", ())]
+    epochs = [int(epoch) for epoch in run.metrics.get("epoch", ())]
     mean, best = run.metrics.get("mIoU"), run.best_epoch
     if not mean or best not in epochs:
         return None

@@ -88,7 +88,7 @@ def test_a_run_learns_and_leaves_its_files(tmp_path):
     )
     with (tmp_path / "run" / "metrics.csv").open() as text:
         rows = list(csv.DictReader(text))
-    assert [int(row["epoch"]) for row in rows] == list(range(8))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 9))
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"])
     files = {path.name for path in (tmp_path / "run").iterdir()}
     assert files == {
@@ -126,6 +126,20 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, chang
     train(tmp_path / "halves", **changes)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "halves"))
     assert measured(tmp_path / "whole") == measured(tmp_path / "halves")
+
+
+def test_a_run_of_an_older_version_whose_table_counts_from_0_goes_on_counting_from_1(tmp_path):
+    train(tmp_path / "whole", schedule=Constant(), epochs=3)
+    train(tmp_path / "run", schedule=Constant(), epochs=2)
+    rows = measured(tmp_path / "run")
+    with (tmp_path / "run" / "metrics.csv").open("w", newline="") as text:
+        writer = csv.DictWriter(text, rows[0])
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({**row, **{k: int(row[k]) - 1 for k in ("epoch", "best_epoch")}})
+    train(tmp_path / "run", schedule=Constant(), epochs=3)
+    assert [row["epoch"] for row in measured(tmp_path / "run")] == ["1", "2", "3"]
+    assert measured(tmp_path / "run") == measured(tmp_path / "whole")
 
 
 def test_save_every_says_which_epochs_are_measured_and_the_last_always_is(tmp_path):

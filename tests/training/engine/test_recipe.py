@@ -70,7 +70,7 @@ def test_a_whole_value_is_written_as_in_the_recipes_or_by_its_name():
         ("problem=p3", "no field 'problem'"),
         ("p=0.5", r"'p' is several fields of p1-a; say which: augment.flip.p, augment.cutmix.p"),
         ("optimizer=adagrad", r"optimizer=adagrad: write it like optimizer=SGD\(\); .*AdamW"),
-        ("optimizer=SGD(speed=1)", r"optimizer=SGD\(speed=1\): write it like"),
+        ("optimizer=SGD(speed=1)", "no field 'speed' in SGD; fields: lr, "),
         ("optimizer=SGD(", r"write it like"),
         ("augment=Dihedral()", r"there are: Flip, Shift"),
         ("augment=Shift('a')", r"augment=Shift\('a'\): write it like"),

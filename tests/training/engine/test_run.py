@@ -181,9 +181,8 @@ def test_two_processes_do_not_share_a_runs_folder(place):
     ],
 )
 def test_what_the_user_can_mend_is_one_line(place, changes, says):
-    status, log = run(*COMMAND, *FIELDS, *changes, "--out", "refused", cwd=place)
-    shutil.rmtree(place / "refused")
-    assert status == 2
+    status, log = run(*COMMAND, *FIELDS, *changes, "--out", "refused/run", cwd=place)
+    assert status == 2 and not (place / "refused").exists()
     errors = [line for line in log.splitlines() if not line.startswith("epoch ")]
     assert len(errors) == 1 and errors[0].startswith(says), log
 
@@ -250,7 +249,13 @@ def test_other_data_is_not_mixed_into_a_run_but_moved_data_is_the_same(place, wh
 
 
 def test_a_run_that_never_began_keeps_no_one_out(place):
-    status, _ = run(*COMMAND, *FIELDS, "pretrained=nowhere.pth", "--out", "begun", cwd=place)
-    assert status == 2 and (place / "begun" / "recipe.json").exists()
-    status, log = run(*COMMAND, *FIELDS, "epochs=1", "--out", "begun", cwd=place)
+    begun = place / "begun"
+    process = start(*COMMAND, *FIELDS, "--out", begun, cwd=place)
+    wait_until((begun / "data.json").exists, process)
+    process.kill()
+    process.join()
+    assert (begun / "recipe.json").exists() and epochs(begun) == 0
+    status, log = run(*COMMAND, *FIELDS, "pretrained=nowhere.pth", "--out", begun, cwd=place)
+    assert status == 2 and begun.exists()  # that command has not made it
+    status, log = run(*COMMAND, *FIELDS, "epochs=1", "--out", begun, cwd=place)
     assert status == 0, log

@@ -1,6 +1,7 @@
 """A checkpoint hosted in one command: on a hub of our own, by a stand-in gh, in a folder."""
 
 import dataclasses
+import errno
 import json
 import os
 import re
@@ -166,6 +167,34 @@ def test_a_folder_that_cannot_be_one(place, tmp_path, capsys):
     assert "is a file: give the name of a folder" in said
     said = refusal(capsys, place, "p1-small", "--host", f"file:{tmp_path}/file/in")
     assert "cannot write" in said and "Not a directory" in said
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(place, tmp_path, capsys, monkeypatch):
+    def refuse(path, content):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    said = refusal(capsys, place, "p1-small", "--host", f"file:{tmp_path}")
+    why = f"{os.strerror(errno.EROFS)}; choose another place or make it writable"
+    assert said == f"error: cannot write {tmp_path}: {why}\n"
+
+
+def test_a_file_there_that_cannot_be_read_is_not_called_another_one(
+    place, tmp_path, capsys, monkeypatch
+):
+    there = tmp_path / "p1-small.pth"
+    there.write_bytes((place.root / "weights/p1-small.pth").read_bytes())
+    read = zoo.sha256
+
+    def refuse(file):
+        if file == there:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return read(file)
+
+    monkeypatch.setattr(zoo, "sha256", refuse)
+    said = refusal(capsys, place, "p1-small", "--host", f"file:{tmp_path}")
+    why = f"{os.strerror(errno.EACCES)}; mend it, or delete it, or choose another folder"
+    assert said == f"error: cannot read {there}: {why}\n"
 
 
 # ---- what is no place, or has no file

@@ -26,6 +26,7 @@ def test_stale_tables_are_named_and_refreshed(place, capsys):
     assert "docs/zoo.md" in said and "README.md" in said and "python -m training report" in said
     assert zoo_page.refresh() == ["docs/zoo.md", "README.md"]
     assert command.main(["report", "--check"]) == 0 and zoo_page.refresh() == []
+    assert capsys.readouterr().out == "docs/zoo.md and README.md say what inference/zoo.json says\n"
     readme = (place / "README.md").read_text()
     assert readme.startswith("before\n\n<!-- zoo -->\n| name |") and "old" not in readme
     assert readme.endswith("<!-- /zoo -->\n\nafter\n") and "| `p3-small` | p3 |" in readme

@@ -172,7 +172,7 @@ def test_figures_that_are_not_beside_their_record_are_not_taken(root, named):
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"", b"\0", b"\xff\xfe\xfd", b'"'])
 def test_a_damaged_table_of_settings(root, name, content):
     table, lines = root / "p2-compare", []
-    table.mkdir()
+    write_run(table / "p2-a-s0", "p2-a", scored(0.4))
     (table / "table.csv").write_text(
         "setting,recipe,pre-training,fine-tuning,accuracy,sd,seeds,low,high\n"
         "A,p2-a,none,all,0.4,,1,0.353,0.448\n"

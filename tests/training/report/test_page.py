@@ -11,7 +11,16 @@ from urllib.parse import unquote
 import pytest
 
 from inference import UserError
-from tests.training.report.conftest import made, scored, write_run
+from tests.training.report.conftest import (
+    P1_NUMBERS,
+    P1_PICTURES,
+    P3_NUMBERS,
+    P3_PICTURES,
+    made,
+    scored,
+    write_figures,
+    write_run,
+)
 from training.problems import PROBLEMS, RECIPES
 from training.report import groups
 from training.report.html import NO_BREAK
@@ -117,12 +126,13 @@ def test_without_any_run_every_question_stands(tmp_path, monkeypatch):
     assert not Path("other").exists()
 
 
-def test_settings_are_compared_without_a_backbone_that_the_data_lacks(tmp_path):
+def test_settings_are_compared_without_a_backbone_that_the_data_lacks(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     runs, data = tmp_path / "runs", tmp_path / "none" / "p2_data"  # of made(tmp_path, ...)
-    run = write_run(runs / "p1-a-s0", "p1-a", scored(0.5))
-    every = "compare --data hw1_data/p2_data --seeds 0 1 2"
-    some = "compare p2-a p2-c p2-e --data hw1_data/p2_data --seeds 0 1 2"
-    option = "-s0/best.pth --backbone-sl hw1_data/p2_data/pretrain_model_SL.pt"
+    run = write_run(runs / "p2-a-s0", "p2-a", scored(0.5))
+    every = "compare --data none/p2_data --seeds 0 1 2"
+    some = "compare p2-a p2-c p2-e --data none/p2_data --seeds 0 1 2"
+    option = "-s0/best.pth --backbone-sl none/p2_data/pretrain_model_SL.pt"
 
     def with_supervised():
         page = made(tmp_path, runs)
@@ -136,8 +146,41 @@ def test_settings_are_compared_without_a_backbone_that_the_data_lacks(tmp_path):
     assert with_supervised()
     shutil.rmtree(data)
     shutil.rmtree(run)
-    write_run(run, "p1-a", scored(0.5, provenance="sample data"))
+    write_run(run, "p2-a", scored(0.5, provenance="sample data"))
     assert not with_supervised()
+
+
+def test_problems_without_a_run_are_left_out_unless_the_author_says_something(tmp_path):
+    write_run(tmp_path / "runs" / "a", "p1-a", scored(0.5))
+    page = made(tmp_path / "out", tmp_path / "runs")
+    assert "Of P2 and P3 there is no run yet." in page and 'id="P1"' in page
+    assert not any(f'id="{name}"' in page or f"<strong>{name}: " in page for name in ("P2", "P3"))
+    missing = re.findall("No run of <code>([^<]+)</code>", page)
+    assert missing and all(name.startswith("p1-") for name in missing)
+    (tmp_path / "notes.md").write_text("# P2.1\n\n# P3.1\nTrained elsewhere.\n")
+    author = "", "", tmp_path / "notes.md", "made", print
+    file = make_report(tmp_path / "runs", tmp_path / "out", tmp_path, *author)
+    page = file.read_text()
+    assert "Of P2 there is no run yet." in page and 'id="P3.1"' in page and 'id="P2.1"' not in page
+
+
+def test_commands_name_the_data_of_the_runs_and_no_folder_of_one_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    typed = f"python -m training fit p1-a --data {tmp_path}/mine/p1 pretrained=/far/away/b.pth"
+    result = scored(0.5, data=f"{tmp_path}/my own/p1", command=typed)
+    run = write_run(tmp_path / "runs" / "a", "p1-a", result)
+    write_figures(run / "figures", P1_NUMBERS, P1_PICTURES)
+    write_run(tmp_path / "runs" / "b", "p3-lite", scored(0.5, data="/far/away/p3"))
+    write_figures(tmp_path / "runs" / "b" / "figures", P3_NUMBERS, P3_PICTURES)
+    command = f"python -m training report {tmp_path}/runs --pdf=/far/a.pdf"
+    author = "", "", None, command, print
+    page = make_report(Path("runs"), Path("out"), Path("hw1_data"), *author).read_text()
+    said = html.unescape(page)
+    assert "fit p1-b --data 'my own/p1'" in said
+    assert "fit p3-b --data hw1_data/p3_data" in said
+    assert "python -m training fit p1-a --data mine/p1 pretrained=.../b.pth" in said
+    assert "python -m training report runs --pdf=.../a.pdf" in said
+    assert str(tmp_path) not in page and "/far" not in page
 
 
 def test_what_runs_and_authors_write_is_text(tmp_path):

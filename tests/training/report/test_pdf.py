@@ -135,6 +135,31 @@ def test_the_command_leaves_the_page_whatever_becomes_of_the_pdf(command, instal
     assert sorted(os.listdir()) == ["bin", "hw1.pdf", "report", "runs"]
 
 
+@pytest.mark.parametrize(
+    ("fonts", "words", "boxes"),
+    [
+        ("exit 0", "主成分分析", True),
+        ("echo 'Noto Sans CJK TC'", "主成分分析", False),
+        ("exit 1", "主成分分析", False),  # nothing is known of its fonts
+        (None, "主成分分析", False),
+        ("exit 0", "Two axes, “naïve”.", False),
+    ],
+    ids=["no such font", "a font", "no answer", "no fontconfig", "no such words"],
+)
+def test_words_that_no_font_has_are_told_with_the_package_to_install(
+    command, install, capsys, fonts, words, boxes
+):
+    install("chromium", PRINTS)
+    if fonts:
+        install("fc-list", fonts)
+    Path("notes.md").write_text(f"# P1.5\n\n{words}\n", encoding="utf-8")
+    assert command("runs", "--notes", "notes.md", "--pdf", "a.pdf") == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if "font" in line]
+    assert len(notes) == boxes and all("apt install fonts-noto-cjk" in line for line in notes)
+    if fonts and words[0] == "主":
+        assert ":charset=4e3b" in Path("bin", "fc-list.words").read_text().split()
+
+
 def test_a_pdf_that_cannot_be_written_is_refused_before_anything_is(command, capsys):
     Path("notes.md").write_text("Hello.")
     for words, said in {

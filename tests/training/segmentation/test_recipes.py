@@ -67,7 +67,7 @@ def test_validation_miou_is_the_evaluators_to_the_last_digit(
     changes += ["layer_decay=1"]
     assert train("p3-b", "--data", data, "--out", out, *changes) == 0
     scores = json.loads((out / "result.json").read_text())["scores"]
-    logged = rows(out)[scores["best_epoch"]]
+    logged = rows(out)[scores["best_epoch"] - 1]
     assert float(logged["mIoU"]) == scores["val"] > 0.1
     said = evaluate(out, data, tmp_path, monkeypatch, capsys)
     assert said[7] == f"mean_iou: {scores['val']:f}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inference import UserError
+from inference.spelling import listed
 from training.datasets.public import cifar, deepglobe, mini_imagenet, office_home
 from training.datasets.public.place import place
 
@@ -87,7 +88,7 @@ def import_data(name: str, source: Path, out: Path, seed: int, options: Mapping[
         UserError: no such dataset, an option that it does not take, or what reading it meets.
     """
     if name not in IMPORTERS:
-        raise UserError(f"no dataset '{name}'; there are: {', '.join(IMPORTERS)}")
+        raise UserError(f"no dataset '{name}'; there are: {listed(name, IMPORTERS)}")
     importer = IMPORTERS[name]
     odd = [key for key in options if key not in importer.options]
     if odd:
@@ -95,6 +96,5 @@ def import_data(name: str, source: Path, out: Path, seed: int, options: Mapping[
         raise UserError(f"{name} takes no --{odd[0]}; it takes {takes}")
     domain = options.get("domain")
     if domain is not None and domain not in office_home.DOMAINS:
-        listed = ", ".join(office_home.DOMAINS)
-        raise UserError(f"--domain {domain}: there are {listed}")
+        raise UserError(f"--domain {domain}: there are {listed(domain, office_home.DOMAINS)}")
     return place(out, importer.part, lambda folder: importer.fill(folder, source, seed, options))

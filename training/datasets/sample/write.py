@@ -5,11 +5,12 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+from tqdm import tqdm
 
 from inference import UserError
 from inference.zoo.provenance import GENERATED as RECORD
@@ -27,7 +28,7 @@ GENERATOR = 1
 
 _P1_A_CLASS = 450  # in train; the course's val_50 goes on counting from here
 _JPEG = {"p2": 88, "p3": 90}
-_CHUNK = 16  # pictures that a process fetches at a time
+_CHUNK = 4  # pictures that a process fetches at a time, and that the bar moves by
 _P3_ALWAYS = (13, 62, 104)  # the validation tiles that the report draws
 
 
@@ -171,10 +172,7 @@ def _write_all(root, scale, seed, workers):
     for folder in {str(Path(picture[-1]).parent) for picture in pictures}:
         (root / folder).mkdir(parents=True)
     _write_tables(root, pictures)
-    # The slow ones first, so that no core is left with a late batch of them.
-    order = {"p3": 0, "office": 1, "mini": 2, "p1": 3}
-    pictures.sort(key=lambda picture: order[picture[0]])
-    jobs = [(root, seed, *picture) for picture in pictures]
+    jobs = [(root, seed, *picture) for picture in _spread(pictures)]
     if workers is None:
         usable = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
         workers = len(usable(0))
@@ -186,19 +184,29 @@ def _write_all(root, scale, seed, workers):
         _report(pool.imap_unordered(_write, jobs, _CHUNK), len(jobs))
 
 
+def _spread(pictures):
+    """Return pictures with each problem's spread evenly: the bar's first estimate is the last.
+
+    A tile of P3 takes a hundred times as long as a picture of P1.
+    """
+    counts = Counter(problem for problem, *_ in pictures)
+    seen: Counter[str] = Counter()
+    places = []
+    for picture in pictures:
+        seen[picture[0]] += 1
+        places.append(seen[picture[0]] / counts[picture[0]])
+    return [pictures[i] for i in sorted(range(len(pictures)), key=places.__getitem__)]
+
+
 def _ignore_interrupt():
     """Ctrl-C reaches the whole process group; the parent alone answers, and ends the workers."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _report(done, total):
-    """Consume an iterator, with progress on stderr when it is a terminal."""
-    shown = sys.stderr.isatty()
-    for i, _ in enumerate(done, 1):
-        if shown and (i % 50 == 0 or i == total):
-            print(f"\rsample data: {i}/{total} pictures", end="", file=sys.stderr, flush=True)
-    if shown:
-        print(file=sys.stderr)
+    """Consume an iterator, with a bar on stderr from the start when it is a terminal."""
+    for _ in tqdm(done, "sample data", total, leave=False, unit="picture", disable=None):
+        pass
 
 
 def _write_tables(root, pictures):

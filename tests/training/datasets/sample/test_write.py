@@ -83,6 +83,34 @@ def test_counts_are_the_courses_at_full_scale():
     assert tiles[0].endswith("0000_sat.jpg") and tiles[-1].endswith("0256_sat.jpg")
 
 
+def test_the_help_says_which_scales_there_are_and_which_is_the_default(monkeypatch, capsys):
+    monkeypatch.undo()
+    small, full = (f"{len(list(write.plan(scale))):,}" for scale in ("small", "full"))
+    with pytest.raises(SystemExit):
+        main(["sample-data", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"small: {small} pictures, the default; full: the course's counts, {full}" in said
+
+
+def test_a_bar_on_a_terminal_alone_says_how_far_it_is(tmp_path, quick, monkeypatch, capsys):
+    write.generate(tmp_path / "silent", workers=1)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    write.generate(tmp_path / "shown", workers=1)
+    err = capsys.readouterr().err
+    assert "sample data:   0%" in err and "/361 [" in err
+
+
+def test_half_of_the_bar_is_half_of_every_problem(monkeypatch):
+    monkeypatch.undo()
+    every = list(write.plan("small"))
+    order = write._spread(every)
+    assert sorted(order, key=str) == sorted(every, key=str)
+    for problem in ("p1", "mini", "office", "p3"):
+        half, whole = (sum(p[0] == problem for p in o) for o in (order[: len(order) // 2], order))
+        assert half == pytest.approx(whole / 2, abs=1)
+
+
 def test_small_is_a_strict_subset_of_full(monkeypatch):
     monkeypatch.undo()
     small, full = set(write.plan("small")), set(write.plan("full"))
