@@ -9,27 +9,3 @@ class is ever blended. Nothing is changed in place.
 GPU is never waited for, and what is put together of many numbers, which would be as many launches
 there; all other values from that of the images' device.
 """
-
-from training.augment.colour import grey, jitter, jitter_shuffled, solarise, to_grey
-from training.augment.filters import blur
-from training.augment.geometry import crop, dihedral, flip, rotate, shift
-from training.augment.mixing import cutmix, cutout, mixup
-from training.augment.trivial_augment import trivial
-
-__all__ = [
-    "blur",
-    "crop",
-    "cutmix",
-    "cutout",
-    "dihedral",
-    "flip",
-    "grey",
-    "jitter",
-    "jitter_shuffled",
-    "mixup",
-    "rotate",
-    "shift",
-    "solarise",
-    "to_grey",
-    "trivial",
-]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inference import UserError
-from training import augment
+from training.augment import colour, filters, geometry
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
 from training.engine.values import Share, Value, named, shares, typed
 
@@ -63,17 +63,17 @@ class ByolViews(Views):
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return both views; what they have in common is drawn at once: half the launches."""
-        both, _ = augment.crop(torch.cat((images, images)), size, self.area, mirror=self.flip)
-        both = augment.jitter_shuffled(both, *self.jitter, self.jitter_p)
-        first, second = augment.to_grey(both, self.grayscale).chunk(2)
+        both, _ = geometry.crop(torch.cat((images, images)), size, self.area, mirror=self.flip)
+        both = colour.jitter_shuffled(both, *self.jitter, self.jitter_p)
+        first, second = colour.to_grey(both, self.grayscale).chunk(2)
         return normalise(self._filter(first, size, 0)), normalise(self._filter(second, size, 1))
 
     def _filter(self, images: Tensor, size: int, which: int) -> Tensor:
         """Return what differs: T (0) is always blurred, T' (1) seldom, and some solarised."""
         if self.blur[which]:
-            images = augment.blur(images, kernel(size), p=self.blur[which])
+            images = filters.blur(images, kernel(size), p=self.blur[which])
         if self.solarise[which]:
-            images = augment.solarise(images, p=self.solarise[which])
+            images = colour.solarise(images, p=self.solarise[which])
         return images
 
     def describe(self) -> list[str]:
@@ -112,7 +112,7 @@ class ByolPytorchViews(Views):
                 transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
             ]
         )
-        images = normalise(augment.flip(images, self.flip))
+        images = normalise(geometry.flip(images, self.flip))
         first, second = draw(images), draw(images)
         layout = torch.channels_last
         return first.contiguous(memory_format=layout), second.contiguous(memory_format=layout)

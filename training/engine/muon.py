@@ -62,11 +62,13 @@ class Muon(torch.optim.Optimizer):
 
 def _turn(weight: Tensor, step: Tensor, lr: float) -> None:
     """Take an orthogonal step of `lr` times the weight's size, in place, and restore that size."""
-    turned = orthogonalise(step.flatten(1)).view_as(weight)
+    # As it lies in memory (channels_last): the order of a matrix's columns changes nothing.
+    rows = step.permute(0, 2, 3, 1)
+    turned = orthogonalise(rows.flatten(1)).view(rows.shape).permute(0, 3, 1, 2)
     size, length = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(turned)
     # No gradient, or weights of zero: nothing that could be scaled
-    turned = torch.where((size > 0) & (length > 0), turned * (lr * size / length), 0.0)
-    weight.sub_(turned)
+    share = torch.where((size > 0) & (length > 0), lr * size / length, 0.0)
+    weight.sub_(turned.mul_(share))
     now = torch.linalg.vector_norm(weight)
     weight.mul_(torch.where(now > 0, size / now, 1.0))
 

@@ -93,7 +93,8 @@ class Section(NamedTuple):
         return [*self.models, *(Model(*pair, optional=True) for pair in others)]
 
 
-P1_A, P1_B = Model("A", "p1-a", "p1-a-report"), Model("B", "p1-b", "p1-b-report", ["p1-b-lite"])
+P1_A = Model("A", "p1-a", "p1-a-report", ["p1-a-lite"])
+P1_B = Model("B", "p1-b", "p1-b-report", ["p1-b-lite"])
 P3_A = Model("A", "p3-a", "p3-a-report")
 P3_B = Model("B", "p3-b", "p3-b-report", ["p3-b-lite", "p3-lite"])
 SECTIONS = (
