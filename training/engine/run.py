@@ -76,7 +76,9 @@ def _alone(folder: Path) -> Iterator[None]:
         except NotImplementedError:
             pass  # a network drive without locks
         except OSError as error:
-            raise UserError(f"cannot make the run's folder {folder}: {error.strerror}") from error
+            raise UserError(
+                f"cannot make the run's folder {folder}: {error.strerror}; choose another --out"
+            ) from error
         try:
             yield
         except BaseException:

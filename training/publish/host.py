@@ -102,9 +102,9 @@ def say(record: zoo.Record, found: Sequence[str]) -> None:
     for url in found:
         print(f"{record.name} is hosted, and was fetched without a login from {url}")
     if found:
-        print(
-            "commit inference/zoo.json, docs/zoo.md and README.md, and everybody's download has it"
-        )
+        here = all(url.startswith("file:") for url in found)
+        whose = "the download of whoever sees that folder" if here else "everybody's download"
+        print(f"commit inference/zoo.json, docs/zoo.md and README.md, and {whose} has it")
 
 
 def _left(found: Sequence[str]) -> str:

@@ -302,7 +302,8 @@ def _print_pages() -> None:
     try:
         zoo_page.refresh()
     except UserError as error:
-        print(files.in_one_line(f"note: {error}"), file=sys.stderr)
+        line = f"note: {error}; then print it anew: python -m training report"
+        print(files.in_one_line(line), file=sys.stderr)
 
 
 def _show(record: zoo.Record) -> None:

@@ -75,7 +75,10 @@ def test_loads_in_fp32_on_the_cpu_for_evaluation(there):
 
 def test_unknown_names_list_those_there_are(there):
     file, *_ = there
-    assert message(zoo.record, "p1-y", file) == "no checkpoint 'p1-y' in the zoo; there are: p1-x"
+    said = "no checkpoint 'mine' in the zoo; there are: p1-x"
+    assert message(zoo.record, "mine", file) == said
+    said = "no checkpoint 'p1-y' in the zoo; there are: p1-x; did you mean 'p1-x'?"
+    assert message(zoo.record, "p1-y", file) == said
     assert message(zoo.default, "p2", file).startswith("the zoo names no default for p2; choose")
 
 

@@ -100,6 +100,8 @@ def test_a_broken_download_is_one_line_that_names_it(tmp_path, monkeypatch):
 
 
 def test_a_misspelt_word_is_answered_with_the_words():
-    says = "cannot read pretrained=imagnet: .* or one of none, imagenet$"
+    says = (
+        r"cannot read pretrained=imagnet: .* or one of none, imagenet; did you mean 'imagenet'\?$"
+    )
     with pytest.raises(UserError, match=says):
         start_from(build("resnet50", 65), "resnet50", "imagnet")

@@ -137,6 +137,7 @@ def test_a_folder_is_a_place_that_the_downloader_knows(place, tmp_path, capsys):
     url = f"file:{folder}/p1-small.pth"
     assert (status, err) == (0, "")
     assert f"p1-small is hosted, and was fetched without a login from {url}\n" in out
+    assert "README.md, and the download of whoever sees that folder has it\n" in out
     assert zoo.record("p1-small").urls == [url]
     assert url in (place.root / "docs/zoo.md").read_text() and zoo_page.stale() == []
     assert [path.name for path in folder.iterdir()] == ["p1-small.pth"]
@@ -239,6 +240,7 @@ def test_hugging_face_gets_the_file_and_a_card_in_one_commit(place, hub, capsys)
     commit, there = hub.repositories["ada/hw1"][-1]
     url = f"{hub.url}/ada/hw1/resolve/{commit}/p1-small.pth"
     assert zoo.record("p1-small").urls == [url] and f"without a login from {url}\n" in out
+    assert "README.md, and everybody's download has it\n" in out
     assert len(hub.repositories["ada/hw1"]) == 2
     assert there["p1-small.pth"] == (place.root / "weights/p1-small.pth").read_bytes()
     assert there["README.md"].decode() == _card(place.records["p1"], "")

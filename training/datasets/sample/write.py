@@ -102,7 +102,11 @@ def generate(out, scale="small", seed=0, workers=None):
     """
     out = Path(out).absolute()
     record = _record(scale, seed)
-    if _holds(out, record):
+    try:
+        held = _holds(out, record)
+    except OSError as error:
+        raise UserError(f"cannot read {out} ({error.strerror}): choose another folder") from None
+    if held:
         return f"{out} already holds the {scale} sample data of seed {seed}: nothing to do"
     # Named before it is made: an interrupt at any moment from here on finds what to delete.
     partial = out.with_name(f".{out.name}.{os.getpid()}")

@@ -1,6 +1,7 @@
 """The command that writes a generated `hw1_data/`."""
 
 import csv
+import errno
 import json
 import os
 import signal
@@ -140,6 +141,18 @@ def test_other_folders_are_never_overwritten(tmp_path, quick, capsys):
     write.generate(other, seed=1, workers=1)
     with pytest.raises(UserError, match="seed 1"):
         write.generate(other, seed=2, workers=1)
+
+
+def test_a_folder_that_cannot_be_listed_is_one_line(tmp_path, monkeypatch, capsys):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert main(["sample-data", str(tmp_path)]) == 2
+    why = os.strerror(errno.EACCES)
+    assert (
+        capsys.readouterr().err == f"error: cannot read {tmp_path} ({why}): choose another folder\n"
+    )
 
 
 @pytest.mark.parametrize(
