@@ -164,13 +164,7 @@ def write_masks(
     names = subject.names or [f"class {label}" for label in range(shares.shape[1])]
 
     def caption(i: int) -> str:
-        most = [k for k in np.argsort(-shares[i], kind="stable") if shares[i, k] > 0]
-        listed = ", ".join(_share(names[k], shares[i, k]) for k in most if shares[i, k] >= 5e-4)
-        parts = (f'<i style="{_colour(k)}; width: {100 * shares[i, k]:.2f}%"></i>' for k in most)
-        return (
-            f"<b><span>{_percent(confidence[i])}</span>{escape(names[most[0]])}</b>"
-            f'<div class="bar classes">{"".join(parts)}</div><div class=quiet>{listed}</div>'
-        )
+        return _mask_caption(confidence[i], shares[i], names)
 
     def unread(i: int) -> str:
         return "a mask all Unknown, filled in" if subject.fill else "no mask"
@@ -193,6 +187,17 @@ def write_masks(
     ]
     body += _figures(paths, confidence, order, tile, caption, unread)
     _write(out, subject, body)
+
+
+def _mask_caption(confidence: float, shares: np.ndarray, names: Sequence[str]) -> str:
+    """Return what is said of a mask: its classes' shares (C,), the largest first."""
+    most = [k for k in np.argsort(-shares, kind="stable") if shares[k] > 0]
+    listed = ", ".join(_share(names[k], shares[k]) for k in most if shares[k] >= 5e-4)
+    parts = (f'<i style="{_colour(k)}; width: {100 * shares[k]:.2f}%"></i>' for k in most)
+    return (
+        f"<b><span>{_percent(confidence)}</span>{escape(names[most[0]])}</b>"
+        f'<div class="bar classes">{"".join(parts)}</div><div class=quiet>{listed}</div>'
+    )
 
 
 # ---- the parts of a page

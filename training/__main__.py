@@ -91,14 +91,13 @@ def compare(options: Options) -> None:
 
 def figures(options: Options) -> None:
     """Draw the figures of a run, and figures.json with the numbers in them."""
-    from training.engine.fingerprint import fingerprint
     from training.engine.run_folder import Run
     from training.problems import PROBLEMS
 
     run = Run.load(options.folder, PROBLEMS)
     if run.problem.figures is None:
         raise UserError(f"{run.folder} holds a run of {run.recipe.name}, of which nothing is drawn")
-    data = options.data or run.find_data(DATA, fingerprint)
+    data = options.data or run.find_data(DATA)
     if options.data and not options.data.is_dir():
         raise UserError(f"no folder {options.data}: say where the run's data is with --data DIR")
     if data is None and run.problem.evaluate is not None:

@@ -58,49 +58,52 @@ def grade(
         what is missing from git, cannot be downloaded or breaks a rule for repositories.
 
     Raises:
-        UserError: `data_dir` holds no validation set, or one whose truth cannot be read; there is
-            nothing to clone.
+        UserError: no validation set in `data_dir`, or no truth of one; nothing to clone.
     """
-    problems = find_problems(data_dir, EDITIONS[edition])
-    cutter = network_cutter()
+    rules = EDITIONS[edition]
+    problems, cutter = find_problems(data_dir, rules), network_cutter()
     with contextlib.ExitStack() as stack:
         place, fresh, downloaded, findings = Path(scripts).resolve(), None, None, []
         if clone:
             folder = stack.enter_context(_working_folder())
             fresh = Clone(place, folder)
-            findings = fresh.find(EDITIONS[edition])
-            downloaded = _download(fresh, EDITIONS[edition].download, folder)
+            findings = fresh.find(rules)
+            downloaded = _download(fresh, rules.download, folder)
             findings += fresh.find_checkpoints(downloaded.run.stderr if downloaded else "")
             place = fresh.root
-        results = []
-        for problem in problems:
-            count = f"{len(problem.images)} images"
-            print(f"{_label(problem.script)}: {problem.script} on {count} ...", file=sys.stderr)
-            with _working_folder() as folder:
-                results.append(_grade_one(problem, folder, limit_seconds, place, cutter, fresh))
+        results = [_grade_one(problem, limit_seconds, place, cutter, fresh) for problem in problems]
         print(_table(results, limit_seconds, edition, downloaded))
-        ended = {r.problem.name: r.problem.script for r in results if r.run and r.run.status == 0}
-        answered = answering(place, ended)
-        wanted = [first_defaults(folder) for folder in dict.fromkeys((place, Path(scripts)))]
-        labels = {name: _label(script) for name, script in EDITIONS[edition].scripts.items()}
-        print(*(f"{line}\n" for line in describe(labels, answered, *wanted)), sep="", end="")
+        labels = {name: _label(script) for name, script in rules.scripts.items()}
+        answered = _print_answering(results, labels, place, Path(scripts))
         if fresh:
             findings += fresh.find_other_defaults(labels, answered)
-            runs = [r.run for r in (downloaded, *results) if r and r.run]
-            findings += fresh.find_lost(runs)
-            notes = _download_notes(downloaded, EDITIONS[edition].download, findings)
+            findings += fresh.find_lost([r.run for r in (downloaded, *results) if r and r.run])
+            notes = _download_notes(downloaded, rules.download, findings)
             lines = [fresh.commit, *notes, *findings, *fresh.notes()]
-            print(*(_shown(line, fresh) for line in lines), sep="\n")
         else:
-            if not (place / EDITIONS[edition].download).is_file():
-                print(f"note: no {EDITIONS[edition].download}, which the grader would run first")
-            for line in uncommitted(place, list(answered.values())):
-                print(line)
-        footer = _footer(results, cutter)
-        print(*(_shown(line, fresh) for line in footer), sep="\n")
-    good = all(result.verdict in ("strong", "simple") for result in results)
-    failed = downloaded is not None and downloaded.verdict != "ok"
-    return 0 if good and not failed and not findings else 1
+            lines = _missing(place, rules.download, list(answered.values()))
+        lines += _footer(results, cutter)
+        print(*(_shown(line, fresh) for line in lines), sep="\n")
+    good = all(result.verdict in ("strong", "simple") for result in results) and not findings
+    return 0 if good and (downloaded is None or downloaded.verdict == "ok") else 1
+
+
+def _print_answering(
+    results: list[Result], labels: dict[str, str], place: Path, scripts: Path
+) -> dict:
+    """Say which checkpoints answered; return them by problem."""
+    ended = {r.problem.name: r.problem.script for r in results if r.run and r.run.status == 0}
+    answered = answering(place, ended)
+    wanted = [first_defaults(folder) for folder in dict.fromkeys((place, scripts))]
+    print(*(f"{line}\n" for line in describe(labels, answered, *wanted)), sep="", end="")
+    return answered
+
+
+def _missing(place: Path, download: str, answered: list) -> list[str]:
+    """Return what a grader, who has what is committed alone, would miss, a line each."""
+    there = (place / download).is_file()
+    note = [] if there else [f"note: no {download}, which the grader would run first"]
+    return note + uncommitted(place, answered)
 
 
 def _label(script: str) -> str:
@@ -158,6 +161,15 @@ def _working_folder() -> Iterator[Path]:
 
 
 def _grade_one(
+    problem: P1 | P2 | P3, limit: float, scripts: Path, cutter: list[str], fresh: Clone | None
+) -> Result:
+    count = f"{len(problem.images)} images"
+    print(f"{_label(problem.script)}: {problem.script} on {count} ...", file=sys.stderr)
+    with _working_folder() as folder:
+        return _result(problem, folder, limit, scripts, cutter, fresh)
+
+
+def _result(
     problem: P1 | P2 | P3,
     folder: Path,
     limit: float,

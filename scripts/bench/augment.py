@@ -30,7 +30,7 @@ from torchvision.transforms.v2 import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from inference import device
-from training import augment
+from training.augment import colour, filters, geometry, mixing, trivial_augment
 
 try:
     import kornia.augmentation as K
@@ -126,28 +126,28 @@ def ours(size: int) -> dict[str, Callable]:
     """What is timed: from images and targets to what a training step would use."""
     kernel = _kernel(size)
     return {
-        "flip": lambda x, _: augment.flip(x),
-        "shift 4": lambda x, _: augment.shift(x, 4),
-        "crop": lambda x, _: augment.crop(x, size),
-        "rotate 30": lambda x, _: augment.rotate(x, 30),
-        "jitter p .8": lambda x, _: augment.jitter(x, 0.4, 0.4, 0.2, 0.8, 0.1, shuffle=True),
-        "grey p .2": lambda x, _: augment.to_grey(x, 0.2),
-        "blur": lambda x, _: augment.blur(x, kernel),
-        "blur p .1": lambda x, _: augment.blur(x, kernel, p=0.1),
-        "solarise p .2": lambda x, _: augment.solarise(x, 0.5, 0.2),
-        "mixup": lambda x, y: augment.mixup(x, y, 1.0),
-        "cutmix": lambda x, y: augment.cutmix(x, y),
-        "cutout": lambda x, _: augment.cutout(x),
-        "trivial": lambda x, _: augment.trivial(x),
+        "flip": lambda x, _: geometry.flip(x),
+        "shift 4": lambda x, _: geometry.shift(x, 4),
+        "crop": lambda x, _: geometry.crop(x, size),
+        "rotate 30": lambda x, _: geometry.rotate(x, 30),
+        "jitter p .8": lambda x, _: colour.jitter_shuffled(x, 0.4, 0.4, 0.2, 0.1, 0.8),
+        "grey p .2": lambda x, _: colour.to_grey(x, 0.2),
+        "blur": lambda x, _: filters.blur(x, kernel),
+        "blur p .1": lambda x, _: filters.blur(x, kernel, p=0.1),
+        "solarise p .2": lambda x, _: colour.solarise(x, 0.5, 0.2),
+        "mixup": lambda x, y: mixing.mixup(x, y),
+        "cutmix": lambda x, y: mixing.cutmix(x, y),
+        "cutout": lambda x, _: mixing.cutout(x),
+        "trivial": lambda x, _: trivial_augment.trivial(x),
         "BYOL's view": lambda x, _: byol_view(x, size),
     }
 
 
 def byol_view(images: torch.Tensor, size: int) -> torch.Tensor:
     """BYOL's first view (arXiv 2006.07733, appendix B)."""
-    images, _ = augment.crop(images, size)
-    images = augment.jitter(augment.flip(images), 0.4, 0.4, 0.2, 0.8, 0.1, shuffle=True)
-    return augment.blur(augment.to_grey(images, 0.2), _kernel(size))
+    images, _ = geometry.crop(images, size)
+    images = colour.jitter_shuffled(geometry.flip(images), 0.4, 0.4, 0.2, 0.1, 0.8)
+    return filters.blur(colour.to_grey(images, 0.2), _kernel(size))
 
 
 def kornias(size: int) -> dict[str, list[torch.nn.Module]]:

@@ -18,7 +18,6 @@ from training.__main__ import main
 from training.data.batches import Batches
 from training.engine.checkpoint import write_whole
 from training.engine.claim import markdown
-from training.engine.fingerprint import fingerprint
 from training.engine.module import TrainingModule
 from training.engine.problem import Evaluation, Files, Problem
 from training.engine.recipe import Recipe
@@ -109,8 +108,8 @@ def test_a_problem_trains_resumes_is_evaluated_and_drawn(
     found = Run.load(folder, PROBLEMS)
     assert found.recipe == recipe and found.problem is problem and found.finished
     assert found.epochs_done == 2 and 0 <= found.score <= 1
-    assert found.find_data(hw1_data, fingerprint) == data
-    record = problem.record(recipe)
+    assert found.find_data(hw1_data) == data
+    record = recipe.record()
     load_into(record.network, record.classes, record.arguments, weights(folder))  # strictly
     if problem.evaluate:
         again = problem.evaluate(record, data, found.best, "fp32", "cpu")
@@ -280,11 +279,11 @@ def test_a_new_problem_trains_resumes_is_evaluated_and_drawn(toy, tmp_path, monk
     listed, damaged = find_runs(runs, PROBLEMS)
     assert [found.name for found in listed] == ["halves", "whole"] and damaged == []
     found = listed[0]
-    assert found.score == TOY.evaluate(TOY.record(recipe), toy, found.best, "fp32", "cpu").score
+    assert found.score == TOY.evaluate(recipe.record(), toy, found.best, "fp32", "cpu").score
     # The two paths to the score sum up in another order.
     assert found.score == pytest.approx(found.metrics["closeness"][-1], abs=1e-6)
     assert (found.images, found.best_epoch, found.trained_on) == (8, 2, 24)
-    assert found.find_data(tmp_path / "hw1_data", fingerprint) == toy
+    assert found.find_data(tmp_path / "hw1_data") == toy
     assert recipe.describe()["Loss"] == "squared error, times 1"
     assert "| `toy-a` | mean | not measured |" in markdown(PROBLEMS)
     assert main(["figures", str(folder)]) == 0

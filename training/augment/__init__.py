@@ -9,28 +9,3 @@ class is ever blended. Nothing is changed in place.
 GPU is never waited for, and what is put together of many numbers, which would be as many launches
 there; all other values from that of the images' device.
 """
-
-from training.augment.colour import grey, jitter, solarise, to_grey
-from training.augment.draws import chosen
-from training.augment.filters import blur
-from training.augment.geometry import crop, dihedral, flip, rotate, shift
-from training.augment.mixing import cutmix, cutout, mixup
-from training.augment.trivial_augment import trivial
-
-__all__ = [
-    "blur",
-    "chosen",
-    "crop",
-    "cutmix",
-    "cutout",
-    "dihedral",
-    "flip",
-    "grey",
-    "jitter",
-    "mixup",
-    "rotate",
-    "shift",
-    "solarise",
-    "to_grey",
-    "trivial",
-]

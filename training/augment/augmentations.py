@@ -9,8 +9,8 @@ from typing import Annotated
 from torch import Tensor
 
 from inference import UserError
-from training import augment
-from training.engine.values import Share, Value, at_least, named
+from training.augment import colour, filters, geometry, mixing, trivial_augment
+from training.engine.values import Count, NotNegative, Share, Value, at_least, named
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Flip(Augmentation):
     words = "mirrored, chance {p:g}"
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.flip(images, self.p)
+        return geometry.flip(images, self.p)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Shift(Augmentation):
             raise UserError(f"shift.pixels={self.pixels}: from 0 to less than size={size}, pixels")
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.shift(images, self.pixels)
+        return geometry.shift(images, self.pixels)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ class RandomResizedCrop(Augmentation):
     """
 
     min_area: Share = 0.08
-    cache: Annotated[int, at_least(1)] = 160
-    degrees: Annotated[float, at_least(0)] = 0.0
+    cache: Count = 160
+    degrees: NotNegative = 0.0
 
     @property
     def cache_size(self) -> int:
@@ -99,7 +99,7 @@ class RandomResizedCrop(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         area = (self.min_area, 1.0)
-        return augment.crop(images, size, area, degrees=self.degrees)[0], targets
+        return geometry.crop(images, size, area, degrees=self.degrees)[0], targets
 
     def describe(self) -> str:
         turned = f", turned by up to {self.degrees:g}° with it" if self.degrees else ""
@@ -130,7 +130,7 @@ class TileCrop(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         low, high = (min(1.0, (s * self.side / images.shape[-1]) ** 2) for s in self.scale)
-        return augment.crop(images, self.side, (low, high), (0.8, 1.25), masks=targets)
+        return geometry.crop(images, self.side, (low, high), (0.8, 1.25), masks=targets)
 
 
 @dataclass(frozen=True)
@@ -141,18 +141,18 @@ class Dihedral(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         assert targets is not None  # tiles have masks
-        return augment.dihedral(images, targets)
+        return geometry.dihedral(images, targets)
 
 
 @dataclass(frozen=True)
 class Rotate(Augmentation):
     """Turn images about their centre by up to `degrees`, black outside."""
 
-    degrees: Annotated[float, at_least(0)] = 30.0
+    degrees: NotNegative = 30.0
     words = "rotation by up to {degrees:g}°"
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.rotate(images, self.degrees)[0]
+        return geometry.rotate(images, self.degrees)
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class TrivialAugment(Augmentation):
     words = "TrivialAugment, strengths up to {strength:g} of its own"
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.trivial(images, self.strength)
+        return trivial_augment.trivial(images, self.strength)
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class ColorJitter(Augmentation):
     words = "brightness, contrast, saturation by {strength:g}"
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.jitter(images, self.strength, self.strength, self.strength)
+        return colour.jitter(images, self.strength, self.strength, self.strength)
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Grayscale(Augmentation):
     words = "grey, chance {p:g}"
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.to_grey(images, self.p)
+        return colour.to_grey(images, self.p)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ class GaussianBlur(Augmentation):
             raise UserError(f"gaussianblur.kernel={self.kernel}: below twice size={size}, pixels")
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.blur(images, self.kernel)
+        return filters.blur(images, self.kernel)
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ class CutMix(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         assert targets is not None  # a classifier's images have labels
-        return augment.cutmix(images, targets, self.p)
+        return mixing.cutmix(images, targets, self.p)
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class MixUp(Augmentation):
 
     def __call__(self, images: Tensor, targets: Tensor | None, size: int) -> tuple:
         assert targets is not None  # a classifier's images have labels
-        return augment.mixup(images, targets, 1.0, self.p)
+        return mixing.mixup(images, targets, self.p)
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ class Cutout(Augmentation):
     words = "a square of {side:.0%} of the side covered"
 
     def change(self, images: Tensor) -> Tensor:
-        return augment.cutout(images, self.side)
+        return mixing.cutout(images, self.side)
 
 
 # What leaves labels as they are, and what a classifier or a segmenter may have besides

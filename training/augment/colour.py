@@ -11,53 +11,39 @@ import math
 import torch
 from torch import Tensor
 
-from training.augment.draws import change, chosen, chosen_few, either, uniform
+from training.augment.draws import chosen, chosen_few, either, uniform
 
 
 def jitter(
+    images: Tensor, brightness: float, contrast: float, saturation: float, p: float = 1.0
+) -> Tensor:
+    """Change brightness, contrast and saturation in turn, by factors uniform in 1 +- each."""
+    factors, _ = _factors(images, (brightness, contrast, saturation), p)
+    images = images.contiguous()
+    operations = (scale_brightness, scale_contrast, scale_saturation)
+    for operation, factor in zip(operations, factors.to(images, non_blocking=True), strict=True):
+        images = operation(images, factor)
+    return images
+
+
+def jitter_shuffled(
     images: Tensor,
     brightness: float,
     contrast: float,
     saturation: float,
+    hue: float,
     p: float = 1.0,
-    hue: float = 0.0,
-    shuffle: bool = False,
 ) -> Tensor:
-    """Change brightness, contrast and saturation, each by a factor uniform in 1 +- its strength.
+    """Change what `jitter` does, and the hue, in an order of each image's own.
+
+    torchvision's ColorJitter draws an order for each call.
 
     Args:
         hue: largest shift of the hue, in [0, 0.5]; 0.5 is half the circle.
-        shuffle: draw an order of the operations for each image, as torchvision's ColorJitter does
-            for each call; otherwise they are applied as named here, hue last.
     """
-    n = len(images)
-    on_cpu = torch.empty(n)  # where all is drawn, to be sent at once and not in dozens of launches
-    strengths = (brightness, contrast, saturation)
-    factors = torch.stack([uniform(on_cpu, max(0.0, 1 - s), 1 + s) for s in strengths])
-    pick = chosen_few(images, p)
-    factors = torch.where(pick.view(n, 1, 1, 1), factors, 1.0)  # 1 changes nothing, exactly
-    shifts = uniform(on_cpu, -hue, hue) if hue else None
+    factors, pick = _factors(images, (brightness, contrast, saturation), p)
+    shifts = uniform(torch.empty(len(images)), -hue, hue) if hue else None
     images = images.contiguous()
-    if shuffle:
-        return _jitter_shuffled(images, factors, pick, shifts)
-    operations = (scale_brightness, scale_contrast, scale_saturation)
-    for operation, factor in zip(operations, factors.to(images, non_blocking=True), strict=True):
-        images = operation(images, factor)
-    if shifts is not None:
-        images = change(images, pick, shift_hue, shifts.to(images, non_blocking=True))
-    return images
-
-
-def _jitter_shuffled(
-    images: Tensor, factors: Tensor, pick: Tensor, shifts: Tensor | None
-) -> Tensor:
-    """Apply the four operations in an order of each image's own.
-
-    Args:
-        factors: (3, N, 1, 1, 1), as `jitter` draws them; on the CPU, like all that follow.
-        pick: bool (N,), which images' hue is moved.
-        shifts: (N, 1, 1, 1), of the hue; None: it stays.
-    """
     which = torch.rand(factors.shape).argsort(0)  # brightness, contrast or saturation, by steps
     # Each is a blend with a share of the luma and of its mean: brightness has neither.
     blends = torch.stack([factors.gather(0, which), which == 2, which == 1], dim=1)
@@ -75,6 +61,18 @@ def _jitter_shuffled(
         if step < 3:
             images = _blend(images, *blends[step])
     return images
+
+
+def _factors(images: Tensor, strengths: tuple[float, ...], p: float) -> tuple[Tensor, Tensor]:
+    """Draw factors uniform in 1 +- each strength, (3, N, 1, 1, 1), and the images they change.
+
+    On the CPU, like all that a jitter draws, to be sent at once and not in dozens of launches. The
+    factors of an image that stays are 1, which changes nothing, exactly.
+    """
+    on_cpu = torch.empty(len(images))
+    factors = torch.stack([uniform(on_cpu, max(0.0, 1 - s), 1 + s) for s in strengths])
+    pick = chosen_few(images, p)
+    return torch.where(pick.view(-1, 1, 1, 1), factors, 1.0), pick
 
 
 def _blend(images: Tensor, factor: Tensor, of_luma: Tensor, of_mean: Tensor) -> Tensor:

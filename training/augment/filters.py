@@ -9,17 +9,15 @@ from torch.nn import functional as F
 from training.augment.draws import change, chosen_few, uniform
 
 
-def blur(
-    images: Tensor, kernel: int, sigma: tuple[float, float] = (0.1, 2.0), p: float = 1.0
-) -> Tensor:
-    """Blur images with a Gaussian, whose sigma in pixels is uniform in `sigma`.
+def blur(images: Tensor, kernel: int, p: float = 1.0) -> Tensor:
+    """Blur images with a Gaussian, whose sigma in pixels is uniform in [0.1, 2].
 
     Args:
         kernel: its extent in pixels, odd; at most twice the image's side less one. BYOL takes a
             tenth of the side (arXiv 2006.07733, appendix B).
     """
     pick = chosen_few(images, p)
-    sigmas = uniform(images, *sigma)
+    sigmas = uniform(images, 0.1, 2.0)
     return change(images, pick, lambda x, s: gaussian(x, kernel, s), sigmas)
 
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from inference.landcover import NO_CLASS
 from training.augment.draws import change, chosen, chosen_few, either
 
 
@@ -94,30 +93,14 @@ def dihedral(images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
     return images, masks
 
 
-def rotate(
-    images: Tensor,
-    degrees: float,
-    p: float = 1.0,
-    masks: Tensor | None = None,
-    fill: float = 0.0,
-    mode: str = "nearest",
-) -> tuple[Tensor, Tensor | None]:
-    """Turn images about their centre by an angle uniform in +-degrees, as RandomRotation does.
+def rotate(images: Tensor, degrees: float, p: float = 1.0) -> Tensor:
+    """Turn images about their centre by an angle uniform in +-degrees, black outside.
 
-    Args:
-        masks: uint8 (N, H, W), or None; turned alike, nearest, with no class outside.
-        fill: what lies outside the image.
-        mode: "nearest", torchvision's default, or "bilinear".
+    Pixels are sampled nearest, as torchvision's RandomRotation does by default.
     """
     angle = torch.empty(len(images), device=images.device).uniform_(-degrees, degrees)
     matrix = rotation(angle * (math.pi / 180))
-    pick = chosen_few(images, p)
-    turned = change(images, pick, lambda x, m: warp(x, m, mode, fill).clamp_(0, 1), matrix)
-    if masks is None:
-        return turned, None
-    planes = masks[:, None].to(images.dtype)
-    planes = change(planes, pick, lambda x, m: warp(x, m, "nearest", NO_CLASS), matrix)
-    return turned, planes[:, 0].to(masks.dtype)
+    return change(images, chosen_few(images, p), warp, matrix)
 
 
 def rotation(angle: Tensor) -> Tensor:
@@ -132,14 +115,12 @@ def affine(xx=1.0, xy=0.0, x=0.0, yx=0.0, yy=1.0, y=0.0) -> Tensor:
     return torch.stack([torch.zeros_like(like) + entry for entry in entries], 1).view(-1, 2, 3)
 
 
-def warp(images: Tensor, matrix: Tensor, mode: str = "nearest", fill: float = 0.0) -> Tensor:
-    """Sample images of any number of channels where an affine map says.
+def warp(images: Tensor, matrix: Tensor) -> Tensor:
+    """Sample images nearest where an affine map says; what lies outside is black.
 
     Args:
         matrix: (N, 2, 3), from a pixel of the result to the place in the image that it shows:
             x and y in pixels from the centre.
-        mode: "nearest" or "bilinear".
-        fill: what lies outside; "bilinear" blends it with the image at its edge.
     """
     height, width = images.shape[-2:]
     # grid_sample measures in halves of each side.
@@ -147,9 +128,7 @@ def warp(images: Tensor, matrix: Tensor, mode: str = "nearest", fill: float = 0.
     x = torch.arange(width, device=images.device) - (width - 1) / 2
     y = torch.arange(height, device=images.device) - (height - 1) / 2
     grid = _grid(theta, x, y).to(images.dtype)
-    if not fill:
-        return F.grid_sample(images, grid, mode, align_corners=False)
-    return F.grid_sample(images - fill, grid, mode, align_corners=False).add_(fill)
+    return F.grid_sample(images, grid, "nearest", align_corners=False)
 
 
 def _grid(theta: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -22,36 +22,32 @@ def cutmix(images: Tensor, targets: Tensor, p: float = 1.0) -> tuple[Tensor, Ten
     return either(pasted, images[partner], images), targets
 
 
-def mixup(images: Tensor, targets: Tensor, alpha: float, p: float = 1.0) -> tuple[Tensor, Tensor]:
+def mixup(images: Tensor, targets: Tensor, p: float = 1.0) -> tuple[Tensor, Tensor]:
     """Blend each image with another of the batch (mixup, arXiv 1710.09412), and its targets alike.
 
-    The share that is kept is drawn per image from Beta(alpha, alpha), as is the partner.
-
-    Args:
-        targets: float (N, classes).
-        alpha: above 0; the paper's is 0.2 for ImageNet and 1, uniform shares, for CIFAR.
+    The share that is kept is drawn per image, uniformly (the paper's alpha = 1, for CIFAR), as is
+    the partner. Targets are float (N, classes).
     """
     n, device = len(images), images.device
     partner = torch.randperm(n, device=device)
-    alphas = torch.full((n, 1), alpha, device=device)
-    kept = torch.distributions.Beta(alphas, alphas, validate_args=False).sample()
+    alpha = torch.ones(n, 1, device=device)
+    kept = torch.distributions.Beta(alpha, alpha, validate_args=False).sample()
     kept = torch.where(chosen(images, p)[..., 0, 0], kept, 1.0)  # (N, 1)
     targets = torch.lerp(targets[partner], targets, kept)
     return torch.lerp(images[partner], images, kept.to(images.dtype)[..., None, None]), targets
 
 
-def cutout(images: Tensor, share: float = 0.5, p: float = 1.0, fill: float = 0.5) -> Tensor:
-    """Cover a square of each image (Cutout, arXiv 1708.04552).
+def cutout(images: Tensor, share: float = 0.5, p: float = 1.0) -> Tensor:
+    """Cover a square of each image with mid-grey (Cutout, arXiv 1708.04552: with the data's mean).
 
     Its centre is uniform over the image, so that it may lie partly outside.
 
     Args:
         share: the square's side as a share of the image's; the paper's are 0.5 for CIFAR-10 and
             0.25 for CIFAR-100.
-        fill: what covers; the paper's is the data's mean, which 0.5 stands for.
     """
     side = torch.full((len(images), 1), share, device=images.device)
-    return torch.where(_rectangles(images, side, p), fill, images)
+    return torch.where(_rectangles(images, side, p), 0.5, images)
 
 
 def _rectangles(images: Tensor, side: Tensor, p: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -37,28 +37,26 @@ RECOLOURS: dict[str, Callable] = {
     "equalise": lambda x, s: colour.equalise(x),
 }
 
-OPERATIONS = (*WARPS, *RECOLOURS)
+OPERATIONS = (*WARPS, *RECOLOURS)  # in this order they are applied
 
 
-def trivial(images: Tensor, reach: float = 1.0, operations: Sequence[str] = OPERATIONS) -> Tensor:
+def trivial(images: Tensor, reach: float = 1.0) -> Tensor:
     """Apply one operation to each image; which and how strongly is drawn uniformly.
 
     Args:
         reach: share of the full ranges that strengths are drawn from, in (0, 1]. At 1 a
             translation is up to 32 pixels: all of a 32x32 image can leave it, as in the paper.
-        operations: what is drawn from, names in `OPERATIONS`.
     """
     n, _, height, width = images.shape
-    operations = sorted(operations, key=lambda name: name in RECOLOURS)  # warps first
     # Drawn on the CPU: the sizes of the groups are known without waiting for a GPU, and matrices
     # are put together without dozens of launches there.
-    drawn = torch.randint(len(operations), (n,))
+    drawn = torch.randint(len(OPERATIONS), (n,))
     strengths = uniform(torch.empty(n), -reach, reach).flatten()
-    order, counts = drawn.argsort(), drawn.bincount(minlength=len(operations)).tolist()
+    order, counts = drawn.argsort(), drawn.bincount(minlength=len(OPERATIONS)).tolist()
     strengths = strengths[order]
     matrices = [
         WARPS[name](group, height, width)
-        for name, group in zip(operations, strengths.split(counts), strict=True)
+        for name, group in zip(OPERATIONS, strengths.split(counts), strict=True)
         if name in WARPS
     ]
     warped = sum(map(len, matrices))
@@ -69,7 +67,7 @@ def trivial(images: Tensor, reach: float = 1.0, operations: Sequence[str] = OPER
         matrix = torch.cat(matrices).to(images.device, non_blocking=True)
         changed.append(geometry.warp(images[:warped], matrix))
     groups = (values.split(counts) for values in (images, strengths.view(n, 1, 1, 1)))
-    for name, group, strength in zip(operations, *groups, strict=True):
+    for name, group, strength in zip(OPERATIONS, *groups, strict=True):
         if name in RECOLOURS and len(group):
             changed.append(RECOLOURS[name](group, strength))
     return torch.empty_like(images).index_copy_(0, order, torch.cat(changed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from inference import UserError
-from training.byol.networks import OnlineNetwork, TargetNetwork, distance, spread, tau
-from training.byol.targets import Momentum
+from training.byol.networks import OnlineNetwork, TargetNetwork, distance, spread
+from training.byol.recipes import Momentum
 from training.engine.knn import knn_accuracy
 from training.engine.module import TrainingModule
 
@@ -35,7 +36,8 @@ class Byol(TrainingModule):
 
     def __init__(self, recipe) -> None:
         super().__init__(recipe)
-        self.network = OnlineNetwork(self.network, recipe)
+        heads = recipe.projector, recipe.hidden, recipe.projection
+        self.network = OnlineNetwork(self.network, *heads)
         momentum = isinstance(recipe.target, Momentum)
         self.target = TargetNetwork(self.network, recipe.target.norm) if momentum else None
         self.spreads: list[Tensor] = []  # of the epoch
@@ -118,6 +120,11 @@ class Byol(TrainingModule):
         accuracy = knn_accuracy(torch.cat(self.features), torch.cat(self.labels))
         self.features, self.labels = [], []
         return {self.metric: accuracy}
+
+
+def tau(first: float, step: int, steps: int) -> float:
+    """Return the target's decay at a step, counted from 0: `first` rises to 1 by a cosine."""
+    return 1 - (1 - first) * (math.cos(math.pi * step / steps) + 1) / 2
 
 
 def _pairs(some: Iterable, many: Iterable) -> tuple[list[Tensor], list[Tensor]]:

@@ -17,19 +17,21 @@ class OnlineNetwork(nn.Module):
     Args:
         backbone: a classifier of `inference.networks`, of which `features` is used. Its `fc` has
             no part in this and keeps its start.
-        recipe: of training/byol/recipes.py.
+        projector: byol or simsiam.
+        hidden: width of the heads' hidden layers.
+        out: width of what they return.
     """
 
-    def __init__(self, backbone: Any, recipe: Any) -> None:
+    def __init__(self, backbone: Any, projector: str, hidden: int, out: int) -> None:
         super().__init__()
         self.backbone = backbone
         backbone.fc.requires_grad_(False)
-        make = {"byol": mlp, "simsiam": simsiam_mlp}[recipe.projector]
-        self.projector = make(backbone.fc.in_features, recipe.hidden, recipe.projection)
-        self.predictor = mlp(recipe.projection, recipe.hidden, recipe.projection)
+        make = {"byol": mlp, "simsiam": simsiam_mlp}[projector]
+        self.projector = make(backbone.fc.in_features, hidden, out)
+        self.predictor = mlp(out, hidden, out)
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, 3, H, W) -> projections and predictions, both (N, projection)."""
+        """(N, 3, H, W) -> projections and predictions, both (N, out)."""
         projections = self.projector(self.backbone.features(images))
         return projections, self.predictor(projections)
 
@@ -64,7 +66,7 @@ class TargetNetwork(nn.Module):
         return super().train(mode and self.by_batch)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) -> projections (N, projection)."""
+        """(N, 3, H, W) -> projections (N, out)."""
         return self.projector(self.backbone.features(images))
 
 
@@ -105,8 +107,3 @@ def spread(projections: torch.Tensor) -> torch.Tensor:
     """
     unit = F.normalize(projections.detach().float(), dim=1)
     return unit.std(0, correction=0).mean() * math.sqrt(unit.shape[1])
-
-
-def tau(first: float, step: int, steps: int) -> float:
-    """Return the target's decay at a step, counted from 0: `first` rises to 1 by a cosine."""
-    return 1 - (1 - first) * (math.cos(math.pi * step / steps) + 1) / 2

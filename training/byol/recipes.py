@@ -11,18 +11,48 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Annotated
 
 from inference import UserError
-from training.byol.targets import TARGETS, Momentum, Online
 from training.byol.views import VIEWS, ByolPytorchViews, ByolViews, Views
 from training.engine.claim import Claim
 from training.engine.optimizers import AdamW
 from training.engine.recipe import Recipe
 from training.engine.schedules import CosineCycle, WarmupCosine
 from training.engine.selection import SELECTIONS, LastEpoch, Selection
-from training.engine.values import choice, expect_at_least, expect_word
+from training.engine.values import Count, Share, Value, at_least, choice, named, one_of
 
 HEADS = {"byol": "two layers", "simsiam": "three layers (SimSiam’s)"}
+NORMS = {"batch": "the batch", "running": "running statistics"}
+
+
+@dataclass(frozen=True)
+class Momentum(Value):
+    """Targets by an average of the online network, moved after each step (arXiv 2006.07733).
+
+    Attributes:
+        tau: its decay at first; 1 at the end. The authors took .99 for 300 epochs of ImageNet and
+            .996 for 1000: the fewer steps, the lower.
+        norm: what its BatchNorm normalises by: the batch, as the authors', or the online network's
+            running statistics.
+    """
+
+    tau: Share = 0.996
+    norm: Annotated[str, one_of(NORMS)] = "batch"
+
+    def describe(self) -> str:
+        norm = f"its BN normalises by {NORMS[self.norm]}"
+        return f"the online network’s average, decay {self.tau:g} rising to 1; {norm}"
+
+
+@dataclass(frozen=True)
+class Online(Value):
+    """Targets by the online network itself, without a gradient: SimSiam (arXiv 2011.10566)."""
+
+    words = "the online network itself, without a gradient (SimSiam)"
+
+
+TARGETS = named(Momentum, Online)
 
 
 @dataclass(frozen=True)
@@ -31,30 +61,27 @@ class ByolRecipe(Recipe):
 
     ema: float = 0.0  # the target is the average, and is not exported
     select_epoch_by: Selection = choice(SELECTIONS, LastEpoch())
-    size: int = 128  # side of the views, pixels
+    batch_size: Annotated[int, at_least(2)] = 64
+    size: Annotated[int, at_least(8)] = 128  # side of the views, pixels
     # Side at which images are kept, squashed to a square as in prediction. The course's are 84.
     # All 38,400 at 128 just fit the 2 GiB that may lie on a GPU, see engine/prefetch.py.
-    cache_size: int = 128
+    cache_size: Count = 128
     views_by: Views = choice(VIEWS, ByolViews())
-    hidden: int = 4096  # width of the heads' hidden layers
-    projection: int = 256  # width of what they return
-    projector: str = "byol"  # two layers, or simsiam: three, with BN after each and no bias
+    hidden: Count = 4096  # width of the heads' hidden layers
+    projection: Count = 256  # width of what they return
+    # Two layers, or simsiam: three, with BN after each and no bias
+    projector: Annotated[str, one_of(HEADS)] = "byol"
     target: Momentum | Online = choice(TARGETS, Momentum())
-    knn_every: int = 5  # epochs from one k-NN accuracy to the next
+    knn_every: Count = 5  # epochs from one k-NN accuracy to the next
     collapse: float = 0.05  # spread of the projections, 1 at best, below which a run is stopped
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        expect_word(self, "projector", tuple(HEADS))
         if self.select_epoch_by != LastEpoch() or self.ema:
             raise UserError(
                 "pre-training has no score that chooses, and its own average: leave "
                 "select_epoch_by=LastEpoch() and ema=0"
             )
-        expect_at_least(self, 2, "batch_size")
-        expect_at_least(self, 1, "knn_every", "cache_size", "hidden", "projection")
-        if self.size < 8:
-            raise UserError(f"size={self.size}: a view has 8 pixels a side at least")
 
     @property
     def input_size(self) -> int:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from inference import UserError
-from training import augment
+from training.augment import colour, filters, geometry
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
-from training.engine.values import expect_share, expect_shares, named, typed
+from training.engine.values import Share, Value, named, shares, typed
 
 Normalise = Callable[[Tensor], Tensor]  # from [0, 1] to what the network takes
+Pair = Annotated[tuple[float, float], shares(2)]  # the first view's and the second's
 
 
 @dataclass(frozen=True)
-class Views:
+class Views(Value):
     """What draws two views; `flip` is each image's chance to be mirrored."""
 
-    flip: float = 0.5
+    flip: Share = 0.5
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return a batch's two views, both (N, 3, size, size), normalised.
@@ -31,16 +33,10 @@ class Views:
         """
         raise NotImplementedError
 
-    def describe(self) -> list[str]:
-        """Return the views in words, a line each."""
-        raise NotImplementedError
-
 
 @dataclass(frozen=True)
 class ByolViews(Views):
     """BYOL's sets of augmentations T and T' (arXiv 2006.07733, appendix B), drawn per image.
-
-    Pairs of numbers are (first view's, second view's).
 
     Attributes:
         area: share of the image that a crop keeps.
@@ -49,16 +45,15 @@ class ByolViews(Views):
         solarise: chances.
     """
 
-    area: tuple[float, float] = (0.08, 1.0)
+    area: Annotated[tuple[float, float], shares(2)] = (0.08, 1.0)
     jitter: tuple[float, float, float, float] = (0.4, 0.4, 0.2, 0.1)
-    jitter_p: float = 0.8
-    grayscale: float = 0.2
-    blur: tuple[float, float] = (1.0, 0.1)
-    solarise: tuple[float, float] = (0.0, 0.2)
+    jitter_p: Share = 0.8
+    grayscale: Share = 0.2
+    blur: Pair = (1.0, 0.1)
+    solarise: Pair = (0.0, 0.2)
 
     def __post_init__(self) -> None:
-        expect_share(self, "flip", "jitter_p", "grayscale")
-        expect_shares(self, 2, "area", "blur", "solarise")
+        super().__post_init__()
         if not 0 < self.area[0] <= self.area[1]:
             raise UserError(f"area={typed(self.area)}: it is two shares, the smaller first")
         if len(self.jitter) != 4 or not min(self.jitter) >= 0 or not self.jitter[3] <= 0.5:
@@ -68,20 +63,17 @@ class ByolViews(Views):
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:
         """Return both views; what they have in common is drawn at once: half the launches."""
-        brightness, contrast, saturation, hue = self.jitter
-        both, _ = augment.crop(torch.cat((images, images)), size, self.area, mirror=self.flip)
-        both = augment.jitter(
-            both, brightness, contrast, saturation, self.jitter_p, hue, shuffle=True
-        )
-        first, second = augment.to_grey(both, self.grayscale).chunk(2)
+        both, _ = geometry.crop(torch.cat((images, images)), size, self.area, mirror=self.flip)
+        both = colour.jitter_shuffled(both, *self.jitter, self.jitter_p)
+        first, second = colour.to_grey(both, self.grayscale).chunk(2)
         return normalise(self._filter(first, size, 0)), normalise(self._filter(second, size, 1))
 
     def _filter(self, images: Tensor, size: int, which: int) -> Tensor:
         """Return what differs: T (0) is always blurred, T' (1) seldom, and some solarised."""
         if self.blur[which]:
-            images = augment.blur(images, kernel(size), p=self.blur[which])
+            images = filters.blur(images, kernel(size), p=self.blur[which])
         if self.solarise[which]:
-            images = augment.solarise(images, p=self.solarise[which])
+            images = colour.solarise(images, p=self.solarise[which])
         return images
 
     def describe(self) -> list[str]:
@@ -120,7 +112,7 @@ class ByolPytorchViews(Views):
                 transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD),
             ]
         )
-        images = normalise(augment.flip(images, self.flip))
+        images = normalise(geometry.flip(images, self.flip))
         first, second = draw(images), draw(images)
         layout = torch.channels_last
         return first.contiguous(memory_format=layout), second.contiguous(memory_format=layout)

@@ -12,7 +12,6 @@ example, need only lie there. Of what is finished predictions.csv is enough, or 
 from __future__ import annotations
 
 import csv
-import io
 import os
 import shlex
 import subprocess
@@ -28,12 +27,12 @@ from inference import UserError
 from inference.spelling import listed
 from training.classification import p2, statistics
 from training.classification.data import PREDICTIONS, read_predictions
-from training.engine import fingerprint
-from training.engine.checkpoint import write_whole
+from training.engine.checkpoint import to_csv, write_whole
+from training.engine.claim import point, table
 from training.engine.pretrained import WORDS
 from training.engine.problem import Problem
 from training.engine.recipe import FREE, Recipe
-from training.engine.run_folder import Run
+from training.engine.run_folder import Run, expect_data, fingerprint
 
 
 class Setting(NamedTuple):
@@ -53,6 +52,9 @@ SETTINGS = {
 # Which settings are compared, the second with the first
 PAIRS = (("a", "b"), ("a", "c"), ("b", "c"), ("d", "e"))
 OPTIONS = {"supervised": "--backbone-sl", "self-supervised": "--backbone-ssl"}
+# Columns of words in table.csv and in differences.csv
+SETTING = ("setting", "recipe", "pre-training", "fine-tuning", "sd", "seeds")
+DIFFERENCE = ("better", "than", "clear")
 MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
 NOTES = """
 Accuracy on the {images} images of val, as the mean ± standard deviation over the seeds; in brackets
@@ -140,7 +142,7 @@ def _is_finished(problem: Problem, wanted: Recipe, folder: Path, data: Path) -> 
     if any((folder / name).is_file() for name in ("result.json", "last.ckpt")):
         run = Run.load(folder, {problem.name: problem})
         _expect_same(wanted, run)
-        fingerprint.expect(problem, wanted, data, folder)
+        expect_data(folder, fingerprint(problem, wanted, data))
         if run.finished:
             return True
     if not wanted.pretrained:
@@ -214,7 +216,7 @@ def read_right(run: Run, data: Path) -> np.ndarray:
     if not run.best.is_file():
         why = "does not fit its result or --data" if file.exists() else "is missing"
         raise UserError(f"{file} {why}, and there is no {run.best} to make it anew")
-    found = p2.evaluate(run.problem.record(run.recipe), data, run.best, "fp32", "auto")
+    found = p2.evaluate(run.recipe.record(), data, run.best, "fp32", "auto")
     if abs(found.score - score) > MOVED:
         raise UserError(
             f"{run.best} has {found.score:.3f} on {data}, and its result says {score:.3f}: another "
@@ -254,9 +256,9 @@ def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
         notes += "Val chose the epoch of the `-report` recipes, which flatters their accuracy.\n"
     text = _markdown(rows, pairs) + notes
     write_whole(out / "table.md", text.encode())
-    write_whole(out / "table.csv", _csv(rows))
+    write_whole(out / "table.csv", to_csv(rows[0], rows))
     if pairs:
-        write_whole(out / "differences.csv", _csv(pairs))
+        write_whole(out / "differences.csv", to_csv(pairs[0], pairs))
     return text
 
 
@@ -291,33 +293,68 @@ def _pairs(kinds: Mapping[str, Runs]) -> list[dict[str, Any]]:
 
 
 def _markdown(rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -> str:
-    lines = [
-        "| setting | pre-training | fine-tuning | val accuracy | 95 % |",
-        "|---|---|---|---|---|",
-    ]
+    settings = [("setting", "pre-training", "fine-tuning", "val accuracy", "95 %")]
     for row in rows:
-        spread = f" ± {_point(row['sd'])}" if row["sd"] != "" else ""
-        lines.append(
-            f"| {row['setting']} (`{row['recipe']}`) | {row['pre-training']} | "
-            f"{row['fine-tuning']} | {_point(row['accuracy'])}{spread} (n = {row['seeds']}) | "
-            f"{_point(row['low'])}-{_point(row['high'])} |"
-        )
-    if pairs:
-        lines += ["", "| difference | points | 95 % | more than chance |", "|---|---|---|---|"]
+        called = f"{row['setting']} (`{row['recipe']}`)"
+        spread = f" ± {point(row['sd'])}" if row["sd"] != "" else ""
+        accuracy = f"{point(row['accuracy'])}{spread} (n = {row['seeds']})"
+        reach = f"{point(row['low'])}-{point(row['high'])}"
+        settings.append((called, row["pre-training"], row["fine-tuning"], accuracy, reach))
+    differences = [("difference", "points", "95 %", "more than chance")]
     for pair in pairs:
         by, low, high = (f"{100 * pair[key]:+.1f}" for key in ("by", "low", "high"))
         names = f"`{pair['better']}` - `{pair['than']}`"
-        lines.append(f"| {names} | {by} | {low} to {high} | {pair['clear']} |")
-    return "\n".join(lines) + "\n"
+        differences.append((names, by, f"{low} to {high}", pair["clear"]))
+    return table(settings) + ("\n" + table(differences) if pairs else "")
 
 
-def _point(share: float) -> str:
-    return f"{share:.3f}".removeprefix("0")
+# ---- what was said, read again
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+class Comparison(NamedTuple):
+    """What a folder's tables say.
+
+    Attributes:
+        settings: rows of table.csv: words by the columns of `SETTING`, of which `sd` is a number or
+            None, and an `accuracy` from `low` to `high`, in [0, 1].
+        differences: rows of differences.csv: words, and `by`, from `low` to `high`.
+        note: what table.md says below them.
+    """
+
+    name: str
+    settings: list[dict[str, Any]]
+    differences: list[dict[str, Any]]
+    note: str
+
+
+def read_comparison(folder: Path) -> Comparison:
+    """Return what the tables in a folder say.
+
+    Raises:
+        UserError: one of them cannot be read.
+    """
+    differing, text = folder / "differences.csv", folder / "table.md"
+    try:
+        rows = _rows(folder / "table.csv", SETTING, ("accuracy", "low", "high"))
+        settings = [row | {"sd": float(row["sd"]) if row["sd"] else None} for row in rows]
+        differences = []
+        if differing.exists():
+            differences = _rows(differing, DIFFERENCE, ("by", "low", "high"))
+        lines = text.read_text(encoding="utf-8").splitlines() if text.exists() else []
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read the table in {folder}: {reason}") from error
+    note = " ".join(line for line in lines if line and not line.startswith("|"))
+    return Comparison(folder.name, settings, differences, note)
+
+
+def _rows(file: Path, words: Sequence[str], numbers: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of a csv, of which it has one at least."""
+    with file.open(newline="", encoding="utf-8") as text:
+        rows: list[dict[str, Any]] = list(csv.DictReader(text, strict=True))
+    if not rows:
+        raise ValueError(f"{file.name} has no row")
+    lacking = [name for name in (*words, *numbers) if name not in rows[0]]
+    if lacking:
+        raise ValueError(f"{file.name} has no column {lacking[0]}")
+    return [row | {name: float(row[name]) for name in numbers} for row in rows]

@@ -7,7 +7,6 @@ comparison of settings needs of it, so that weights need not be carried along.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from training.data import cache
 from training.data.batches import Batches
 from training.data.labels import Labelled, check_classes
 from training.data.splits import hold_out, subsample_per_class
+from training.engine.checkpoint import to_csv
 from training.engine.problem import Evaluation, Files
 
 Read = Callable[[Path, str], Labelled]  # (data, "train" or "val") -> images
@@ -97,15 +97,10 @@ def evaluate(
     predicted = np.array(predict.labels(paths, record, settings))
     accuracy = float((predicted == labels).mean())
     names = [path.name for path in paths]
-    return Evaluation(predicted, labels, accuracy, names, _table(names, labels, predicted))
-
-
-def _table(names: list[str], labels: np.ndarray, predicted: np.ndarray) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("filename", "label", "predicted"))
-    writer.writerows(zip(names, labels.tolist(), predicted.tolist(), strict=True))
-    return text.getvalue().encode("utf-8", "surrogateescape")
+    columns = ("filename", "label", "predicted")
+    rows = zip(names, labels.tolist(), predicted.tolist(), strict=True)
+    table = to_csv(columns, (dict(zip(columns, row, strict=True)) for row in rows))
+    return Evaluation(predicted, labels, accuracy, names, table)
 
 
 def read_predictions(file: Path, names: list[str], labels: np.ndarray) -> np.ndarray | None:

@@ -24,8 +24,8 @@ from torch import nn
 from inference import UserError, predict
 from inference.images import read_ahead, read_pixels, reason
 from inference.runner import Runner
+from inference.zoo import Record
 from training.engine.knn import NEIGHBOURS
-from training.engine.recipe import Recipe
 from training.engine.run_folder import Run
 
 SEED = 0  # of PCA and t-SNE: the same features give the same picture
@@ -53,7 +53,7 @@ def features(run: Run, weights: Path, pixels: np.ndarray) -> np.ndarray:
         UserError: they tell no image from another, or are not finite; the file cannot be read, or
             is not the recipe's network.
     """
-    runner = _runner(run, replace(run.recipe, tta=False), weights)
+    runner = _runner(replace(run.recipe, tta=False).record(), weights)
     runner.network = Headless(runner.network)
     found = logits(runner, pixels)
     if not np.isfinite(found).all():
@@ -65,14 +65,14 @@ def features(run: Run, weights: Path, pixels: np.ndarray) -> np.ndarray:
 
 def probabilities(run: Run, pixels: np.ndarray) -> np.ndarray:
     """Return the softmax of the run's logits, (N, classes); with `tta` of its views' mean."""
-    found = logits(_runner(run, run.recipe, run.best), pixels).astype(np.float64)
+    found = logits(_runner(run.recipe.record(), run.best), pixels).astype(np.float64)
     return softmax(found / (1 + run.recipe.tta), axis=1)
 
 
-def _runner(run: Run, recipe: Recipe, weights: Path) -> Runner:
+def _runner(record: Record, weights: Path) -> Runner:
     """Return the network on the graded path, in fp32, so that what is drawn is what is graded."""
     settings = predict.Settings(weights=weights, precision="fp32")
-    return predict.load_runner(run.problem.record(recipe), settings)
+    return predict.load_runner(record, settings)
 
 
 def logits(runner: Runner, pixels: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
 
 from inference import UserError
 from inference.zoo.provenance import class_names_of
@@ -183,7 +184,7 @@ def _draw_predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dic
     """Draw the confusion matrix and the mistakes; return the figures and their numbers."""
     probabilities = features.probabilities(run, val.pixels)
     predicted = probabilities.argmax(1)
-    matrix = confusion.confusion_matrix(val.labels, predicted, run.recipe.classes)
+    matrix = confusion_matrix(val.labels, predicted, labels=range(run.recipe.classes))
     pairs = confusion.most_confused(matrix)
     worst = mistakes.most_confident(val.labels, probabilities)
     numbers = {

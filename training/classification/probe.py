@@ -25,6 +25,7 @@ from inference.device import batch_size, choose_device
 from inference.networks import build
 from inference.runner import Runner
 from training.classification import features, p2, statistics
+from training.engine.claim import table
 from training.engine.knn import knn_predictions
 from training.engine.pretrained import start_from
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
@@ -52,12 +53,9 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
     for runner in runners:
         bank, queries = (features.logits(runner, images) for images in pixels)
         rights.append([predict(bank, queries, known) == truth for predict in (nearest, linear)])
-    lines = [
-        f"| backbone | {features.neighbours(known)}-NN | 95 % | linear | 95 % |",
-        "|---|---|---|---|---|",
-        *(_row(file, right) for file, right in zip(files, rights, strict=True)),
-        "",
-    ]
+    head = ["backbone", f"{features.neighbours(known)}-NN", "95 %", "linear", "95 %"]
+    rows = [_row(file, right) for file, right in zip(files, rights, strict=True)]
+    lines = [table([head, *rows])]
     for file, right in zip(files[1:], rights[1:], strict=True):
         both = zip(("k-NN", "linear"), rights[0], right, strict=True)
         lines.append(f"{file} against {files[0]}: {', '.join(_difference(*one) for one in both)}")
@@ -70,10 +68,10 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
     return "\n".join(lines)
 
 
-def _row(file: str, right: Sequence[np.ndarray]) -> str:
+def _row(file: str, right: Sequence[np.ndarray]) -> list[str]:
     found = map(statistics.of_accuracy, right)
-    cells = [f"{one.value:.3f} | {one.low:.3f}-{one.high:.3f}" for one in found]
-    return f"| {file} | {' | '.join(cells)} |"
+    cells = [(f"{one.value:.3f}", f"{one.low:.3f}-{one.high:.3f}") for one in found]
+    return [file, *(cell for pair in cells for cell in pair)]
 
 
 def _difference(name: str, first: np.ndarray, right: np.ndarray) -> str:

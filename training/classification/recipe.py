@@ -8,26 +8,24 @@ from inference import UserError
 from training.augment.augmentations import OF_CLASSIFIERS, Augmentation
 from training.classification.losses import LOSSES, CrossEntropy
 from training.engine.recipe import Recipe
-from training.engine.values import choice, expect_at_least, expect_share
+from training.engine.values import Count, Share, choice
 
 
 @dataclass(frozen=True)
 class ClassificationRecipe(Recipe):
     """A classifier's: what its images are, how they are varied, and its loss."""
 
-    size: int = 32  # side of the network's input, pixels
+    size: Count = 32  # side of the network's input, pixels
     small_size: int = 0  # side in the first `small_until` of the epochs, which makes them cheaper
-    small_until: float = 0.0  # share of the epochs
+    small_until: Share = 0.0  # share of the epochs
     augment: tuple[Augmentation, ...] = choice(OF_CLASSIFIERS, ())
     loss: CrossEntropy = choice(LOSSES, CrossEntropy())
     frozen: bool = False  # train the head alone, on features that stay as they came
-    fraction: float = 1.0  # share of each class's training images that is used, drawn by the seed
-    repeat: int = 1  # times that an epoch goes through the images, for a small fraction
+    fraction: Share = 1.0  # share of each class's training images that is used, drawn by the seed
+    repeat: Count = 1  # times that an epoch goes through the images, for a small fraction
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        expect_at_least(self, 1, "size", "repeat")
-        expect_share(self, "small_until", "fraction")
         if not self.fraction:
             raise UserError("fraction=0 leaves no image: it is above 0 and at most 1")
         if self.small_until and self.small_size < 8:

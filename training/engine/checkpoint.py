@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,10 @@ def save(content: Mapping[str, Any], file: Path) -> None:
     write_whole(file, buffer.getbuffer())
 
 
-def save_state(state: Mapping[str, Any], file: Path) -> None:
-    """Write everything that a run goes on from; raises as `write_whole`."""
-    save({"format": FORMAT, **state}, file)
+def save_state(parts: Mapping[str, Any], progress: Mapping[str, Any], file: Path) -> None:
+    """Write what a run goes on from: its parts' states, and how far it is; as `write_whole`."""
+    states = {name: part.state_dict() for name, part in parts.items()}
+    save({"format": FORMAT, **states, "progress": progress}, file)
 
 
 def load_state(file: Path) -> dict[str, Any] | None:
@@ -100,12 +101,17 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
             rows = [old for old in there if int(old["epoch"]) < row["epoch"]]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise UserError(f"{file} is damaged: mend it, or remove it") from error
-    content = io.StringIO(newline="")
     names = dict.fromkeys([*(rows[0] if rows else []), *row])  # some are not measured each epoch
-    writer = csv.DictWriter(content, names, restval="", lineterminator="\n", extrasaction="ignore")
+    write_whole(file, to_csv(names, [*rows, row]))
+
+
+def to_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    """Return the content of a csv of these columns; what a row lacks stays empty."""
+    content = io.StringIO(newline="")
+    writer = csv.DictWriter(content, [*names], lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows([*rows, row])
-    write_whole(file, content.getvalue().encode())
+    writer.writerows(rows)
+    return content.getvalue().encode("utf-8", "surrogateescape")
 
 
 def _from_one(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -119,33 +125,35 @@ def _from_one(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class Curves:
-    """TensorBoard's curves, a point an epoch.
+    """TensorBoard's curves, a point an epoch, in a folder that the first one makes."""
 
-    Args:
-        folder: where its files go; made if need be.
-        first: the epoch to come, from 1; later points of an earlier part of the run are done again.
-    """
-
-    def __init__(self, folder: Path, first: int) -> None:
-        # A second's import, for which inference and the recipes' tests have no use.
-        from torch.utils.tensorboard import SummaryWriter
-
-        self.handle = None
-        place = str(folder)
-        try:
-            place.encode()
-        except UnicodeEncodeError:  # TensorBoard takes no names but UTF-8
-            folder.mkdir(parents=True, exist_ok=True)
-            self.handle = os.open(folder, os.O_RDONLY)
-            place = f"/dev/fd/{self.handle}"
-        self.writer = SummaryWriter(place, purge_step=first)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writer: Any = None
+        self.handle: int | None = None
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add a point to every curve; the row is as `add_row` takes it."""
+        if self.writer is None:
+            self._begin(row["epoch"])
         for name, value in row.items():
             if name != "epoch":
                 self.writer.add_scalar(name, value, row["epoch"])
         self.writer.flush()
+
+    def _begin(self, epoch: int) -> None:
+        """Open the files; points from this epoch on, of an earlier part of the run, are dropped."""
+        # A second's import, for which inference and the recipes' tests have no use.
+        from torch.utils.tensorboard import SummaryWriter
+
+        place = str(self.folder)
+        try:
+            place.encode()
+        except UnicodeEncodeError:  # TensorBoard takes no names but UTF-8
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.handle = os.open(self.folder, os.O_RDONLY)
+            place = f"/dev/fd/{self.handle}"
+        self.writer = SummaryWriter(place, purge_step=epoch)
 
     def __enter__(self) -> Curves:
         return self
@@ -156,7 +164,7 @@ class Curves:
         Ctrl-C may have come while the writer's thread was told something, and it would be waited
         for without end; but every point is on the disk by then.
         """
-        if kind is not KeyboardInterrupt:
+        if self.writer is not None and kind is not KeyboardInterrupt:
             self.writer.close()
         if self.handle is not None:
             os.close(self.handle)

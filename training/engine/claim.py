@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,11 +23,12 @@ class Claim:
 
     def describe(self) -> str:
         """Return the score with its spread: `.852 ± .006 (n=3)`."""
-        spread = "" if self.sd is None else f" ± {_point(self.sd)}"
-        return f"{_point(self.score)}{spread} (n={self.n})"
+        spread = "" if self.sd is None else f" ± {point(self.sd)}"
+        return f"{point(self.score)}{spread} (n={self.n})"
 
 
-def _point(value: float) -> str:
+def point(value: float) -> str:
+    """Return a share as `.852`."""
     return f"{value:.3f}".removeprefix("0")
 
 
@@ -44,5 +45,10 @@ def markdown(problems: Mapping[str, Any]) -> str:
                 rows.append((*called, score, claim.data + changes, minutes, claim.hardware))
             if not problem.claims.get(name):
                 rows.append((*called, "not measured", "", "", ""))
-    head, *lines = [f"| {' | '.join(row)} |" for row in rows]
-    return "\n".join([head, "|---" * len(HEAD) + "|", *lines]) + "\n"
+    return table(rows)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return a table as Markdown; its first row is the head."""
+    head, *lines = [f"| {' | '.join(row)} |\n" for row in rows]
+    return "".join([head, "|---" * len(rows[0]) + "|\n", *lines])

@@ -27,15 +27,14 @@ CHANNELS_LAST = torch.channels_last
 Numbers = tuple[int, int, int, tuple[int, int]]  # stride, padding, dilation, lead: `_Convolution`'s
 
 
-def speed_up(network: nn.Module) -> None:
-    """Make every depthwise convolution that oneDNN is slow at one of this file, in place.
+def make_fast(layer: nn.Module) -> None:
+    """Make a depthwise convolution that oneDNN is slow at one of this file: `network.apply` it.
 
     The weights, their names and the forward pass stay as they are.
     """
-    for module in network.modules():
-        fast = FAST.get(type(module))
-        if fast and isinstance(module, nn.Conv2d) and _is_slow(module):
-            module.__class__ = fast
+    fast = FAST.get(type(layer))
+    if fast and isinstance(layer, nn.Conv2d) and _is_slow(layer):
+        layer.__class__ = fast
 
 
 def _is_slow(layer: nn.Conv2d) -> bool:

@@ -14,14 +14,13 @@ from inference.networks import dilated
 from inference.networks.dilated import Sides, by_tap, sum_of_taps, taps
 
 
-def speed_up(network: nn.Module) -> None:
-    """Make every dilated convolution that is slow in bf16 here one of this file, in place.
+def make_fast(layer: nn.Module) -> None:
+    """Make a dilated convolution that is slow in bf16 here one of this file: `network.apply` it.
 
     The weights, their names and what is computed in fp32 stay as they are.
     """
-    for module in network.modules():
-        if type(module) is nn.Conv2d and dilated.is_slow(module, torch.bfloat16):
-            module.__class__ = DilatedConv2d
+    if type(layer) is nn.Conv2d and dilated.is_slow(layer, torch.bfloat16):
+        layer.__class__ = DilatedConv2d
 
 
 class DilatedConv2d(nn.Conv2d):

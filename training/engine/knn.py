@@ -44,16 +44,14 @@ def knn_predictions(
 
 
 def knn_accuracy(
-    bank: torch.Tensor,
-    bank_labels: torch.Tensor,
-    queries: torch.Tensor | None = None,
-    query_labels: torch.Tensor | None = None,
-    neighbours: int = NEIGHBOURS,
+    features: torch.Tensor, labels: torch.Tensor, neighbours: int = NEIGHBOURS
 ) -> float:
-    """Return the fraction of queries whose class their neighbours tell, in [0, 1].
+    """Return the fraction of images whose class the others tell, leave-one-out, in [0, 1].
 
-    Arguments are as of `knn_predictions`; without queries the bank's own labels are the truth.
+    Args:
+        features: (N, D).
+        labels: int64 (N,), from 0.
+        neighbours: how many vote.
     """
-    truth = bank_labels if query_labels is None else query_labels
-    predicted = knn_predictions(bank, bank_labels, queries, neighbours)
-    return (predicted == truth).sum().item() / len(truth)
+    predicted = knn_predictions(features, labels, neighbours=neighbours)
+    return (predicted == labels).sum().item() / len(labels)

@@ -17,13 +17,12 @@ one process.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +47,7 @@ from training.engine.prefetch import Prefetcher
 from training.engine.recipe import Recipe
 from training.engine.threads import Threads
 
+Parts = dict[str, Any]  # what a run goes on from: module, average, optimiser, each with its state
 UNSEEN = 50  # losses that a GPU may compute before somebody looks whether they are finite
 
 
@@ -59,6 +59,22 @@ class Progress:
     best: float = -math.inf  # the score that chose the epoch; -inf where none did
     best_epoch: int = -1  # the epoch of best.pth, from 0; -1 before there is one
     seconds: float = 0.0  # of all parts of the run
+
+    def is_over(self, recipe: Recipe) -> bool:
+        """Return whether the last epoch is done, or too many were without a better score."""
+        patience = recipe.select_epoch_by.stop_after
+        return self.epochs >= recipe.epochs or 0 < patience < self.epochs - self.best_epoch
+
+    def add(self, recipe: Recipe, score: float, seconds: float) -> None:
+        """Note an epoch that is done: its score, -inf where it has none, and what it took."""
+        epoch = self.epochs
+        self.epochs += 1
+        self.seconds += seconds
+        if not recipe.select_epoch_by.chooses:
+            self.best = score
+            self.best_epoch = epoch if recipe.is_due(epoch) else self.best_epoch
+        elif score > self.best:
+            self.best, self.best_epoch = score, epoch
 
 
 @dataclass(frozen=True)
@@ -94,98 +110,115 @@ def train(
         UserError: the loss is not finite; the folder cannot be written.
     """
     recipe, state = module.recipe, checkpoint.load_state(folder / "last.ckpt")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the run's folder {folder}: {error.strerror}") from error
-
+    folder.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric(recipe)
     module, ema = _prepare(module, fabric)
     optimizer = recipe.optimizer.build(module.network, recipe.starts_pretrained)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    parts: dict[str, Any] = {"module": module, "ema": ema, "optimizer": optimizer}
+    parts: Parts = {"module": module, "ema": ema, "optimizer": optimizer}
     progress = _restore(state, parts, folder / "last.ckpt") if state else Progress()
     if fabric.world_size > 1:
         _expect_as_many(progress.epochs, folder, fabric.device)
-    with warnings.catch_warnings():
-        # torch's own remark on an optimiser that was wrapped; nothing that is decided here
-        warnings.filterwarnings("ignore", module="lightning")
-        wrapped, stepper = fabric.setup(module, optimizer)
-
-    one_cpu = fabric.device.type == "cpu" and fabric.world_size == 1
-    threads = Threads(recipe.precision == "fp32", one_cpu, log)
-    steps, patience = len(batches), recipe.select_epoch_by.stop_after
-    batches.rank, batches.world = fabric.global_rank, fabric.world_size
-    if measured is not None and module.reduced_counters:
-        measured.rank, measured.world = fabric.global_rank, fabric.world_size
-    ahead = Prefetcher(batches, fabric.device)
-    held_out = None if measured is None else Prefetcher(measured, fabric.device)
-    with contextlib.ExitStack() as stack:
-        curves: checkpoint.Curves | None = None
-        while progress.epochs < recipe.epochs:
-            if 0 < patience < progress.epochs - progress.best_epoch:
-                break
+    steps = Steps(fabric, module, ema, optimizer, peaks, batches, log)
+    held_out = None if measured is None else _divided(measured, module, fabric)
+    with checkpoint.Curves(folder / "tensorboard") as curves:
+        while not progress.is_over(recipe):
             epoch, start = progress.epochs, time.monotonic()
-            module.epoch = batches.epoch = epoch
-            module.start_epoch()
-            module.train()
-            losses = Losses(epoch * steps)
-            began = time.perf_counter()
-            for step, batch in enumerate(_bar(ahead, epoch, recipe.epochs)):
-                done = epoch * steps + step
-                seed_draws(recipe.seed, epoch, step, fabric.global_rank)
-                factor = recipe.schedule.factor(done, steps, recipe.epochs, recipe.optimizer.lr)
-                for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                    group["lr"] = peak * factor
-                loss = wrapped(*batch)
-                optimizer.zero_grad()
-                fabric.backward(loss)
-                losses.add(loss, max(group["lr"] for group in optimizer.param_groups))
-                stepper.step()
-                module.after_step(done, recipe.epochs * steps)
-                ema.update(done + 1)
-                ended = time.perf_counter()
-                threads.after_step(ended - began)
-                began = ended
+            losses = steps.take(epoch)
             if fabric.world_size > 1:
                 sync_bn_buffers(module, ema, fabric.world_size)
             scores = {}
             if held_out is not None and module.is_measured_at(epoch):
                 scores = evaluate(module, ema.network, held_out, fabric)
             values = _epoch_values(module, losses, scores, fabric)
-            progress.epochs = epoch + 1
             seconds = time.monotonic() - start
-            progress.seconds += seconds
-            score = values.get(module.metric, -math.inf)
-            due = recipe.is_due(epoch)
-            if not recipe.select_epoch_by.chooses:
-                progress.best = score
-                progress.best_epoch = epoch if due else progress.best_epoch
-            elif score > progress.best:
-                progress.best, progress.best_epoch = score, epoch
+            progress.add(recipe, values.get(module.metric, -math.inf), seconds)
             if not fabric.is_global_zero:
                 continue
-            speed = {
-                "seconds": round(seconds, 3),
-                "images_per_second": round(steps * recipe.batch_size / seconds, 1),
-            }
-            exported = module.exported(ema.network)
-            if progress.best_epoch == epoch:
-                checkpoint.save_weights(exported, folder / "best.pth")
-            if progress.epochs in recipe.kept_epochs():
-                checkpoint.save_weights(exported, folder / f"epoch-{progress.epochs:04}.pth")
+            rate = len(batches) * recipe.batch_size / seconds
+            speed = {"seconds": round(seconds, 3), "images_per_second": round(rate, 1)}
             best = progress.best_epoch + 1  # what is written counts from 1, as what is said does
             row = {"epoch": progress.epochs, **values, **speed, "best_epoch": best}
+            _save_weights(module.exported(ema.network), progress, recipe.kept_epochs(), folder)
             checkpoint.add_row(folder / "metrics.csv", row)
-            if curves is None:
-                curves = stack.enter_context(checkpoint.Curves(folder / "tensorboard", epoch + 1))
             curves.add(row)
-            if due:
-                state = {name: part.state_dict() for name, part in parts.items()}
-                state["progress"] = asdict(progress)
-                checkpoint.save_state(state, folder / "last.ckpt")
+            if recipe.is_due(epoch):
+                checkpoint.save_state(parts, asdict(progress), folder / "last.ckpt")
             log(_line(module, values, progress, speed, held_out is not None))
     return Outcome(progress, len(batches.indices), _precision(recipe.precision))
+
+
+class Steps:
+    """The optimiser's steps, an epoch at a time.
+
+    Args:
+        peaks: the highest rate of each group of the optimiser.
+        batches: of all processes; each takes its share.
+    """
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        module: TrainingModule,
+        ema: EMA,
+        optimizer: torch.optim.Optimizer,
+        peaks: Sequence[float],
+        batches: Batches,
+        log: Callable[[str], None],
+    ) -> None:
+        self.module, self.ema, self.batches, self.fabric = module, ema, batches, fabric
+        self.optimizer, self.peaks = optimizer, peaks
+        batches.rank, batches.world = fabric.global_rank, fabric.world_size
+        self.ahead = Prefetcher(batches, fabric.device)
+        with warnings.catch_warnings():
+            # torch's own remark on an optimiser that was wrapped; nothing that is decided here
+            warnings.filterwarnings("ignore", module="lightning")
+            self.wrapped, self.stepper = fabric.setup(module, optimizer)
+        one_cpu = fabric.device.type == "cpu" and fabric.world_size == 1
+        self.threads = Threads(module.recipe.precision == "fp32", one_cpu, log)
+
+    def take(self, epoch: int) -> Losses:
+        """Take the steps of an epoch, counted from 0."""
+        module, recipe, steps = self.module, self.module.recipe, len(self.batches)
+        module.epoch = self.batches.epoch = epoch
+        module.start_epoch()
+        module.train()
+        losses = Losses(epoch * steps)
+        began = time.perf_counter()
+        for step, batch in enumerate(_bar(self.ahead, epoch, recipe.epochs)):
+            done = epoch * steps + step
+            seed_draws(recipe.seed, epoch, step, self.fabric.global_rank)
+            factor = recipe.schedule.factor(done, steps, recipe.epochs, recipe.optimizer.lr)
+            for group, peak in zip(self.optimizer.param_groups, self.peaks, strict=True):
+                group["lr"] = peak * factor
+            loss = self.wrapped(*batch)
+            self.optimizer.zero_grad()
+            self.fabric.backward(loss)
+            losses.add(loss, max(group["lr"] for group in self.optimizer.param_groups))
+            self.stepper.step()
+            module.after_step(done, recipe.epochs * steps)
+            self.ema.update(done + 1)
+            ended = time.perf_counter()
+            self.threads.after_step(ended - began)
+            began = ended
+        return losses
+
+
+def _divided(measured: Batches, module: TrainingModule, fabric: Fabric) -> Prefetcher:
+    """Return the batches that this process measures: its share, where counters are summed up."""
+    if module.reduced_counters:
+        measured.rank, measured.world = fabric.global_rank, fabric.world_size
+    return Prefetcher(measured, fabric.device)
+
+
+def _save_weights(
+    exported: nn.Module, progress: Progress, kept: Container[int], folder: Path
+) -> None:
+    """Leave the weights of the epoch that is done, if it is the best or to be kept."""
+    if progress.best_epoch == progress.epochs - 1:
+        checkpoint.save_weights(exported, folder / "best.pth")
+    if progress.epochs in kept:
+        checkpoint.save_weights(exported, folder / f"epoch-{progress.epochs:04}.pth")
 
 
 def make_fabric(recipe: Recipe) -> Fabric:
@@ -252,9 +285,9 @@ def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EM
     module.to(fabric.device)
     ema = EMA(module.network, recipe.ema, module.trained_part)
     if fabric.device.type == "cpu":
-        depthwise.speed_up(module.network)
+        module.network.apply(depthwise.make_fast)
         for network in (module.network, ema.network):
-            dilated.speed_up(network)
+            network.apply(dilated.make_fast)
     elif fabric.world_size > 1:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         ema.source = module.network
@@ -364,7 +397,7 @@ def sync_bn_buffers(module: TrainingModule, ema: EMA, world: int) -> None:
         buffer.copy_(part.view_as(buffer))
 
 
-def _restore(state: dict[str, Any], parts: dict[str, Any], file: Path) -> Progress:
+def _restore(state: dict[str, Any], parts: Parts, file: Path) -> Progress:
     """Load the states of a run's parts; return how far it has come."""
     try:
         for name, part in parts.items():

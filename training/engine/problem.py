@@ -69,23 +69,3 @@ class Problem:
     def recipe_type(self) -> type[Recipe]:
         """The class of its recipes."""
         return type(next(iter(self.recipes.values())))
-
-    def record(self, recipe: Recipe, name: str = "") -> Record:
-        """Return the zoo's record of a run's `best.pth`, before it is published under a name."""
-        name = name or recipe.name
-        return Record(
-            name=name,
-            task=self.name,
-            network=recipe.network,
-            arguments=recipe.arguments,
-            classes=recipe.classes,
-            input={"size": recipe.input_size, "mean": list(recipe.mean), "std": list(recipe.std)},
-            tta=recipe.tta,
-            file=f"{name}.pth",
-            bytes=0,
-            sha256="",
-            urls=[],
-            trained_on="",
-            recipe=recipe.name,
-            scores={},
-        )

@@ -6,19 +6,22 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from inference import UserError
+from inference.zoo import Record
 from training.engine.optimizers import OPTIMIZERS, SGD, Optimizer
 from training.engine.schedules import SCHEDULES, Schedule, WarmupCosine
 from training.engine.selection import SELECTIONS, HeldOut, Selection
 from training.engine.values import (
+    Count,
+    ShareBelowOne,
+    at_least,
+    check_ranges,
     choice,
-    expect_at_least,
-    expect_share,
-    expect_word,
     from_plain,
     leaves,
+    one_of,
     override,
     shortest,
     to_plain,
@@ -50,40 +53,36 @@ class Recipe:
     name: str
     problem: str  # a key of training.problems.PROBLEMS
     network: str  # a key of inference.networks.NETWORKS
-    classes: int
+    classes: Count
     arguments: dict = field(default_factory=dict)  # of the network
     # none, a file (a state dict of this network) or what is hosted: see engine/pretrained.py
     pretrained: str = "none"
     # What pretrained weights do not replace: he (inference.networks.initialise), torch, which is
     # PyTorch's own default, or torchvision, which is that but for he's convolutions
-    init: str = "he"
+    init: Annotated[str, one_of(INITS)] = "he"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
-    epochs: int = 100
-    batch_size: int = 64  # of all processes together
+    epochs: Count = 100
+    batch_size: Count = 64  # of all processes together
     optimizer: Optimizer = choice(OPTIMIZERS, SGD())
     schedule: Schedule = choice(SCHEDULES, WarmupCosine())
-    ema: float = 0.999  # decay of the averaged weights, per step; 0: no average
+    ema: ShareBelowOne = 0.999  # decay of the averaged weights, per step; 0: no average
     select_epoch_by: Selection = choice(SELECTIONS, HeldOut())
     # Epochs from one measurement, and from one state that a killed run goes on from, to the next
-    save_every: int = 1
+    save_every: Count = 1
     keep_epochs: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: first and middle
     tta: bool = False  # average over the views of an image at prediction
     # auto (bf16 where the machine is fast in it), bf16, or fp32 (on a GPU too: no TF32)
-    precision: str = "auto"
+    precision: Annotated[str, one_of(("auto", "fp32", "bf16"))] = "auto"
     compile: bool = False  # torch.compile: minutes at first, then faster steps
-    seed: int = 0
+    seed: Annotated[int, at_least(0)] = 0
 
     def __post_init__(self) -> None:
-        """Raise UserError for a word that is none of the known, or a number out of its range."""
-        expect_word(self, "init", tuple(INITS))
-        expect_word(self, "precision", ("auto", "fp32", "bf16"))
-        expect_at_least(self, 1, "epochs", "batch_size", "save_every", "classes")
-        expect_at_least(self, 0, "seed")
-        expect_share(self, "ema", below_one=True)
+        """Raise UserError for a field out of its range."""
+        check_ranges(self)
         for name in ("mean", "std"):
             value = getattr(self, name)
-            if len(value) != 3 or not all(isinstance(v, float | int) for v in value):
+            if len(value) != 3:
                 raise UserError(f"{name}={typed(value)}: it is three numbers, of RGB")
         if not min(self.std) > 0:
             raise UserError(f"std={typed(self.std)}: a deviation is above 0")
@@ -116,6 +115,26 @@ class Recipe:
     def with_changes(self: R, pairs: Sequence[str]) -> R:
         """Return the recipe with fields replaced: see `training.engine.values.override`."""
         return override(self, pairs, fixed=("name", "problem"))
+
+    def record(self, name: str | None = None) -> Record:
+        """Return the zoo's record of a run's `best.pth`, under its own name or another."""
+        name = self.name if name is None else name
+        return Record(
+            name=name,
+            task=self.problem,
+            network=self.network,
+            arguments=self.arguments,
+            classes=self.classes,
+            input={"size": self.input_size, "mean": list(self.mean), "std": list(self.std)},
+            tta=self.tta,
+            file=f"{name}.pth",
+            bytes=0,
+            sha256="",
+            urls=[],
+            trained_on="",
+            recipe=self.name,
+            scores={},
+        )
 
     def to_plain(self) -> dict[str, Any]:
         """Return the recipe as recipe.json and result.json hold it."""

@@ -21,11 +21,11 @@ from filelock import FileLock, Timeout
 from inference import UserError
 from inference.sharding import rank_and_world
 from inference.zoo.provenance import provenance_of
-from training.engine import fingerprint
 from training.engine.checkpoint import write_whole
 from training.engine.loop import Outcome, train
 from training.engine.problem import Problem
 from training.engine.recipe import Recipe
+from training.engine.run_folder import expect_data, fingerprint, read_json
 
 
 def run(
@@ -47,7 +47,7 @@ def run(
     rank, world = rank_and_world()
     with _alone(folder) if rank == 0 else contextlib.nullcontext():
         if rank == 0:
-            fingerprint.claim(problem, recipe, data, folder)
+            claim(problem, recipe, data, folder)
         batches, measured = problem.batches(recipe, data)
         torch.manual_seed(recipe.seed)  # the initial weights
         outcome = train(problem.module(recipe), batches, measured, folder, log)
@@ -98,12 +98,45 @@ def _remove_unbegun(folder: Path, made: Sequence[Path]) -> None:
                 place.rmdir()
 
 
+def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
+    """Note in its folder what a run is of, or refuse to go on with another one there.
+
+    A run that did not reach the end of an epoch keeps no one out.
+
+    Raises:
+        UserError: the folder holds a run with another recipe or on other data; the data cannot be
+            read.
+    """
+    begun = any((folder / name).exists() for name in ("last.ckpt", "result.json"))
+    if begun and (folder / "recipe.json").exists():
+        try:
+            then = type(recipe).from_plain(read_json(folder / "recipe.json"))
+        except UserError as error:
+            raise UserError(f"{folder / 'recipe.json'}: {error}; choose another --out") from error
+        asked, there = recipe.changes_from(then), then.changes_from(recipe)
+        if recipe.seed != then.seed:
+            asked, there = [*asked, f"seed={recipe.seed}"], [*there, f"seed={then.seed}"]
+        if asked or there:
+            theirs, ours = (there or asked)[0], (asked or there)[0]
+            raise UserError(
+                f"{folder} holds a run with {theirs}, and {ours} is asked for: choose another "
+                f"--out, or delete that folder"
+            )
+    digest = fingerprint(problem, recipe, data)
+    if begun:
+        expect_data(folder, digest)
+    plain = json.dumps(recipe.to_plain(), indent=2)
+    write_whole(folder / "recipe.json", plain.encode())
+    noted = {"folder": str(data.resolve()), "key": digest}
+    write_whole(folder / "data.json", (json.dumps(noted, indent=2) + "\n").encode())
+
+
 def _write_result(
     problem: Problem, recipe: Recipe, data: Path, folder: Path, outcome: Outcome, processes: int
 ) -> str:
     """Score the exported weights, write `result.json`, and return a line on it."""
+    scores = _scores(problem, recipe, data, folder, outcome)
     provenance = provenance_of(problem.name, data)
-    scores, said = _scores(problem, recipe, data, folder, outcome, provenance)
     gpu = torch.cuda.is_available()
     result = {
         "recipe": recipe.to_plain(),
@@ -125,19 +158,15 @@ def _write_result(
         "processes": processes,
         "precision": outcome.precision,
     }
-    write_whole(folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
-    return f"{recipe.name}: {said}; {folder}"
+    text = json.dumps(result, indent=2) + "\n"
+    write_whole(folder / "result.json", text.encode())
+    return f"{recipe.name}: {_said(scores, provenance)}; {folder}"
 
 
 def _scores(
-    problem: Problem,
-    recipe: Recipe,
-    data: Path,
-    folder: Path,
-    outcome: Outcome,
-    provenance: str | None,
-) -> tuple[dict[str, Any], str]:
-    """Return the scores of the exported weights, and what is said of them.
+    problem: Problem, recipe: Recipe, data: Path, folder: Path, outcome: Outcome
+) -> dict[str, Any]:
+    """Return the scores of the exported weights, as result.json holds them.
 
     They are scored through the graded path; what no script answers with has no score but its own
     metric, if that was measured.
@@ -150,19 +179,24 @@ def _scores(
         "held_out": outcome.score if selection.held_out else None,
         "best_epoch": outcome.progress.best_epoch + 1,
     }
-    if problem.evaluate is None:
-        if outcome.score is None:
-            return scores, "not measured"
-        return scores, f"{problem.metric} {outcome.score:.4f}"
-    weights, record = folder / "best.pth", problem.record(recipe)
-    found = problem.evaluate(record, data, weights, "fp32", "auto")
-    if found.table is not None:
-        write_whole(folder / "predictions.csv", found.table)
-    scores.update(val=found.score, images=len(found.names))
+    if problem.evaluate is not None:
+        found = problem.evaluate(recipe.record(), data, folder / "best.pth", "fp32", "auto")
+        if found.table is not None:
+            write_whole(folder / "predictions.csv", found.table)
+        scores.update(val=found.score, images=len(found.names))
+    return scores
+
+
+def _said(scores: dict[str, Any], provenance: str | None) -> str:
+    """Return what is said of scores at the end of a run."""
+    if scores["val"] is None:
+        return "not measured"
+    said = f"{scores['metric']} {scores['val']:.4f}"
+    if "images" not in scores:
+        return said
     of = f" of {provenance}" if provenance else ""
-    chose = ", which chose the epoch" if selection.word == "val" else ""
-    said = f"{problem.metric} {found.score:.4f} on {len(found.names)} validation images{of}{chose}"
-    return scores, said
+    chose = ", which chose the epoch" if scores["select"] == "val" else ""
+    return f"{said} on {scores['images']} validation images{of}{chose}"
 
 
 def _command(world: int) -> str:

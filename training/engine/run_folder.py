@@ -1,24 +1,27 @@
-"""What a run has left in its folder: the only reader of it."""
+"""What a run has left in its folder, and whether its data is the same: the only reader of it.
+
+recipe.json   the recipe
+data.json     the data's folder when the run last went on, and a digest of what it trains on
+result.json   all that is known of a run that has come to its end
+"""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import hashlib
 import json
 import math
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inference import UserError
+from training.engine.problem import Problem
 from training.engine.recipe import Recipe
-
-if TYPE_CHECKING:
-    from training.engine.problem import Problem
-
-Fingerprint = Callable[["Problem", Recipe, Path], str]
 
 
 @dataclass(frozen=True)
@@ -154,23 +157,20 @@ class Run:
         noted = self.result.get("data") or data_note(self.folder).get("folder")
         return Path(noted) if noted else None
 
-    def find_data(self, others: Path, fingerprint: Fingerprint) -> Path | None:
-        """Return the run's data: where it was, or in `others`, if it is still the same.
-
-        Args:
-            others: a folder like hw1_data.
-            fingerprint: `training.engine.fingerprint.fingerprint`.
-        """
+    def find_data(self, others: Path) -> Path | None:
+        """Return the run's data if it is still the same: where it was, or in `others`, hw1_data."""
         for folder, unknown in ((self.data, True), (others / self.problem.folder, False)):
             if folder is None or not folder.is_dir():
                 continue
             with contextlib.suppress(UserError):  # it is no such folder
-                same = unknown
-                if self.fingerprint is not None:
-                    same = self.fingerprint == fingerprint(self.problem, self.recipe, folder)
+                same = unknown if self.fingerprint is None else self.is_on(folder)
                 if same:
                     return folder
         return None
+
+    def is_on(self, data: Path) -> bool:
+        """Return whether data is what the run trained on; False of a run that noted none."""
+        return self.fingerprint == fingerprint(self.problem, self.recipe, data)
 
     def expect_weights(self) -> Path:
         """Return best.pth; raise UserError if it is missing."""
@@ -211,6 +211,46 @@ def data_note(folder: Path) -> dict[str, str]:
     if not all(isinstance(value, str) for value in found.values()):
         raise UserError(f"cannot read {file}: a folder and a key are words")
     return found
+
+
+def expect_data(folder: Path, digest: str) -> None:
+    """Raise UserError unless the run in a folder is on the data of a fingerprint."""
+    noted = data_note(folder)
+    if noted.get("key", digest) != digest:
+        raise UserError(
+            f"{folder} holds a run on other data ({noted.get('folder')}): choose another --out"
+        )
+
+
+def fingerprint(problem: Problem, recipe: Recipe, data: Path) -> str:
+    """Return a digest of what a run trains on: names, sizes and labels, wherever they lie.
+
+    Raises:
+        UserError: the layout is not the problem's, or a file is missing.
+    """
+    digest = hashlib.sha256()
+    if not data.is_dir():
+        raise UserError(
+            f"no folder {data}: give the course's {problem.folder} with --data, or make some: "
+            "python -m training sample-data hw1_data"
+        )
+    try:
+        files = problem.files(recipe, data)
+    except UserError as error:
+        near = (place / problem.folder for place in (data, data.parent, data.parent.parent))
+        meant = next((place for place in near if place.is_dir() and place != data), None)
+        if meant is None:
+            raise
+        raise UserError(f"{error}; did you mean --data {meant}?") from error
+    for paths, labels in files:
+        if labels is not None:
+            digest.update(labels.tobytes())
+        for path in paths:
+            try:
+                digest.update(os.fsencode(path.name) + f"\0{path.stat().st_size}\n".encode())
+            except OSError as error:
+                raise UserError(f"cannot read {path}: {error.strerror}") from error
+    return digest.hexdigest()[:16]
 
 
 def read_metrics(table: Path) -> dict[str, list[float]]:

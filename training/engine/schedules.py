@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from training.engine.values import ShareBelowOne, Value, at_least, named, one_of
+from training.engine.values import Count, NotNegative, ShareBelowOne, Value, named, one_of
 
 Unit = Annotated[str, one_of(("epoch", "step"))]
 
@@ -42,7 +42,7 @@ class WarmupCosine(Schedule):
     """A rise from 0 over a share of the steps, then half a cosine down to `lr_min`."""
 
     warmup: ShareBelowOne = 0.1
-    lr_min: Annotated[float, at_least(0)] = 0.0
+    lr_min: NotNegative = 0.0
 
     def factor(self, step: int, steps: int, epochs: int, lr: float) -> float:
         return warmup_cosine(step / (steps * epochs), self.warmup, self.lr_min / lr)
@@ -72,8 +72,8 @@ def _cosine(angle: float, low: float) -> float:
 class Step(Schedule):
     """The rate times `gamma` after every `period` (torch's StepLR)."""
 
-    period: Annotated[int, at_least(1)] = 10
-    gamma: Annotated[float, at_least(0)] = 0.1
+    period: Count = 10
+    gamma: NotNegative = 0.1
     unit: Unit = "epoch"
     words = "times {gamma:g} every {period} {unit}s"
 
@@ -88,8 +88,8 @@ class CosineCycle(Schedule):
     It is torch's CosineAnnealingLR beyond its T_max: it does not restart.
     """
 
-    period: Annotated[int, at_least(1)] = 10
-    lr_min: Annotated[float, at_least(0)] = 0.0
+    period: Count = 10
+    lr_min: NotNegative = 0.0
     unit: Unit = "epoch"
     words = "a cosine to {lr_min:g} and back, {period} {unit}s each way"
 

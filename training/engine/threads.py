@@ -38,26 +38,20 @@ class Threads:
         exact: keep the number, whatever the load (precision=fp32).
         follow: whether to choose at all: for one process on a CPU.
         log: takes a line when the number changes.
-        usage: returns the cores' use up to now, or None.
     """
 
-    def __init__(
-        self,
-        exact: bool,
-        follow: bool,
-        log: Callable[[str], None],
-        usage: Callable[[], Usage | None] = threads.usage,
-    ) -> None:
-        self.log, self.usage = log, usage
+    def __init__(self, exact: bool, follow: bool, log: Callable[[str], None]) -> None:
+        self.log = log
         self.count = self.most = torch.get_num_threads()
-        self.exact, self.active = exact, follow and not threads.are_chosen()
+        self.exact = exact
+        self.active = follow and not threads.are_chosen()
         self.times: deque[float] = deque(maxlen=50)  # of steps that were not slow
         self.lost, self.every, self.leaning, self.raised = 0.0, EVERY, 0, -SELDOM
         if self.active:
             self.most = min(self.most, threads.most_threads())
             self._set(self.most)
         self.active = self.active and self.most > 1
-        self.mark = self.counted = self.usage() if self.active else None
+        self.mark = self.counted = threads.usage() if self.active else None
         if self.mark is None:
             self.active = False
         elif not exact:
@@ -78,13 +72,13 @@ class Threads:
         self.lost = 0.0
         now = time.monotonic()
         if self.mark and now - self.mark.clock >= 1:
-            self.mark = self.usage()
+            self.mark = threads.usage()
             if self.counted and now - self.counted.clock >= self.every and not self.exact:
                 self._count(self.counted, at_once=False)
 
     def _count(self, since: Usage | None, at_once: bool) -> None:
         """Count the free cores; twice in a row there have to be others, unless it is at once."""
-        now = self.usage()
+        now = threads.usage()
         busy = threads.others(since, now)
         self.counted = self.mark = now
         wanted = threads.choose_threads(self.most, busy)

@@ -11,7 +11,7 @@ import ast
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, TypeVar, get_type_hints
 
@@ -34,16 +34,7 @@ def named(*classes: type) -> dict[str, type]:
     return {kind.__name__: kind for kind in classes}
 
 
-# ---- ranges
-
-
-def expect_share(owner: object, *names: str, below_one: bool = False) -> None:
-    """Raise UserError unless fields of a value are shares, from 0 to 1."""
-    for name in names:
-        value = getattr(owner, name)
-        if not 0 <= value <= 1 or (below_one and value == 1):
-            to = "less than 1" if below_one else "1"
-            raise UserError(f"{_spelt(owner, name)}={value}: it is a share, from 0 to {to}")
+# ---- ranges: a field's type may tell one, as in `Annotated[int, at_least(1)]`
 
 
 def expect_at_least(owner: object, least: float, *names: str) -> None:
@@ -55,40 +46,59 @@ def expect_at_least(owner: object, least: float, *names: str) -> None:
             raise UserError(f"{_spelt(owner, name)}={value}: it is {whole} from {least:g} up")
 
 
-def expect_word(owner: object, name: str, words: Sequence[str]) -> None:
-    """Raise UserError unless a field of a value is one of `words`."""
-    value = getattr(owner, name)
-    if value not in words:
-        there = listed(str(value), words)
-        raise UserError(f"{_spelt(owner, name)}={value}: it is one of {there}")
+def at_least(least: float) -> Check:
+    """Return the range of numbers from `least` up."""
+    return lambda owner, name: expect_at_least(owner, least, name)
 
 
-def expect_shares(owner: object, count: int, *names: str) -> None:
-    """Raise UserError unless fields of a value are each as many shares, from 0 to 1."""
-    for name in names:
+def one_of(words: Collection[str]) -> Check:
+    """Return the range of a few words."""
+
+    def check(owner: object, name: str) -> None:
+        value = getattr(owner, name)
+        if value not in words:
+            there = listed(str(value), words)
+            raise UserError(f"{_spelt(owner, name)}={value}: it is one of {there}")
+
+    return check
+
+
+def shares(count: int) -> Check:
+    """Return the range of `count` shares, each from 0 to 1."""
+
+    def check(owner: object, name: str) -> None:
         value = getattr(owner, name)
         if len(value) != count or not all(0 <= share <= 1 for share in value):
             given = f"{_spelt(owner, name)}={typed(value)}"
             raise UserError(f"{given}: it is {count} shares, each from 0 to 1")
 
+    return check
+
+
+def _expect_share(owner: object, name: str, below_one: bool = False) -> None:
+    value = getattr(owner, name)
+    if not 0 <= value <= 1 or (below_one and value == 1):
+        to = "less than 1" if below_one else "1"
+        raise UserError(f"{_spelt(owner, name)}={value}: it is a share, from 0 to {to}")
+
 
 def _spelt(owner: object, name: str) -> str:
     """Return a field's name as the command line takes it: a recipe's own, or `cutmix.p`."""
-    return name if hasattr(owner, "epochs") else f"{inner_name(owner)}.{name}"
+    return f"{inner_name(owner)}.{name}" if isinstance(owner, Value) else name
 
 
-def at_least(least: float) -> Check:
-    """Return the range of a field's type: `Annotated[int, at_least(1)]`."""
-    return lambda owner, name: expect_at_least(owner, least, name)
+Share = Annotated[float, _expect_share]
+ShareBelowOne = Annotated[float, functools.partial(_expect_share, below_one=True)]
+
+Count = Annotated[int, at_least(1)]
+NotNegative = Annotated[float, at_least(0)]
 
 
-def one_of(words: Sequence[str]) -> Check:
-    """Return the same of a word."""
-    return lambda owner, name: expect_word(owner, name, words)
-
-
-Share = Annotated[float, expect_share]
-ShareBelowOne = Annotated[float, functools.partial(expect_share, below_one=True)]
+def check_ranges(owner: object) -> None:
+    """Raise UserError for a field of a dataclass that is out of its type's range."""
+    kind: Any = type(owner)
+    for name, check in _ranges(kind):
+        check(owner, name)
 
 
 @functools.cache
@@ -109,9 +119,7 @@ class Value:
 
     def __post_init__(self) -> None:
         """Raise UserError for a field out of its type's range."""
-        kind: Any = type(self)
-        for name, check in _ranges(kind):
-            check(self, name)
+        check_ranges(self)
 
     def describe(self) -> str:
         """Return the value in words."""

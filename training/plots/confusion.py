@@ -24,12 +24,6 @@ class Pair:
     share: float
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Return how many of each class (rows) were taken for each class, int64 (classes, classes)."""
-    cells = np.bincount(labels * classes + predicted, minlength=classes**2)
-    return cells.reshape(classes, classes)
-
-
 def most_confused(matrix: np.ndarray, most: int = 25) -> list[Pair]:
     """Return the pairs of classes most often confused, by the share of the true class."""
     wrong = _by_row(matrix)

@@ -27,7 +27,6 @@ from inference.networks import load_into
 from inference.zoo import checkpoint, urls
 from inference.zoo.listing import source
 from inference.zoo.provenance import provenance_of
-from training.engine.fingerprint import fingerprint
 from training.engine.problem import Evaluation, Problem
 from training.engine.run_folder import Run
 from training.publish import class_names, host, names, zoo_page
@@ -62,21 +61,9 @@ def publish(
             hosted; a file cannot be written. Then nothing is published.
     """
     problem, recipe, weights = run.problem, run.recipe, run.expect_weights()
-    if problem.evaluate is None:
-        raise UserError(
-            f"{recipe.name} is pre-training, which no script answers with: fine-tune its best.pth "
-            "(pretrained=FILE) and take that run"
-        )
-    if not run.finished:
-        raise UserError(f"{run.folder} has not ended: its command goes on where it was stopped")
-    data = data or run.data
-    if data is None:
-        raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
-    named, name = name is not None, recipe.name if name is None else name
+    data = _expect_scored(run, data)
     record = dataclasses.replace(
-        problem.record(recipe),
-        name=name,
-        file=f"{name}.pth",
+        recipe.record(name),
         folder=zoo.ZOO.parent.parent / "weights",
         tta=recipe.tta and tta,
         urls=_places(links),
@@ -84,22 +71,48 @@ def publish(
     )
     _expect_publishable(record)
     places = [host.host_at(target) for target in hosts]
-    state = _finite(weights)
-    record, content = _deployable(record, weights, state)
-    if not named:
+    record, content = _deployable(record, weights)
+    if name is None:
         _expect_new(record)
-    before = problem.evaluate(record, data, weights, "fp32", "auto")
     with files.scratch(run.folder) as scratch:
         file = scratch / record.file
         files.write_whole(file, content)
-        after = problem.evaluate(record, data, file, "fp32", "auto")
-        same = _expect_same(before, after, run.folder)
-        scores = _scores(problem, record, data, after, file)
-        if recipe.select_epoch_by.word == "val":  # the score flatters, and says so
-            scores["select"] = "val"
-        record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
+        record, same = _scored(run, record, data, file)
         with host.everywhere(record, file, places) as hosted:
             _write(host.with_urls(record, hosted), content, default, same, hosted)
+
+
+def _expect_scored(run: Run, data: Path | None) -> Path:
+    """Return the data that a run is to be scored on; refuse a run that cannot be scored."""
+    if run.problem.evaluate is None:
+        raise UserError(
+            f"{run.recipe.name} is pre-training, which no script answers with: fine-tune its "
+            "best.pth (pretrained=FILE) and take that run"
+        )
+    if not run.finished:
+        raise UserError(f"{run.folder} has not ended: its command goes on where it was stopped")
+    data = data or run.data
+    if data is None:
+        raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
+    return data
+
+
+def _scored(run: Run, record: zoo.Record, data: Path, file: Path) -> tuple[zoo.Record, float]:
+    """Return the record with the scores of a file of rounded weights, and how much rounding left.
+
+    Returns:
+        The record, and the share of the run's own predictions that the file has too.
+    """
+    problem = run.problem
+    assert problem.evaluate is not None
+    before = problem.evaluate(record, data, run.best, "fp32", "auto")
+    after = problem.evaluate(record, data, file, "fp32", "auto")
+    same = _expect_same(before, after, run.folder)
+    scores = _scores(problem, record, data, after, file)
+    if run.recipe.select_epoch_by.word == "val":  # the score flatters, and says so
+        scores["select"] = "val"
+    record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
+    return record, same
 
 
 def _write(
@@ -273,22 +286,6 @@ def _expect_publishable(record: zoo.Record) -> None:
         files.check_writable(file)
 
 
-def _finite(weights: Path) -> dict[str, torch.Tensor]:
-    """Read a run's weights; those of a run that diverged are refused."""
-    try:
-        with weights.open("rb") as stream:
-            state = checkpoint.state_dict(stream, weights)
-    except OSError as error:
-        raise UserError(f"cannot read {weights}: {error.strerror or error}") from error
-    for key, value in state.items():
-        if not torch.isfinite(value).all():
-            raise UserError(
-                f"{weights}: {key} has values that are not finite, so training diverged: not "
-                "published; train again with a lower lr"
-            )
-    return state
-
-
 def _merged(old: dict, new: dict) -> dict:
     """Return new scores, with the fast precisions that other machines have measured."""
     there = old.get("fast")
@@ -316,10 +313,18 @@ def _show(record: zoo.Record) -> None:
         print(f"    {precision}: {fast['score']}, {fast['agreement']:.3%} as in fp32")
 
 
-def _deployable(
-    record: zoo.Record, weights: Path, state: Mapping[str, torch.Tensor]
-) -> tuple[zoo.Record, bytes]:
-    """Return the record with the size and hash of a file of rounded weights, and that file."""
+def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
+    """Return the record with the size and hash of a file of rounded weights, and that file.
+
+    Raises:
+        UserError: the weights cannot be read, are not finite or too large for fp16.
+    """
+    try:
+        with weights.open("rb") as stream:
+            state = checkpoint.state_dict(stream, weights)
+    except OSError as error:
+        raise UserError(f"cannot read {weights}: {error.strerror or error}") from error
+    checkpoint.expect_finite(state, weights)
     network = load_into(record.network, record.classes, record.arguments, state)
     exact = {
         f"{name}.{key}"
@@ -375,7 +380,7 @@ def _trained_on(run: Run, data: Path) -> str:
         return run.provenance
     if run.data and run.data.is_dir():
         return _described(run.problem, run.data, run.recipe.classes)
-    if run.fingerprint == fingerprint(run.problem, run.recipe, data):
+    if run.is_on(data):
         return _described(run.problem, data, run.recipe.classes)
     return "unknown data"
 

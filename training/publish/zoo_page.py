@@ -15,6 +15,7 @@ from inference.files import write_whole
 from inference.networks import build
 from inference.zoo.listing import source
 from inference.zoo.manifest import Record
+from training.engine.claim import table
 
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = ("name", "task", "network", "input", "parameters", "size", "score", "trained on", "from")
@@ -135,9 +136,7 @@ def _zoo() -> Path:
 
 def markdown(head: list[str], lines: list[list[str]]) -> str:
     """Return a Markdown table; the first column is code."""
-    cells = [[f"`{first}`", *rest] for first, *rest in lines]
-    drawn = [f"| {' | '.join(line)} |" for line in [list(head), *cells]]
-    return "\n".join([drawn[0], "|---" * len(head) + "|", *drawn[1:], ""])
+    return table([head, *([f"`{first}`", *rest] for first, *rest in lines)])
 
 
 def section(record: Record) -> str:

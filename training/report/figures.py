@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from inference import UserError
 from inference.files import write_whole
-from training.engine.fingerprint import fingerprint
 from training.engine.run_folder import Run, read_json
 
 Draw = Callable[..., dict[str, Any]]
@@ -89,7 +88,7 @@ class Gallery:
         graded = run.problem.evaluate is not None
         changed = max((file.stat().st_mtime for file in _files(run.folder)), default=0)
         fresh = _is_whole(own, changed if weights else 0)
-        data = run.find_data(self.data, fingerprint) if graded and weights and not fresh else None
+        data = run.find_data(self.data) if graded and weights and not fresh else None
         if fresh or (graded and data is None and _is_whole(own)):  # drawn beside the run
             for name in [*read_json(own / SUMMARY)["figures"].values(), SUMMARY]:
                 write_whole(folder / name, (own / name).read_bytes())

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from inference import UserError
+from training.classification.compare import Comparison, read_comparison
 from training.engine.problem import Problem
 from training.engine.recipe import FREE, Recipe, identity
 from training.engine.run_folder import Run, find_runs
-from training.report.comparison import Comparison, read_comparison
 from training.report.html import NO_BREAK, point
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +11,6 @@ from markupsafe import Markup
 
 from inference import UserError
 from inference.files import check_outputs, write_whole
-from training.engine.problem import Problem
 from training.engine.recipe import Recipe
 from training.problems import PROBLEMS
 from training.publish import zoo_page
@@ -38,7 +37,6 @@ def make_report(
     command: str,
     log: Callable[[str], None],
     others: Sequence[Path] = (),
-    problems: Mapping[str, Problem] = PROBLEMS,
 ) -> Path:
     """Make the page of the runs in a folder, and its figures; return the page's file.
 
@@ -55,18 +53,31 @@ def make_report(
     Raises:
         UserError: no such folder, notes that cannot be read, a file that cannot be written.
     """
+    root = _expect_runs(runs)
+    said = author_notes.read(notes, log) if notes else author_notes.Notes({})
+    check_outputs([out / "index.html", *others], [notes] if notes else [], [out])
+    found = groups.find(root, PROBLEMS)
+    for line in found.damaged:
+        log(f"note: left out {line}")
+    report = Report(found, Gallery(out, data, found.name, log), said.words)
+    page = _page(report, author or said.author, student or said.student, command)
+    write_whole(out / "index.html", page.encode())
+    return out / "index.html"
+
+
+def _expect_runs(runs: Path | None) -> Path:
+    """Return the folder of the runs; raise UserError where it is none."""
     root = runs or Path("runs")
     if runs and not root.is_dir():
         raise UserError(f"no folder {root}: give the folder that holds the runs, like runs")
     if any((root / name).is_file() for name in ("recipe.json", "result.json")):
         raise UserError(f"{root} is a run: give the folder that holds it, {root.parent}")
-    said = author_notes.read(notes, log) if notes else author_notes.Notes({})
-    check_outputs([out / "index.html", *others], [notes] if notes else [], [out])
-    found = groups.find(root, problems)
-    for line in found.damaged:
-        log(f"note: left out {line}")
-    report = Report(found, Gallery(out, data, found.name, log), said.words)
-    page = render(
+    return root
+
+
+def _page(report: Report, author: str, student: str, command: str) -> str:
+    """Return the page; pictures that are missing are drawn."""
+    return render(
         "page.html.j2",
         report=report,
         sections=report.sections,
@@ -76,15 +87,13 @@ def make_report(
         draw=draw,
         title=TITLE,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),
-        author=author or said.author,
-        student=student or said.student,
+        author=author,
+        student=student,
         today=date.today().isoformat(),
         command=command,
         zoo_head=zoo_page.HEAD,
         zoo=zoo_page.rows(),
     )
-    write_whole(out / "index.html", page.encode())
-    return out / "index.html"
 
 
 class Report(NamedTuple):

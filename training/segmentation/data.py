@@ -111,18 +111,22 @@ def list_validation(data: Path) -> list[Path]:
     return listed
 
 
-def read_truth(tile: Path) -> np.ndarray:
+def read_truth(tile: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Return a tile's true mask, uint8 (H, W), 255 where no class.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or is not of the tile's shape.
     """
     try:
-        return cache.read_mask(mask_of(tile))
+        mask = cache.read_mask(mask_of(tile))
     except Exception as error:  # a decoder can raise anything on garbage
         raise UserError(
             f"cannot read {mask_of(tile)}: {reason(error)}; mend or remove it"
         ) from error
+    if mask.shape != shape:
+        size = f"{mask.shape[1]} x {mask.shape[0]}"
+        raise UserError(f"{mask_of(tile)} is {size}, its tile is not: mend or remove it")
+    return mask
 
 
 def evaluate(record: Record, data: Path, weights: Path, precision: str, device: str) -> Evaluation:
@@ -139,9 +143,8 @@ def evaluate(record: Record, data: Path, weights: Path, precision: str, device: 
             folder = data / "validation"
             raise UserError(f"not every tile in {folder} can be read (above): mend or remove it")
         for tile in tiles:
-            pairs.append((cache.read_mask(out / mask_of(tile).name), read_truth(tile)))
-            if pairs[-1][0].shape != pairs[-1][1].shape:
-                raise UserError(f"{mask_of(tile)} is not of its tile's size: mend or remove it")
+            mask = cache.read_mask(out / mask_of(tile).name)
+            pairs.append((mask, read_truth(tile, mask.shape)))
     # Of one length in all, since tiles may differ in size
     predicted, truth = (np.concatenate([m.ravel() for m in ms]) for ms in zip(*pairs, strict=True))
     with contextlib.redirect_stdout(io.StringIO()):

@@ -24,7 +24,7 @@ from inference.spelling import did_you_mean
 from training.engine.run_folder import Run
 from training.plots import confusion, curves, style, tiles
 from training.segmentation import iou
-from training.segmentation.data import list_validation, mask_of, read_truth
+from training.segmentation.data import list_validation, read_truth
 
 REPORT = ("0013", "0062", "0104")  # the validation tiles of the original report's figure
 WORST = 8  # tiles
@@ -83,7 +83,7 @@ def segment(run: Run, weights: Path, paths: Sequence[Path]) -> list[np.ndarray]:
     Raises:
         UserError: the weights will not do, or a tile cannot be read.
     """
-    record = run.problem.record(run.recipe)
+    record = run.recipe.record()
     runner = predict.load_runner(record, predict.Settings(weights=weights, precision="fp32"))
     pixels = predict.read(paths, record)
     found = []
@@ -116,7 +116,10 @@ def _draw_stages(run: Run, paths: list[Path]) -> tuple[Figure, list[dict]]:
     """Draw tiles as some epochs segment them; return the figure and its numbers."""
     stages = shown_epochs(run)
     masks = [segment(run, weights, paths) for _, weights in stages]
-    scores = [[_score(*pair) for pair in zip(paths, found, strict=True)] for found in masks]
+    scores = [
+        [iou.weighted(_count(*pair).tolist()) for pair in zip(paths, found, strict=True)]
+        for found in masks
+    ]
     rows = zip(paths, zip(*masks, strict=True), zip(*scores, strict=True), strict=True)
     titles = [title for title, _ in stages]
     heading = f"{run.name}: validation tiles in the course of training"
@@ -171,25 +174,13 @@ def _tile(path: Path, masks: Sequence[np.ndarray], scores: Sequence[float]) -> t
         tiles.Predicted(landcover.to_colours(mask), f"IoU {score:.1%}")
         for mask, score in zip(masks, scores, strict=True)
     ]
-    truth = landcover.to_colours(read_truth(path))
+    truth = landcover.to_colours(read_truth(path, masks[0].shape))
     return tiles.Tile(name_of(path), images.read_pixels(path), truth, drawn)
 
 
-def _score(path: Path, mask: np.ndarray) -> float:
-    """Return a mask's IoU, weighted by the classes' shares of the tile; nan without any class."""
-    return iou.weighted(_count(path, mask).tolist())
-
-
 def _count(path: Path, mask: np.ndarray) -> np.ndarray:
-    """Return the number of a tile's pixels of each class and prediction, as `iou.count` does.
-
-    Raises:
-        UserError: its true mask is of another size.
-    """
-    true = read_truth(path)
-    if true.shape != mask.shape:
-        size = f"{true.shape[1]} x {true.shape[0]}"
-        raise UserError(f"{mask_of(path)} is {size}, its tile is not: mend or remove it")
+    """Return the number of a tile's pixels of each class and prediction, as `iou.count` does."""
+    true = read_truth(path, mask.shape)
     return iou.count(torch.from_numpy(true), torch.from_numpy(mask)).numpy()
 
 

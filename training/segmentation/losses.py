@@ -14,13 +14,13 @@ from torch.nn import functional as F
 
 from inference import UserError
 from inference.landcover import CLASSES, NO_CLASS, UNKNOWN
-from training.engine.values import expect_at_least, named
+from training.engine.values import NotNegative, Value, named
 
 TINY = 1e-6
 
 
 @dataclass(frozen=True)
-class CrossEntropy:
+class CrossEntropy(Value):
     """The mean of -log p over the pixels, p being what the true class is given.
 
     Attributes:
@@ -32,6 +32,7 @@ class CrossEntropy:
     ignore_unknown: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.class_weights and len(self.class_weights) != len(CLASSES):
             raise UserError(f"class_weights={list(self.class_weights)}: {len(CLASSES)} are needed")
         if min(self.class_weights, default=0) < 0:
@@ -55,7 +56,6 @@ class CrossEntropy:
         return cross_entropy(logits, masks, weights)
 
     def describe(self) -> str:
-        """Return the loss in words."""
         said = self._name()
         if self.class_weights:
             listed = ", ".join(f"{weight:g}" for weight in self.class_weights)
@@ -70,11 +70,7 @@ class CrossEntropy:
 class Focal(CrossEntropy):
     """The mean of -(1 - p)^gamma log p: what is certain counts little (arXiv 1708.02002)."""
 
-    gamma: float = 2.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        expect_at_least(self, 0, "gamma")
+    gamma: NotNegative = 2.0
 
     def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
         return cross_entropy(logits, masks, weights, self.gamma)

@@ -31,7 +31,7 @@ from training.engine.optimizers import SGD, AdamW
 from training.engine.recipe import Recipe
 from training.engine.schedules import Step, WarmupCosine
 from training.engine.selection import BestOnVal
-from training.engine.values import choice, expect_at_least
+from training.engine.values import NotNegative, choice
 from training.segmentation.losses import LOSSES, CrossEntropy, CrossEntropyDice, Focal
 
 
@@ -41,13 +41,12 @@ class SegmentationRecipe(Recipe):
 
     augment: tuple[Augmentation, ...] = choice(OF_SEGMENTERS, ())
     loss: CrossEntropy = choice(LOSSES, CrossEntropy())
-    aux_weight: float = 0.0  # of the auxiliary head's loss, where the network has one
+    aux_weight: NotNegative = 0.0  # of the auxiliary head's loss, where the network has one
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.classes != len(CLASSES):
             raise UserError(f"classes={self.classes}: land cover has {len(CLASSES)}")
-        expect_at_least(self, 0, "aux_weight")
         if self.aux_weight and not self.arguments.get("aux"):
             raise UserError(
                 f'aux_weight={self.aux_weight} needs its head: arguments={{"aux":true}}'

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as reference
 
-from training import augment
 from training.augment import colour, filters
 
 
@@ -60,12 +59,12 @@ def test_hue_is_torchvisions(images):
 
 def test_grey_is_torchvisions(images):
     wanted = reference.rgb_to_grayscale(images, num_output_channels=3)
-    assert torch.allclose(augment.to_grey(images), wanted, atol=2e-4)
-    assert torch.allclose(augment.grey(images), wanted[:, :1], atol=2e-4)
+    assert torch.allclose(colour.to_grey(images), wanted, atol=2e-4)
+    assert torch.allclose(colour.grey(images), wanted[:, :1], atol=2e-4)
 
 
 def test_solarise_is_torchvisions(images):
-    assert torch.equal(augment.solarise(images, 0.4), reference.solarize(images, 0.4))
+    assert torch.equal(colour.solarise(images, 0.4), reference.solarize(images, 0.4))
 
 
 @pytest.mark.parametrize("bits", [2, 4, 7, 8])
@@ -96,15 +95,15 @@ def test_blur_is_torchvisions_with_each_images_own_sigma(images):
 
 def test_jitter_draws_factors_uniformly_within_its_strength():
     grey = torch.full((512, 3, 2, 2), 0.5)
-    factors = augment.jitter(grey, 0.4, 0.0, 0.0)[:, 0, 0, 0] / 0.5
+    factors = colour.jitter(grey, 0.4, 0.0, 0.0)[:, 0, 0, 0] / 0.5
     assert factors.min() >= 0.6 and factors.max() <= 1.4
     assert torch.histc(factors, 4, 0.6, 1.4).min() > 90  # 128 +- 10 expected
 
 
 @pytest.mark.parametrize("p", [0.5, 1.0])
 def test_a_strength_of_zero_changes_nothing(p, images):
-    for shuffle in (False, True):
-        assert torch.allclose(augment.jitter(images, 0, 0, 0, p, shuffle=shuffle), images)
+    assert torch.allclose(colour.jitter(images, 0, 0, 0, p), images)
+    assert torch.allclose(colour.jitter_shuffled(images, 0, 0, 0, 0, p), images)
 
 
 def test_a_shuffled_jitter_takes_each_order_of_its_operations(images, monkeypatch):
@@ -113,7 +112,7 @@ def test_a_shuffled_jitter_takes_each_order_of_its_operations(images, monkeypatc
         colour, "uniform", lambda images, *_: torch.full((len(images), 1, 1, 1), next(factors))
     )
     image = images[5]
-    changed = augment.jitter(image.expand(256, -1, -1, -1), 0.4, 0.4, 0.4, hue=0.1, shuffle=True)
+    changed = colour.jitter_shuffled(image.expand(256, -1, -1, -1), 0.4, 0.4, 0.4, 0.1)
     operations = [
         lambda x: reference.adjust_brightness(x, 1.3),
         lambda x: reference.adjust_contrast(x, 0.6),

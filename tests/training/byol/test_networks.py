@@ -9,10 +9,9 @@ import torchvision
 from inference import UserError
 from inference.networks import build
 from tests.training.byol.tiny import recipe, train
-from training.byol.module import Byol
-from training.byol.networks import distance, spread, tau
-from training.byol.recipes import RECIPES, ByolRecipe
-from training.byol.targets import Momentum, Online
+from training.byol.module import Byol, tau
+from training.byol.networks import distance, spread
+from training.byol.recipes import RECIPES, ByolRecipe, Momentum, Online
 from training.engine.knn import knn_accuracy
 from training.engine.pretrained import start_from
 
@@ -108,7 +107,7 @@ def test_a_recipe_survives_its_result(name):
         ("val_fraction=0.1", r"leave select_epoch_by=LastEpoch\(\) and ema=0"),
         ("ema=0.9", r"leave select_epoch_by=LastEpoch\(\) and ema=0"),
         ("batch_size=1", "batch_size=1: it is a whole number from 2 up"),
-        ("size=4", "size=4: a view has 8 pixels"),
+        ("size=4", "size=4: it is a whole number from 8 up"),
         ("projector=mlp", "projector=mlp: it is one of byol, simsiam"),
     ],
 )

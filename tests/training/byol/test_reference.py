@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from tests.training.byol.tiny import PlainViews, arrays, plain_pair, recipe, train
 from training.byol.module import Byol
-from training.byol.targets import Momentum, Online
+from training.byol.recipes import Momentum, Online
 from training.data.batches import Batches
 from training.engine.optimizers import SGD
 from training.engine.schedules import Constant

@@ -6,8 +6,7 @@ import numpy as np
 import torch
 
 from training.byol.module import Byol
-from training.byol.recipes import ByolRecipe
-from training.byol.targets import Momentum
+from training.byol.recipes import ByolRecipe, Momentum
 from training.byol.views import Views
 from training.data.batches import Batches
 from training.engine import loop

@@ -168,7 +168,7 @@ def test_an_unfinished_run_shows_its_best_epoch_so_far_or_its_last(copy, data):
 
 def test_accuracy_is_the_graded_one(run, drawn, data):
     problem = PROBLEMS["p1"]
-    graded = problem.evaluate(problem.record(TINY), data, run / "best.pth", "fp32", "cpu")
+    graded = problem.evaluate(TINY.record(), data, run / "best.pth", "fp32", "cpu")
     assert drawn["accuracy"] == pytest.approx(graded.score, abs=1e-6)
     assert drawn["images"] == len(graded.names) == 32
 

@@ -74,7 +74,7 @@ def test_a_recipe_trains_and_its_export_answers(name, data, tmp_path, monkeypatc
     assert fit(name, "--data", folder, "--out", out, *small(recipe)) == 0
     result = json.loads((out / "result.json").read_text())
     assert result["scores"]["images"] == 4
-    record = problem.record(recipe.with_changes(small(recipe)))
+    record = recipe.with_changes(small(recipe)).record()
     settings = predict.Settings(weights=out / "best.pth", device="cpu", precision="fp32")
     monkeypatch.setattr(predict, "choose", lambda task, settings: record)
     images = folder / ("val_50" if recipe.problem == "p1" else "office/val")

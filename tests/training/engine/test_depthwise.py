@@ -38,7 +38,7 @@ def test_the_gradients_are_pytorchs(kernel, stride, dilation, padding, side):
     x = torch.randn(2, 6, *side, dtype=torch.float64)
     plain = nn.Conv2d(6, 6, kernel, stride, padding, dilation, 6, bias=False).double()
     fast = copy.deepcopy(plain)
-    depthwise.speed_up(fast)
+    fast.apply(depthwise.make_fast)
     assert isinstance(fast, depthwise.DepthwiseConv2d)
     for ours, theirs in zip(gradients(fast, x), gradients(plain, x), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
@@ -51,7 +51,7 @@ def test_the_gradients_of_same_padding_are_pytorchs(kernel, side):
     x = torch.randn(2, 6, *side, dtype=torch.float64)
     plain = SameConv2d(6, 6, kernel, groups=6).double()
     fast = copy.deepcopy(plain)
-    depthwise.speed_up(fast)
+    fast.apply(depthwise.make_fast)
     assert isinstance(fast, depthwise.DepthwiseSameConv2d)
     for ours, theirs in zip(gradients(fast, x), gradients(plain, x), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
@@ -70,7 +70,7 @@ def test_a_network_learns_as_before(name, layers):
     arguments = {"dropout": 0} if name == "efficientnet_lite0" else {}
     plain = initialise(build(name, 3, **arguments)).double()
     fast = copy.deepcopy(plain)
-    depthwise.speed_up(fast)
+    fast.apply(depthwise.make_fast)
     kinds = tuple(depthwise.FAST.values())
     assert sum(isinstance(m, kinds) for m in fast.modules()) == layers
     assert list(fast.state_dict()) == list(plain.state_dict())
@@ -86,7 +86,7 @@ def test_a_network_learns_as_before(name, layers):
 def test_in_bf16_the_weights_gradient_has_the_weights_type():
     torch.manual_seed(0)
     layer = nn.Conv2d(8, 8, 5, 1, 2, groups=8, bias=False)
-    depthwise.speed_up(layer)
+    layer.apply(depthwise.make_fast)
     x = torch.randn(2, 8, 9, 9, requires_grad=True)
     with torch.autocast("cpu", torch.bfloat16):
         y = layer(x)
@@ -99,7 +99,7 @@ def test_strided_layers_in_fp32_are_pytorchs():
     torch.manual_seed(0)
     plain = SameConv2d(8, 8, 3, groups=8)
     fast = copy.deepcopy(plain)
-    depthwise.speed_up(fast)
+    fast.apply(depthwise.make_fast)
     x = torch.randn(2, 8, 10, 9)
     for ours, theirs in zip(gradients(fast, x), gradients(plain, x), strict=True):
         assert torch.equal(ours, theirs)

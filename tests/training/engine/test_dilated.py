@@ -39,7 +39,7 @@ def test_under_autocast_it_is_the_same_layer_but_for_rounding(bias):
     torch.manual_seed(0)
     plain = nn.Conv2d(256, 16, 3, padding=12, dilation=12, bias=bias)
     fast = copy.deepcopy(plain)
-    dilated.speed_up(fast)
+    fast.apply(dilated.make_fast)
     assert isinstance(fast, dilated.DilatedConv2d)
     x = torch.randn(2, 256, 40, 40)
     found = []
@@ -60,7 +60,7 @@ def test_in_fp32_not_a_bit_differs():
     torch.manual_seed(0)
     plain = nn.Conv2d(8, 8, 3, padding=12, dilation=12)
     fast = copy.deepcopy(plain)
-    dilated.speed_up(fast)
+    fast.apply(dilated.make_fast)
     x = torch.randn(2, 8, 30, 30)
     assert torch.equal(fast(x), plain(x))
 
@@ -69,7 +69,7 @@ def test_of_deeplab_three_layers_are_fast_and_train_on():
     torch.manual_seed(0)
     network = initialise(build("deeplabv3_resnet50", 3))
     keys = list(network.state_dict())
-    dilated.speed_up(network)
+    network.apply(dilated.make_fast)
     assert sum(isinstance(m, dilated.DilatedConv2d) for m in network.modules()) == 3
     assert list(network.state_dict()) == keys
     with torch.autocast("cpu", torch.bfloat16):

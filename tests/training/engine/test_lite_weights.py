@@ -158,5 +158,5 @@ def test_a_file_of_either_keys_will_do(tmp_path, keys):
 def test_other_words_are_answered_with_those_that_there_are():
     with pytest.raises(UserError, match=r"no coco weights of efficientnet_lite0: .*none, imagenet"):
         start_from(build("efficientnet_lite0", 50), "efficientnet_lite0", "coco")
-    with pytest.raises(UserError, match=r"it is a file, or one of none, imagenet$"):
+    with pytest.raises(UserError, match=r"one of none, imagenet; did you mean 'imagenet'\?$"):
         start_from(build("efficientnet_lite0", 50), "efficientnet_lite0", "imagnet")

@@ -190,7 +190,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_what_was(tmp_path, mo
 
 
 def test_ctrl_c_does_not_wait_for_tensorboard(tmp_path, monkeypatch):
-    curves = Curves(tmp_path, 0)
+    curves = Curves(tmp_path)
+    curves.add({"epoch": 0, "loss": 1.0})
     close = curves.writer.close
     monkeypatch.setattr(curves.writer, "close", lambda: pytest.fail("its thread may wait as well"))
     with pytest.raises(KeyboardInterrupt), curves:

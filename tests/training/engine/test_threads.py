@@ -21,6 +21,7 @@ class Machine:
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setattr(counting, "cores", lambda: list(range(cores)))
         monkeypatch.setattr(counting, "quota", lambda: math.inf)
+        monkeypatch.setattr(counting, "usage", lambda: self.usage())
         monkeypatch.setattr(torch, "get_num_threads", lambda: self.count)
         monkeypatch.setattr(torch, "set_num_threads", lambda count: setattr(self, "count", count))
         monkeypatch.setattr(threads.time, "monotonic", lambda: self.clock)
@@ -35,7 +36,7 @@ class Machine:
         return Usage(self.clock, self.busy, self.own)
 
     def train(self, exact=False, follow=True):
-        self.trained = Threads(exact, follow, self.lines.append, self.usage)
+        self.trained = Threads(exact, follow, self.lines.append)
         return self.trained
 
     def steps(self, seconds, each):

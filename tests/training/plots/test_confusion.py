@@ -1,6 +1,7 @@
 """Confusion matrices, and the pairs that are confused most."""
 
 import numpy as np
+from sklearn.metrics import confusion_matrix
 
 from training.plots import confusion
 
@@ -9,7 +10,7 @@ PREDICTED = np.array([0] * 7 + [1] * 3 + [1, 1, 2, 2] + [2, 2])
 
 
 def test_the_most_confused_pairs_go_by_the_share_of_the_class():
-    matrix = confusion.confusion_matrix(LABELS, PREDICTED, 4)
+    matrix = confusion_matrix(LABELS, PREDICTED, labels=range(4))
     assert matrix.tolist() == [[7, 3, 0, 0], [0, 2, 2, 0], [0, 0, 2, 0], [0, 0, 0, 0]]
     assert confusion.most_confused(matrix) == [
         confusion.Pair(1, 2, 2, 0.5),
@@ -19,7 +20,7 @@ def test_the_most_confused_pairs_go_by_the_share_of_the_class():
 
 
 def test_a_small_matrix_says_its_shares_and_what_was_counted():
-    matrix = confusion.confusion_matrix(LABELS, PREDICTED, 4)
+    matrix = confusion_matrix(LABELS, PREDICTED, labels=range(4))
     pairs = confusion.most_confused(matrix)
     figure = confusion.draw("run", matrix, ["a", "b", "c", "d"], pairs, of="pixels")
     axes, beside = figure.axes[:2]

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from inference import UserError
-from training.problems import PROBLEMS, RECIPES
+from training.problems import RECIPES
 from training.publish.names import expect_usable
 
 
 def named(name, **changes):
     changes = {"file": f"{name}.pth", **changes}
-    return dataclasses.replace(PROBLEMS["p1"].record(RECIPES["p1-a"]), name=name, **changes)
+    return dataclasses.replace(RECIPES["p1-a"].record(), name=name, **changes)
 
 
 THERE = {

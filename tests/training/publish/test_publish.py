@@ -19,8 +19,8 @@ from PIL import Image
 
 from inference import UserError, zoo
 from training.__main__ import main
-from training.engine import fingerprint
 from training.engine.problem import Evaluation
+from training.engine.run import claim
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS, RECIPES
 from training.publish import publish, zoo_page
@@ -350,7 +350,7 @@ def test_a_run_that_diverged_is_not_published(place, capsys, value):
     state["fc.bias"][0] = value
     torch.save(state, folder / "best.pth")
     said = refusal(capsys, folder)
-    assert "best.pth: fc.bias has values that are not finite, so training diverged" in said
+    assert "best.pth holds weights that are NaN or infinite (fc.bias): its training diver" in said
     (folder / "best.pth").write_bytes(b"not weights")
     assert "best.pth is not a checkpoint" in refusal(capsys, folder)
     (folder / "best.pth").unlink()
@@ -436,7 +436,7 @@ def test_what_data_is_called(data, tmp_path):
     noted = ended(tmp_path, own, **gone, provenance="CIFAR-10")
     assert publish._trained_on(noted, data) == "CIFAR-10"
     (tmp_path / "result.json").unlink()
-    fingerprint.claim(P1, own, data, tmp_path)  # the run was on this data, before it was moved
+    claim(P1, own, data, tmp_path)  # the run was on this data, before it was moved
     moved = ended(tmp_path, own, **gone)
     assert publish._trained_on(moved, data) == "own data (3 classes)"
 
@@ -449,7 +449,7 @@ def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
         ("kept", [], ""),
     ):
         place = {"urls": urls, "folder": tmp_path / "weights"}
-        record = dataclasses.replace(P1.record(RECIPES["p1-a"], name), **place)
+        record = dataclasses.replace(RECIPES["p1-a"].record(name), **place)
         publish._say_what_follows(record, default=name == "kept")
         out, err = capsys.readouterr()
         assert said in err and bool(said) == bool(err)

@@ -22,9 +22,9 @@ P3_NUMBERS = {"iou": {"Water": 0.5, "Barren land": None}}
 P3_PICTURES = ("stages", "learning_curves", "confusion", "worst")
 
 
-def write_run(folder, name, result=None, problems=PROBLEMS, **changes):
+def write_run(folder, name, result=None, **changes):
     """Write recipe.json, metrics.csv and, unless `result` is None, result.json."""
-    shipped = next(p.recipes[name] for p in problems.values() if name in p.recipes)
+    shipped = next(p.recipes[name] for p in PROBLEMS.values() if name in p.recipes)
     recipe = dataclasses.replace(shipped, **changes)
     folder.mkdir(parents=True)
     (folder / "recipe.json").write_text(json.dumps(recipe.to_plain()))
@@ -64,9 +64,9 @@ def scored(val, images=500, **more):
     return {"scores": {"metric": "accuracy", "val": val, "images": images, "best_epoch": 1}, **more}
 
 
-def made(folder, runs=None, log=print, **more):
+def made(folder, runs=None, log=print):
     """Return the text of a report of runs; `folder` is where it is put."""
-    return make_report(runs, folder, folder / "none", "", "", None, "made", log, **more).read_text()
+    return make_report(runs, folder, folder / "none", "", "", None, "made", log).read_text()
 
 
 @pytest.fixture(scope="package")

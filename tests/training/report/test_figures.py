@@ -10,7 +10,7 @@ from PIL import Image
 
 from inference import UserError
 from tests.training.report.conftest import P1_NUMBERS, scored, write_figures, write_run
-from training.engine import fingerprint
+from training.engine.run import claim
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS
 from training.report import figures
@@ -26,7 +26,7 @@ def run(tmp_path):
     folder = write_run(tmp_path / "runs" / "a", "p1-a", scored(0.5, data=str(data)), classes=2)
     (folder / "best.pth").touch()
     recipe = Run.load(folder, PROBLEMS).recipe
-    fingerprint.claim(PROBLEMS["p1"], recipe, data, folder)
+    claim(PROBLEMS["p1"], recipe, data, folder)
     return Run.load(folder, PROBLEMS)
 
 

@@ -265,13 +265,13 @@ def test_a_seed_counts_once_and_its_copy_is_listed(tmp_path):
     assert names == ["p2-a-s0", "p2-a-s1", "p2-compare/p2-a-s0"]
 
 
-def test_a_problem_of_which_the_page_knows_nothing_has_its_line(tmp_path):
+def test_a_problem_of_which_the_page_knows_nothing_has_its_line(tmp_path, monkeypatch):
     toy = dataclasses.replace(PROBLEMS["p1"], name="toy", metric="cheer", recipes={
         "toy-a": dataclasses.replace(RECIPES["p1-a"], name="toy-a", problem="toy"),
     }, baselines=None, evaluate=None, figures=None)  # fmt: skip
-    every = {**PROBLEMS, "toy": toy}
+    monkeypatch.setitem(PROBLEMS, "toy", toy)
     for seed, score in enumerate((0.25, 0.75)):
-        write_run(tmp_path / "runs" / f"t{seed}", "toy-a", scored(score), every, seed=seed)
-    page = made(tmp_path / "out", tmp_path / "runs", problems=every)
+        write_run(tmp_path / "runs" / f"t{seed}", "toy-a", scored(score), seed=seed)
+    page = made(tmp_path / "out", tmp_path / "runs")
     others = page.split('<h3 id="others">')[1].split("</section>")[0].replace(NO_BREAK, " ")
     assert "cheer" in others and "toy-a" in others and ".5000 ± .3536 (n = 2)" in others

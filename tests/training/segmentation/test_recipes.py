@@ -25,7 +25,7 @@ SMALL = ["epochs=1", "batch_size=3", "pretrained=none", "precision=fp32"]
 
 def evaluate(out, data, tmp_path, monkeypatch, capsys):
     """Write the masks of validation as a grader's call does; return what the evaluator prints."""
-    record = PROBLEMS["p3"].record(Run.load(out, PROBLEMS).recipe)
+    record = Run.load(out, PROBLEMS).recipe.record()
     monkeypatch.setattr(predict, "choose", lambda task, settings: record)
     settings = predict.Settings(weights=out / "best.pth", device="cpu", precision="fp32")
     assert predict.segment(data / "validation", tmp_path / "masks", settings) == 0
