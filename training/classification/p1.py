@@ -62,8 +62,8 @@ RECIPES = {
         augment=(Shift(4), Flip(), TrivialAugment(1.0), CutMix(0.5)),
         loss=CrossEntropy(0.1),
     ),
-    # p1-a for an hour of two cores: steps that are orthogonal learn more in few epochs, of batches
-    # twice as large too, and augmentation is weaker, since nothing is seen often.
+    # p1-a for an hour of one core. Orthogonal steps learn more in few epochs, with batches twice as
+    # large too; augmentation is weaker, since no image is seen often.
     "p1-a-lite": _recipe(
         name="p1-a-lite",
         network="convnet",
