@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from inference import UserError
+from inference.runner import NotFinite
 from inference.sharding import rank_and_world
 from inference.zoo.provenance import provenance_of
 from training.engine.checkpoint import write_whole
@@ -170,6 +171,9 @@ def _scores(
 
     They are scored through the graded path; what no script answers with has no score but its own
     metric, if that was measured.
+
+    Raises:
+        UserError: the weights answer with NaN, or an image of val cannot be read.
     """
     selection = recipe.select_epoch_by
     scores: dict[str, Any] = {
@@ -180,7 +184,13 @@ def _scores(
         "best_epoch": outcome.progress.best_epoch + 1,
     }
     if problem.evaluate is not None:
-        found = problem.evaluate(recipe.record(), data, folder / "best.pth", "fp32", "auto")
+        try:
+            found = problem.evaluate(recipe.record(), data, folder / "best.pth", "fp32", "auto")
+        except NotFinite as error:
+            raise UserError(
+                f"training diverged: {folder / 'best.pth'} answers with NaN or infinite logits; "
+                f"lower {recipe.optimizer.rates}, and choose another --out or delete that folder"
+            ) from error
         if found.table is not None:
             write_whole(folder / "predictions.csv", found.table)
         scores.update(val=found.score, images=len(found.names))
