@@ -10,7 +10,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
     What was made is removed again where the run fails or is interrupted in its first epoch.
     """
+    before = set(os.listdir(folder)) if folder.is_dir() and os.access(folder, os.R_OK) else set()
     made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     with contextlib.ExitStack() as stack:
         try:
@@ -83,18 +84,21 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if made:
-                _remove_unbegun(folder, made)
+            _remove_unbegun(folder, before, made)
             raise
 
 
-def _remove_unbegun(folder: Path, made: Sequence[Path]) -> None:
-    """Remove a run's folder that holds notes alone, and those that were made around it."""
+def _remove_unbegun(folder: Path, before: Set[str], made: Sequence[Path]) -> None:
+    """Remove a run's notes where there is nothing else of it, and the folders that were made.
+
+    Args:
+        before: names of what was in its folder, which stays.
+    """
     with contextlib.suppress(OSError):
-        there = list(folder.iterdir())
-        if {file.name for file in there} <= {".lock", "recipe.json", "data.json"}:
-            for file in there:
-                file.unlink()
+        new = set(os.listdir(folder)) - before
+        if new <= {".lock", "recipe.json", "data.json"}:
+            for name in new:
+                (folder / name).unlink()
             for place in made:
                 place.rmdir()
 

@@ -194,6 +194,15 @@ def test_what_the_user_can_mend_is_one_line(place, changes, says):
     assert len(errors) == 1 and errors[0].startswith(says), log
 
 
+def test_a_run_that_fails_at_once_leaves_a_folder_as_it_was(place):
+    out = place / "mine"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    status, log = run(*COMMAND, *FIELDS, "lr=1e30", "--out", "mine", cwd=place)
+    assert status == 2, log
+    assert [file.name for file in out.iterdir()] == ["notes.txt"]
+
+
 def test_a_full_disk_is_one_line_and_spares_the_last_checkpoint(place, whole):
     out = place / "full"
     process = start(*COMMAND, *FIELDS, "--out", out, cwd=place)
