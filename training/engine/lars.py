@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from training.engine.momentum import Momentum
+
 TRUST = 1e-3  # the share, at a rate of 1
 
 
-class Lars(torch.optim.Optimizer):
+class Lars(Momentum):
     """SGD with momentum, whose step on a weight is scaled by TRUST * |weight| / |step|.
 
     Groups without weight decay, which are norms and biases, are not scaled (arXiv 2006.07733,
@@ -24,35 +26,15 @@ class Lars(torch.optim.Optimizer):
     def __init__(self, params: Iterable, lr: float, momentum: float = 0.9):
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0})
 
-    @torch.no_grad()
-    def step(self, closure=None):
-        """Take a step; nothing waits for a GPU."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            weights = [p for p in group["params"] if p.grad is not None]
-            if weights:
-                self._step(group, weights)
-        return loss
-
-    def _step(self, group: dict, weights: list[torch.Tensor]) -> None:
-        steps = [p.grad for p in weights if p.grad is not None]
-        if group["weight_decay"]:
-            steps = list(torch._foreach_add(steps, weights, alpha=group["weight_decay"]))
+    def step_group(self, group: dict, weights: list[torch.Tensor]) -> None:
+        """Move the parameters of a group."""
+        steps = self.decayed_gradients(group, weights)
         large = [i for i, weight in enumerate(weights) if weight.dim() > 1]
         if large:
             scaled = self._scaled([weights[i] for i in large], [steps[i] for i in large])
             for i, step in zip(large, scaled, strict=True):
                 steps[i] = step
-        for weight in weights:
-            if "momentum" not in self.state[weight]:
-                self.state[weight]["momentum"] = torch.zeros_like(weight)
-        moving = [self.state[weight]["momentum"] for weight in weights]
-        torch._foreach_mul_(moving, group["momentum"])
-        torch._foreach_add_(moving, steps)
-        torch._foreach_add_(weights, moving, alpha=-group["lr"])
+        torch._foreach_add_(weights, self.moving(group, weights, steps), alpha=-group["lr"])
 
     def _scaled(self, weights: list, steps: list) -> Sequence[torch.Tensor]:
         sizes, lengths = torch._foreach_norm(weights), torch._foreach_norm(steps)

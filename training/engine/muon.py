@@ -12,11 +12,13 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-STEPS = 3  # of the iteration: more bring nothing in training (as airbench94_muon.py has it)
+from training.engine.momentum import Momentum
+
+STEPS = 3  # of the iteration, as in airbench94_muon.py: near 1 is good enough for a step
 A, B, C = 3.4445, -4.7750, 2.0315  # Jordan's polynomial: a x + b x^3 + c x^5
 
 
-class Muon(torch.optim.Optimizer):
+class Muon(Momentum):
     """Orthogonal steps on the weights of groups with `orthogonal`; SGD with momentum on the others.
 
     An orthogonal step has `lr` times the size of the weights, which keep their size: behind a
@@ -27,37 +29,16 @@ class Muon(torch.optim.Optimizer):
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "orthogonal": False}
         super().__init__(params, defaults)
 
-    @torch.no_grad()
-    def step(self, closure=None):
-        """Take a step; nothing waits for a GPU."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            weights = [p for p in group["params"] if p.grad is not None]
-            if not weights:
-                continue
-            steps = self._momentum_steps(group, weights)
-            if group["orthogonal"]:
-                for weight, step in zip(weights, steps, strict=True):
-                    _turn(weight, step, group["lr"])
-            else:
-                torch._foreach_add_(weights, steps, alpha=-group["lr"])
-        return loss
-
-    def _momentum_steps(self, group: dict, weights: list[Tensor]) -> list[Tensor]:
-        """Return the gradients, weight decay among them, with what moves on from earlier steps."""
-        gradients = [p.grad for p in weights if p.grad is not None]
-        if group["weight_decay"]:
-            gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
-        for weight in weights:
-            if "momentum" not in self.state[weight]:
-                self.state[weight]["momentum"] = torch.zeros_like(weight)
-        moving = [self.state[weight]["momentum"] for weight in weights]
-        torch._foreach_mul_(moving, group["momentum"])
-        torch._foreach_add_(moving, gradients)
-        return list(torch._foreach_add(gradients, moving, alpha=group["momentum"]))
+    def step_group(self, group: dict, weights: list[Tensor]) -> None:
+        """Move the parameters of a group."""
+        gradients = self.decayed_gradients(group, weights)
+        moving = self.moving(group, weights, gradients)
+        steps = torch._foreach_add(gradients, moving, alpha=group["momentum"])  # Nesterov's
+        if not group["orthogonal"]:
+            torch._foreach_add_(weights, steps, alpha=-group["lr"])
+            return
+        for weight, step in zip(weights, steps, strict=True):
+            _turn(weight, step, group["lr"])
 
 
 def _turn(weight: Tensor, step: Tensor, lr: float) -> None:
