@@ -26,6 +26,10 @@ class OutOfMemory(UserError):
     """There is not memory enough for a single image."""
 
 
+class NotFinite(UserError):
+    """A network answers with NaN or an infinity."""
+
+
 class Runner:
     """A network on its device, in its precision, that turns uint8 images into class indices.
 
@@ -177,7 +181,7 @@ class Runner:
         """Return what `logits` does; of NaN the greatest would be class 0, whatever the image.
 
         Raises:
-            UserError: there is a NaN or an infinity among them.
+            NotFinite: there is a NaN or an infinity among them.
         """
         logits = self.logits(images)
         # One pass, and a hundredth of the network's time; a sum that overflows is looked at again.
@@ -186,7 +190,7 @@ class Runner:
             hint = "use --precision fp32"
             if precision == "fp32":
                 hint = "choose another --model, or other --weights"
-            raise UserError(f"the network's logits are NaN or infinite in {precision}: {hint}")
+            raise NotFinite(f"the network's logits are NaN or infinite in {precision}: {hint}")
         return logits
 
     def logits(self, images: np.ndarray) -> torch.Tensor:

@@ -281,11 +281,27 @@ def _parse(arguments: list[str]) -> Options:
             command.add_argument(*flags, **settings)
     # Words after an option's are words all the same: `fit p1-a --data DIR epochs=1`.
     if arguments and arguments[0] in commands.choices:
+        _expect_options(commands.choices[arguments[0]], arguments[1:])
         return commands.choices[arguments[0]].parse_intermixed_args(arguments[1:])
     if arguments and not arguments[0].startswith("-"):
         there = listed(arguments[0], commands.choices)
         parser.error(f"no command '{arguments[0]}'; there are: {there}")
     return parser.parse_args(arguments)
+
+
+def _expect_options(command: argparse.ArgumentParser, words: list[str]) -> None:
+    """End with a line that lists a command's options where a word is like one and is none."""
+    arguments_of = COMMANDS[command.get_default("run")]
+    flags = [flag for flags, _ in arguments_of for flag in flags if flag.startswith("--")]
+    for word in words[: words.index("--")] if "--" in words else words:
+        name = word.partition("=")[0]
+        # argparse takes the beginning of an option for it
+        if not name.startswith("--") or any(flag.startswith(name) for flag in [*flags, "--help"]):
+            continue
+        hint = did_you_mean(name, flags)
+        if not hint and any("key=value" in more.get("metavar", "") for _, more in arguments_of):
+            hint = "; fields of a recipe have no dashes: epochs=3"
+        command.error(f"no option '{name}'; there are: {', '.join(flags) or 'none'}{hint}")
 
 
 INTERRUPTED: dict[Command, str] = {

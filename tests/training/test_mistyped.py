@@ -35,6 +35,29 @@ def test_a_mistyped_name_is_one_line_that_says_which_was_meant(
     assert out == "" and err.count("\n") == 1 and list(tmp_path.iterdir()) == []
 
 
+OPTIONS = {
+    "did you mean '--data'?": ["fit", "p1-a", "--date", "p1_data"],
+    "did you mean '--backbone-sl'?": ["compare", "--data", ".", "--backbone-slx=a.pth"],
+    "fields of a recipe have no dashes: epochs=3": ["fit", "p1-a", "--data", ".", "--epochs", "3"],
+    "; there are: --out, --data, ": ["report", "runs", "--all"],
+}
+
+
+@pytest.mark.parametrize("end", OPTIONS)
+def test_an_option_that_is_none_lists_those_there_are(capsys, end):
+    with pytest.raises(SystemExit) as stop:
+        main(OPTIONS[end])
+    assert stop.value.code == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert ": error: no option '--" in said and "; there are: --" in said and end in said
+
+
+@pytest.mark.parametrize("flag", ["--data", "--dat"])
+def test_the_beginning_of_an_option_is_enough(tmp_path, capsys, flag):
+    assert main(["fit", "p1-a", flag, str(tmp_path / "none"), "--out", str(tmp_path / "a")]) == 2
+    assert f"no folder {tmp_path / 'none'}" in capsys.readouterr().err
+
+
 def test_a_mistyped_command_lists_them_and_says_which_was_meant(capsys):
     with pytest.raises(SystemExit) as end:
         main(["publsh", "p1-a"])

@@ -98,7 +98,8 @@ class Byol(TrainingModule):
             raise UserError(
                 f"collapsed: in epoch {self.epoch + 1} all images have nearly one projection "
                 f"(spread {values['spread']:.4f}, below collapse={self.recipe.collapse}): begin "
-                "anew with a lower lr=, more warmup= or another batch_size="
+                f"anew with a lower {self.recipe.optimizer.rates}, more warmup= or another "
+                "batch_size="
             )
 
     def log_values(self, values: dict[str, float]) -> dict[str, float]:

@@ -56,6 +56,7 @@ OPTIONS = {"supervised": "--backbone-sl", "self-supervised": "--backbone-ssl"}
 SETTING = ("setting", "recipe", "pre-training", "fine-tuning", "sd", "seeds")
 DIFFERENCE = ("better", "than", "clear")
 MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
+TIDYING = 60  # seconds that an interrupted training has to end: a step of it, a file
 NOTES = """
 Accuracy on the {images} images of val, as the mean ± standard deviation over the seeds; in brackets
 Wilson's interval of 95 % for as many images. A difference is the mean over the same images, of all
@@ -186,11 +187,25 @@ def start(words: Sequence[str], data: Path, folder: Path) -> None:
         KeyboardInterrupt: it was interrupted.
     """
     command = [sys.executable, "-m", "training", "fit", *words]
-    status = subprocess.run([*command, "--data", str(data), "--out", str(folder)]).returncode
+    training = subprocess.Popen([*command, "--data", str(data), "--out", str(folder)])
+    try:
+        status = training.wait()
+    except KeyboardInterrupt:  # Ctrl-C reached it too: it leaves its folder in order
+        _wait_or_kill(training)
+        raise
     if status == 130:
         raise KeyboardInterrupt
     if status:
         raise UserError(f"{words[0]} did not reach its end (above): mend it, and it goes on")
+
+
+def _wait_or_kill(process: subprocess.Popen) -> None:
+    """Wait until a process that was interrupted has ended; one that goes on is killed."""
+    try:
+        process.wait(TIDYING)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
 
 
 # ---- what it predicts

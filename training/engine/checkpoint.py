@@ -37,11 +37,12 @@ def write_whole(file: Path, content: bytes | memoryview) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise UserError(
             f"cannot write {file}: {error.strerror}; make room there and run the same command "
             "again: it goes on from the last whole epoch"
         ) from error
+    finally:  # after Ctrl-C too
+        temporary.unlink(missing_ok=True)
 
 
 def save(content: Mapping[str, Any], file: Path) -> None:

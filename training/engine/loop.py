@@ -183,7 +183,7 @@ class Steps:
         module.epoch = self.batches.epoch = epoch
         module.start_epoch()
         module.train()
-        losses = Losses(epoch * steps)
+        losses = Losses(epoch * steps, recipe.optimizer.rates)
         began = time.perf_counter()
         for step, batch in enumerate(_bar(self.ahead, epoch, recipe.epochs)):
             done = epoch * steps + step
@@ -310,8 +310,9 @@ def seed_draws(seed: int, epoch: int, step: int, rank: int) -> None:
 class Losses:
     """The losses of an epoch's steps, each with its rate; one that is not finite ends the run."""
 
-    def __init__(self, first: int) -> None:
+    def __init__(self, first: int, remedy: str) -> None:
         self.first, self.seen = first, 0  # the run's step that is the epoch's first
+        self.remedy = remedy  # what is to be lowered
         self.values: list[torch.Tensor] = []
         self.rates: list[float] = []
 
@@ -330,7 +331,8 @@ class Losses:
         for index, loss in enumerate(torch.stack(self.values[self.seen :]).tolist(), self.seen):
             if not math.isfinite(loss):
                 step, rate = self.first + index, self.rates[index]
-                raise UserError(f"the loss is {loss} at step {step}, rate {rate:.3g}: lower lr=")
+                where = f"at step {step}, rate {rate:.3g}"
+                raise UserError(f"the loss is {loss} {where}: lower {self.remedy}")
         self.seen = len(self.values)
 
 

@@ -29,6 +29,8 @@ class Optimizer(Value):
             pretrained weights only, since what starts at random has to move.
     """
 
+    rates: ClassVar[str] = "lr="  # what to lower where training diverges
+
     lr: float = 0.1
     weight_decay: float = 5e-4
     decay_norm_and_bias: bool = False
@@ -170,6 +172,8 @@ class Muon(Optimizer):
         rest_lr: the rate of the rest.
         weight_decay: of the rest.
     """
+
+    rates = "lr= or rest_lr="
 
     lr: float = 0.03
     momentum: ShareBelowOne = 0.9

@@ -117,8 +117,8 @@ def _known(name: str) -> list[str]:
 
 def _hosted(name: str, word: str) -> dict[str, Tensor]:
     if word not in _known(name):
-        listed = ", ".join(_known(name))
-        raise UserError(f"no {word} weights of {name}: pretrained= is one of {listed}, or a file")
+        known = ", ".join(_known(name))
+        raise UserError(f"no {word} weights of {name}: pretrained= is one of {known}, or a file")
     what = f"{word} weights of {name}"
     if name in LITE:
         source, own = LITE[name]

@@ -198,7 +198,7 @@ class Recipe:
             "Batch, length": f"{self.batch_size} images, {self.epochs} epochs{stopped}",
             "Epoch chosen": self.select_epoch_by.describe(),
             **self._describe_prediction(),
-            "Precision": self.precision if exact else "bf16 where the machine has it",
+            "Precision": self.precision if exact else "bf16 where the machine is fast in it",
         }
 
     def _describe_problem(self) -> dict[str, str | list[str]]:

@@ -10,7 +10,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from inference import UserError
+from inference.runner import NotFinite
 from inference.sharding import rank_and_world
 from inference.zoo.provenance import provenance_of
 from training.engine.checkpoint import write_whole
@@ -64,6 +65,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
     What was made is removed again where the run fails or is interrupted in its first epoch.
     """
+    before = set(os.listdir(folder)) if folder.is_dir() and os.access(folder, os.R_OK) else set()
     made = [place for place in (folder, *folder.parents) if not os.path.lexists(place)]
     with contextlib.ExitStack() as stack:
         try:
@@ -82,18 +84,21 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            if made:
-                _remove_unbegun(folder, made)
+            _remove_unbegun(folder, before, made)
             raise
 
 
-def _remove_unbegun(folder: Path, made: Sequence[Path]) -> None:
-    """Remove a run's folder that holds notes alone, and those that were made around it."""
+def _remove_unbegun(folder: Path, before: Set[str], made: Sequence[Path]) -> None:
+    """Remove a run's notes where there is nothing else of it, and the folders that were made.
+
+    Args:
+        before: names of what was in its folder, which stays.
+    """
     with contextlib.suppress(OSError):
-        there = list(folder.iterdir())
-        if {file.name for file in there} <= {".lock", "recipe.json", "data.json"}:
-            for file in there:
-                file.unlink()
+        new = set(os.listdir(folder)) - before
+        if new <= {".lock", "recipe.json", "data.json"}:
+            for name in new:
+                (folder / name).unlink()
             for place in made:
                 place.rmdir()
 
@@ -170,6 +175,9 @@ def _scores(
 
     They are scored through the graded path; what no script answers with has no score but its own
     metric, if that was measured.
+
+    Raises:
+        UserError: the weights answer with NaN, or an image of val cannot be read.
     """
     selection = recipe.select_epoch_by
     scores: dict[str, Any] = {
@@ -180,7 +188,13 @@ def _scores(
         "best_epoch": outcome.progress.best_epoch + 1,
     }
     if problem.evaluate is not None:
-        found = problem.evaluate(recipe.record(), data, folder / "best.pth", "fp32", "auto")
+        try:
+            found = problem.evaluate(recipe.record(), data, folder / "best.pth", "fp32", "auto")
+        except NotFinite as error:
+            raise UserError(
+                f"training diverged: {folder / 'best.pth'} answers with NaN or infinite logits; "
+                f"lower {recipe.optimizer.rates}, and choose another --out or delete that folder"
+            ) from error
         if found.table is not None:
             write_whole(folder / "predictions.csv", found.table)
         scores.update(val=found.score, images=len(found.names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from training.engine.run_folder import Run, read_json
 Draw = Callable[..., dict[str, Any]]
 SUMMARY = "figures.json"
 MARK = "drawn-from.txt"  # beside the pictures: the state of the run that they show
+FOLDER = re.compile(r"(?<![^\s(])/[^\s:;,()]+")  # from the root on
 
 
 class Pictures(NamedTuple):
@@ -74,7 +76,8 @@ class Gallery:
             summary, missing = _draw_curve(draw, run, folder), [str(error)]
         files = {title: f"figures/{name}/{file}" for title, file in summary["figures"].items()}
         notes = [] if missing else summary.get("notes", [])
-        return Pictures(files, {} if missing else summary, missing + notes)
+        said = [_without_machine(note, run, name) for note in missing + notes]
+        return Pictures(files, {} if missing else summary, said)
 
     def _fill(self, draw: Draw, run: Run, folder: Path) -> None:
         """Put all pictures of a run into a folder.
@@ -104,6 +107,14 @@ class Gallery:
         if graded:
             self.log(f"drawing the figures of {run.folder} ...")
         draw(run, data, folder, ())
+
+
+def _without_machine(note: str, run: Run, name: str) -> str:
+    """Return a note that names the run as the page does, and the folders of no machine."""
+    note = note.replace(str(run.folder), name)
+    if run.data:  # whose name may have spaces
+        note = note.replace(str(run.data), f".../{run.data.name}")
+    return FOLDER.sub(lambda found: f".../{Path(found[0]).name}", note)
 
 
 def _draw_curve(draw: Draw, run: Run, folder: Path) -> dict[str, Any]:

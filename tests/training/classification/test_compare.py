@@ -2,9 +2,15 @@
 
 import csv
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
+import time
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +24,7 @@ from training.classification import compare, statistics
 from training.engine.run import run
 from training.problems import PROBLEMS, recipe_named
 
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = ["classes=2", "epochs=1", "batch_size=4", "size=32", "augment=Flip()", "precision=fp32"]
 
 
@@ -220,9 +227,9 @@ def test_a_run_that_ends_early_ends_the_table(place, monkeypatch, capsys, status
 
     def fail(words):
         commands.append(words)
-        return subprocess.CompletedProcess(words, status)
+        return types.SimpleNamespace(wait=lambda: status)
 
-    monkeypatch.setattr(subprocess, "run", fail)
+    monkeypatch.setattr(subprocess, "Popen", fail)
     assert make("--seeds", "3", "4", "p2-a", "epochs=1") == ends
     assert capsys.readouterr().err == f"training out/p2-a-s3 (1 of 2)\n{says}"
     assert not (place / "out").exists()
@@ -247,3 +254,32 @@ def test_a_difference_counts_the_images_on_which_two_models_differ():
     other[80:] = 1
     assert statistics.of_difference(one, other).is_clear
     assert statistics.of_difference(one, one) == (0, 0, 0)
+
+
+def test_ctrl_c_waits_until_the_training_has_left_its_folder_in_order(tmp_path):
+    slow = tmp_path / "slow"
+    slow.write_text(
+        f"#!{sys.executable}\n"
+        "import pathlib, time\n"
+        "try:\n    pathlib.Path('begun').touch()\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(1)\n    pathlib.Path('tidy').touch()\n"
+    )
+    slow.chmod(0o755)
+    program = (
+        "import pathlib, sys\n"
+        "from training.classification import compare\n"
+        "sys.executable = './slow'\n"
+        "compare.start(['p2-a'], pathlib.Path('data'), pathlib.Path('run'))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    while process.poll() is None and not (tmp_path / "begun").exists():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert (tmp_path / "tidy").exists() and b"KeyboardInterrupt" in said

@@ -25,7 +25,7 @@ from training.classification.recipe import ClassificationRecipe
 from training.data.batches import Batches
 from training.data.splits import hold_out
 from training.engine import loop
-from training.engine.checkpoint import Curves
+from training.engine.checkpoint import Curves, write_whole
 from training.engine.optimizers import SGD, AdamW
 from training.engine.schedules import Constant
 from training.engine.selection import HeldOut, LastEpoch
@@ -187,6 +187,16 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_spares_what_was(tmp_path, mo
     with pytest.raises(UserError, match=r"the loss is nan at step \d+, rate .*lower lr="):
         train(tmp_path / "run", epochs=2)
     assert (tmp_path / "run" / "best.pth").read_bytes() == before
+
+
+def test_ctrl_c_while_a_file_is_written_leaves_none_beside_it(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.engine.checkpoint.os.replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "last.ckpt", b"state")
+    assert not list(tmp_path.iterdir())
 
 
 def test_ctrl_c_does_not_wait_for_tensorboard(tmp_path, monkeypatch):

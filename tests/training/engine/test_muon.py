@@ -6,6 +6,7 @@ from torch import nn
 
 from inference import UserError
 from inference.networks import build
+from training.engine.loop import Losses
 from training.engine.muon import orthogonalise
 from training.engine.optimizers import Muon
 
@@ -92,6 +93,12 @@ def test_the_rest_moves_as_with_sgd():
         mine.step()
         other.step()
     assert torch.allclose(ours.weight, torchs.weight) and torch.allclose(ours.bias, torchs.bias)
+
+
+def test_where_training_diverges_both_rates_are_named():
+    losses = Losses(0, Muon().rates)
+    with pytest.raises(UserError, match=r"the loss is nan at step 0, .*lower lr= or rest_lr=$"):
+        losses.add(torch.tensor(float("nan")), 0.1)
 
 
 def test_a_rate_is_above_zero():

@@ -107,6 +107,13 @@ def test_killed_at_any_moment_a_run_ends_as_an_uninterrupted_one(place, whole):
     assert not list(out.glob(".*.tmp"))
 
 
+def test_a_run_that_diverged_at_its_end_says_what_to_lower(place):
+    fields = ("epochs=1", "select_epoch_by=LastEpoch()", "ema=0", "batch_size=120", "lr=1e38")
+    status, log = run(*COMMAND, *FIELDS, *fields, "warmup=0", "--out", "diverged", cwd=place)
+    assert status == 2 and "--model" not in log
+    assert "error: training diverged: " in log and "lower lr=, and choose another --out" in log
+
+
 def test_the_result_tells_how_to_reproduce_it(whole):
     result = json.loads((whole / "result.json").read_text())
     assert result["command"].startswith("python -m training fit p1-a --data p1_data")
@@ -185,6 +192,15 @@ def test_what_the_user_can_mend_is_one_line(place, changes, says):
     assert status == 2 and not (place / "refused").exists()
     errors = [line for line in log.splitlines() if not line.startswith("epoch ")]
     assert len(errors) == 1 and errors[0].startswith(says), log
+
+
+def test_a_run_that_fails_at_once_leaves_a_folder_as_it_was(place):
+    out = place / "mine"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    status, log = run(*COMMAND, *FIELDS, "lr=1e30", "--out", "mine", cwd=place)
+    assert status == 2, log
+    assert [file.name for file in out.iterdir()] == ["notes.txt"]
 
 
 def test_a_full_disk_is_one_line_and_spares_the_last_checkpoint(place, whole):

@@ -1,6 +1,7 @@
 """Which pictures a report draws, takes over, keeps, and does without."""
 
 import dataclasses
+import json
 import os
 import shutil
 
@@ -50,6 +51,26 @@ def pictures(tmp_path, run, data="none"):
     run = Run.load(run.folder, PROBLEMS)
     gallery = figures.Gallery(tmp_path / "out", tmp_path / data, lambda run: run.name, print)
     return gallery.of(run)
+
+
+def test_a_note_names_the_run_and_no_folder_of_a_machine(tmp_path, run, monkeypatch):
+    data = tmp_path / "my data" / "p1_data"
+
+    def draw(run, folder, out, shown):
+        notes = [f"{run.folder} keeps little", f"no tile in {data}/val", "none in /a/b/c: 0/0"]
+        write_figures(out, P1_NUMBERS, ("pca",))
+        summary = json.loads((out / "figures.json").read_text()) | {"notes": notes}
+        (out / "figures.json").write_text(json.dumps(summary))
+        return summary
+
+    fake = dataclasses.replace(PROBLEMS["p1"], figures=draw)
+    monkeypatch.setitem(PROBLEMS, "p1", fake)
+    shutil.move(tmp_path / "p1_data", tmp_path / "my data" / "p1_data")
+    for name in ("result.json", "data.json"):
+        file = run.folder / name
+        file.write_text(file.read_text().replace(str(tmp_path / "p1_data"), str(data)))
+    said = pictures(tmp_path, run).notes
+    assert said == ["a keeps little", "no tile in .../p1_data/val", "none in .../c: 0/0"]
 
 
 def test_a_run_is_drawn_once_until_it_changes(tmp_path, run, drawn):

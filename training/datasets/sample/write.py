@@ -1,5 +1,6 @@
 """Writes a generated `hw1_data/`: which files there are, over all cores, whole or not at all."""
 
+import contextlib
 import json
 import multiprocessing
 import os
@@ -110,6 +111,7 @@ def generate(out, scale="small", seed=0, workers=None):
         return f"{out} already holds the {scale} sample data of seed {seed}: nothing to do"
     # Named before it is made: an interrupt at any moment from here on finds what to delete.
     partial = out.with_name(f".{out.name}.{os.getpid()}")
+    made = [folder for folder in partial.parents if not os.path.lexists(folder)]
     try:
         partial.mkdir(parents=True)
         _write_all(partial, scale, seed, workers)
@@ -120,6 +122,9 @@ def generate(out, scale="small", seed=0, workers=None):
         raise UserError(f"cannot write {out} ({reason}): choose another folder") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        for folder in made:  # unless it holds what was written
+            with contextlib.suppress(OSError):
+                folder.rmdir()
     total = sum(record["pictures"].values())
     return f"wrote {total} generated pictures ({scale} scale, seed {seed}) to {out}"
 

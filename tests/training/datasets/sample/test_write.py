@@ -177,7 +177,7 @@ def test_failure_leaves_nothing_behind(tmp_path, quick, monkeypatch):
 
     monkeypatch.setattr(write, "office_image", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write.generate(tmp_path / "hw1_data", workers=1)
+        write.generate(tmp_path / "new" / "hw1_data", workers=1)
     assert not any(tmp_path.iterdir())
 
 
