@@ -59,6 +59,7 @@ class Progress:
     best: float = -math.inf  # the score that chose the epoch; -inf where none did
     best_epoch: int = -1  # the epoch of best.pth, from 0; -1 before there is one
     seconds: float = 0.0  # of all parts of the run
+    precision: str = ""  # in which the last epoch was computed; "" where that was not noted
 
     def is_over(self, recipe: Recipe) -> bool:
         """Return whether the last epoch is done, or too many were without a better score."""
@@ -117,6 +118,13 @@ def train(
     peaks = [group["lr"] for group in optimizer.param_groups]
     parts: Parts = {"module": module, "ema": ema, "optimizer": optimizer}
     progress = _restore(state, parts, folder / "last.ckpt") if state else Progress()
+    precision = _precision(recipe.precision)
+    if fabric.is_global_zero and progress.precision not in ("", precision):
+        log(
+            f"note: this run computed in {progress.precision} and goes on in {precision}, in which "
+            "this machine is faster: it will not end to the bit as it would have ended there"
+        )
+    progress.precision = precision
     if fabric.world_size > 1:
         _expect_as_many(progress.epochs, folder, fabric.device)
     steps = Steps(fabric, module, ema, optimizer, peaks, batches, log)
@@ -145,7 +153,7 @@ def train(
             if recipe.is_due(epoch):
                 checkpoint.save_state(parts, asdict(progress), folder / "last.ckpt")
             log(_line(module, values, progress, speed, held_out is not None))
-    return Outcome(progress, len(batches.indices), _precision(recipe.precision))
+    return Outcome(progress, len(batches.indices), precision)
 
 
 class Steps:

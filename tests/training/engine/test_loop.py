@@ -128,6 +128,25 @@ def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch, chang
     assert measured(tmp_path / "whole") == measured(tmp_path / "halves")
 
 
+def test_a_run_that_goes_on_in_another_precision_says_so(tmp_path, monkeypatch):
+    """Moved to a processor that is fast in another one, say, with precision=auto."""
+    lines = []
+
+    def part(fast, **changes):
+        monkeypatch.setattr(loop, "fast_precisions", lambda device: fast)
+        module = Classification(recipe(precision="auto", **changes))
+        loop.train(module, batches(True), None, tmp_path, log=lines.append)
+        notes = [line for line in lines if line.startswith("note: this run computed")]
+        lines.clear()
+        return notes
+
+    last = {"select_epoch_by": LastEpoch()}
+    assert part(["bf16"], epochs=1, **last) == []
+    (note,) = part([], epochs=2, **last)
+    assert "in bf16-mixed and goes on in 32-true" in note
+    assert part([], epochs=3, **last) == []
+
+
 def test_a_run_of_an_older_version_whose_table_counts_from_0_goes_on_counting_from_1(tmp_path):
     train(tmp_path / "whole", schedule=Constant(), epochs=3)
     train(tmp_path / "run", schedule=Constant(), epochs=2)
