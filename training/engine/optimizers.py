@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -54,18 +54,24 @@ class Optimizer(Value):
         raise NotImplementedError
 
     def groups(self, network: nn.Module, pretrained: bool) -> list[dict]:
-        """Return a parameter group for each rate and weight decay that parameters have."""
-        groups: dict[tuple[float, float], dict] = {}
+        """Return a parameter group for each of the `settings` that parameters have."""
+        groups: dict[tuple, dict] = {}
         stages = Stages(network, self.layer_decay if pretrained else 1.0, self.head_lr)
         for name, parameter in network.named_parameters():
             if not parameter.requires_grad:
                 continue
-            # Norms and biases are no weights that a product could do without.
-            decays = self.decay_norm_and_bias or parameter.dim() > 1
-            lr, decay = self.lr * stages.factor(name), self.weight_decay if decays else 0.0
-            group = {"params": [], "lr": lr, "weight_decay": decay}
-            groups.setdefault((lr, decay), group)["params"].append(parameter)
+            own = self.settings(parameter, name.startswith(stages.prefixes))
+            own["lr"] *= stages.factor(name)
+            groups.setdefault(tuple(own.values()), {"params": [], **own})["params"].append(
+                parameter
+            )
         return list(groups.values())
+
+    def settings(self, parameter: nn.Parameter, in_head: bool) -> dict[str, Any]:
+        """Return a parameter's rate, but for what its stage makes of it, and its weight decay."""
+        # Norms and biases are no weights that a product could do without.
+        decays = self.decay_norm_and_bias or parameter.dim() > 1
+        return {"lr": self.lr, "weight_decay": self.weight_decay if decays else 0.0}
 
     def describe(self) -> str:
         kept = "" if self.decay_norm_and_bias else ", not on norms and biases"
@@ -185,23 +191,15 @@ class Muon(Optimizer):
             raise UserError(f"rest_lr={self.rest_lr}: a rate is above 0")
 
     def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
-        heads = head_prefixes(network)
+        return muon.Muon(self.groups(network, pretrained), self.lr, self.momentum)
+
+    def settings(self, parameter: nn.Parameter, in_head: bool) -> dict[str, Any]:
+        """Return the same, and whether steps are orthogonal."""
         # A depthwise kernel is a row of nine weights: there is nothing to make orthogonal.
-        turned = {
-            parameter
-            for name, parameter in network.named_parameters()
-            if parameter.dim() == 4 and parameter.shape[1] > 1 and not name.startswith(heads)
-        }
-        groups = []
-        for group in self.groups(network, pretrained):
-            for orthogonal in (True, False):
-                params = [p for p in group["params"] if (p in turned) == orthogonal]
-                if params:
-                    factor = 1.0 if orthogonal else self.rest_lr / self.lr
-                    decay = 0.0 if orthogonal else group["weight_decay"]
-                    changed = {"lr": group["lr"] * factor, "weight_decay": decay}
-                    groups.append({**group, **changed, "params": params, "orthogonal": orthogonal})
-        return muon.Muon(groups, self.lr, self.momentum)
+        if parameter.dim() == 4 and parameter.shape[1] > 1 and not in_head:
+            return {"lr": self.lr, "weight_decay": 0.0, "orthogonal": True}
+        rest = super().settings(parameter, in_head)
+        return {**rest, "lr": self.rest_lr, "orthogonal": False}
 
     def _name(self) -> str:
         return (
