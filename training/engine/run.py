@@ -28,6 +28,8 @@ from training.engine.problem import Problem
 from training.engine.recipe import Recipe
 from training.engine.run_folder import expect_data, fingerprint, read_json
 
+KEPT = ("last.ckpt", "best.pth", "result.json")  # what tells that an epoch or a run has ended
+
 
 def run(
     problem: Problem,
@@ -109,10 +111,10 @@ def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
     A run that did not reach the end of an epoch keeps no one out.
 
     Raises:
-        UserError: the folder holds a run with another recipe or on other data; the data cannot be
-            read.
+        UserError: the folder holds a run with another recipe or on other data, or what a new run
+            would overwrite; the data cannot be read.
     """
-    begun = any((folder / name).exists() for name in ("last.ckpt", "result.json"))
+    begun = any((folder / name).exists() for name in ("metrics.csv", *KEPT))
     if begun and (folder / "recipe.json").exists():
         try:
             then = type(recipe).from_plain(read_json(folder / "recipe.json"))
@@ -127,6 +129,8 @@ def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
                 f"{folder} holds a run with {theirs}, and {ours} is asked for: choose another "
                 f"--out, or delete that folder"
             )
+    if not (folder / "last.ckpt").exists():
+        _expect_nothing_to_lose(folder)
     digest = fingerprint(problem, recipe, data)
     if begun:
         expect_data(folder, digest)
@@ -134,6 +138,20 @@ def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
     write_whole(folder / "recipe.json", plain.encode())
     noted = {"folder": str(data.resolve()), "key": digest}
     write_whole(folder / "data.json", (json.dumps(noted, indent=2) + "\n").encode())
+
+
+def _expect_nothing_to_lose(folder: Path) -> None:
+    """Raise UserError where a run that begins anew would overwrite what somebody keeps.
+
+    One that was stopped before its first last.ckpt is begun anew by the same command, as it says.
+    """
+    stopped = (folder / "recipe.json").exists() and not (folder / "result.json").exists()
+    lost = [name for name in KEPT if (folder / name).exists()]
+    if lost and not stopped:
+        raise UserError(
+            f"{folder} has no last.ckpt to go on from, and a new run would overwrite "
+            f"{' and '.join(lost)}: choose another --out"
+        )
 
 
 def _write_result(

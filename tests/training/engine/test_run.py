@@ -275,3 +275,41 @@ def test_a_run_that_never_began_keeps_no_one_out(place):
     assert status == 2 and begun.exists()  # that command has not made it
     status, log = run(*COMMAND, *FIELDS, "epochs=1", "--out", begun, cwd=place)
     assert status == 0, log
+
+
+def test_another_recipe_waits_for_no_checkpoint_to_be_refused(place):
+    out = place / "early"
+    process = start(*COMMAND, *FIELDS, "save_every=12", "--out", out, cwd=place)
+    wait_until(lambda: epochs(out) >= 1, process)
+    process.kill()
+    process.join()
+    assert not (out / "last.ckpt").exists()
+    before = rows(out)
+    status, log = run(*COMMAND, *FIELDS, "save_every=12", "lr=0.02", "--out", out, cwd=place)
+    assert status == 2 and "holds a run with lr=0.1, and lr=0.02 is asked for" in log
+    assert rows(out) == before
+    status, log = run(*COMMAND, *FIELDS, "save_every=12", "--out", out, cwd=place)
+    assert status == 0, log
+
+
+@pytest.mark.parametrize(
+    "kept, said",
+    [
+        (["best.pth"], "best.pth"),
+        (["best.pth", "recipe.json", "result.json", "metrics.csv"], "best.pth and result.json"),
+        (["recipe.json", "result.json"], "result.json"),
+    ],
+)
+def test_what_somebody_keeps_without_a_checkpoint_is_not_overwritten(place, whole, kept, said):
+    out = place / f"kept-{len(kept)}"
+    out.mkdir()
+    for name in kept:
+        shutil.copy(whole / name, out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    status, log = run(*COMMAND, *FIELDS, "--out", out, cwd=place)
+    assert (status, log) == (
+        2,
+        f"error: {out} has no last.ckpt to go on from, and a new run would overwrite {said}: "
+        "choose another --out\n",
+    )
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
