@@ -98,7 +98,7 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
     if file.exists():
         try:
             with file.open(newline="") as text:
-                there = _from_one(list(csv.DictReader(text)))
+                there = from_one(list(csv.DictReader(text)))
             rows = [old for old in there if int(old["epoch"]) < row["epoch"]]
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
             raise UserError(f"{file} is damaged: mend it, or remove it") from error
@@ -115,12 +115,12 @@ def to_csv(names: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
     return content.getvalue().encode("utf-8", "surrogateescape")
 
 
-def _from_one(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows whose epochs count from 1; those of older versions count from 0."""
-    if not rows or int(rows[0]["epoch"]) != 0:
+def from_one(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return rows of metrics.csv with epochs that count from 1; older versions counted from 0."""
+    if not rows or rows[0].get("epoch") != "0":
         return rows
     return [
-        row | {name: int(row[name]) + 1 for name in ("epoch", "best_epoch") if name in row}
+        row | {name: str(int(row[name]) + 1) for name in ("epoch", "best_epoch") if name in row}
         for row in rows
     ]
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from inference import UserError
+from training.engine.checkpoint import from_one
 from training.engine.problem import Problem
 from training.engine.recipe import Recipe
 
@@ -256,7 +257,7 @@ def fingerprint(problem: Problem, recipe: Recipe, data: Path) -> str:
 def read_metrics(table: Path) -> dict[str, list[float]]:
     """Return the columns of metrics.csv: a value an epoch, nan where one has none; {} without it.
 
-    Epochs count from 1; those of a file from an older version, which begins with 0, are raised.
+    Epochs count from 1, also where the file is an older version's.
 
     Raises:
         UserError: it cannot be read, or holds something else than numbers.
@@ -268,15 +269,11 @@ def read_metrics(table: Path) -> dict[str, list[float]]:
         names, *rows = [row for row in csv.reader(text.splitlines(), strict=True) if row] or [[]]
         if any(len(row) != len(names) for row in rows) or len(set(names)) < len(names):
             raise ValueError("a row has another number of values than columns have names")
-        columns = {
-            name: [float(row[i] or math.nan) for row in rows] for i, name in enumerate(names)
-        }
+        named = from_one([dict(zip(names, row, strict=True)) for row in rows])
+        columns = {name: [float(row[name] or math.nan) for row in named] for name in names}
     except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"cannot read {table}: {reason}; mend or remove it") from error
-    if rows and columns.get("epoch", [])[:1] == [0]:
-        for name in {"epoch", "best_epoch"} & columns.keys():
-            columns[name] = [count + 1 for count in columns[name]]
     if rows and columns.get("epoch") != list(range(1, len(rows) + 1)):
         raise UserError(f"{table} is damaged: its epochs are not 1, 2, 3, ...; mend or remove it")
     if not set(columns.get("best_epoch", ())) <= set(range(len(rows) + 1)):

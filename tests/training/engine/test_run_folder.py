@@ -6,11 +6,19 @@ from inference import UserError
 from training.engine.run_folder import read_metrics
 
 
-@pytest.mark.parametrize("best", ["inf", "-inf", "nan", "1e400", "0.5", "2", "-2", ""])
+@pytest.mark.parametrize("best", ["inf", "-inf", "nan", "1e400", "0.5", "3", "-1", ""])
 def test_a_best_epoch_that_is_none_is_a_damaged_file(tmp_path, best):
     table = tmp_path / "metrics.csv"
-    table.write_text(f"epoch,loss,best_epoch\n0,2.0,0\n1,1.0,{best}\n")
+    table.write_text(f"epoch,loss,best_epoch\n1,2.0,1\n2,1.0,{best}\n")
     with pytest.raises(UserError, match=r"metrics.csv is damaged: a best_epoch is no epoch of it"):
+        read_metrics(table)
+
+
+@pytest.mark.parametrize("best", ["nan", "0.5", ""])
+def test_so_is_one_of_an_older_version(tmp_path, best):
+    table = tmp_path / "metrics.csv"
+    table.write_text(f"epoch,loss,best_epoch\n0,2.0,0\n1,1.0,{best}\n")
+    with pytest.raises(UserError, match=r"cannot read .*metrics.csv: .*; mend or remove it"):
         read_metrics(table)
 
 
