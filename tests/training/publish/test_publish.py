@@ -435,7 +435,8 @@ def test_what_data_is_called(data, tmp_path):
     assert publish._trained_on(ended(tmp_path, own, **gone), data) == "unknown data"
     noted = ended(tmp_path, own, **gone, provenance="CIFAR-10")
     assert publish._trained_on(noted, data) == "CIFAR-10"
-    (tmp_path / "result.json").unlink()
+    for name in ("result.json", "best.pth"):
+        (tmp_path / name).unlink()
     claim(P1, own, data, tmp_path)  # the run was on this data, before it was moved
     moved = ended(tmp_path, own, **gone)
     assert publish._trained_on(moved, data) == "own data (3 classes)"

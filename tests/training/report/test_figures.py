@@ -25,7 +25,8 @@ def run(tmp_path):
     for label in range(2):
         Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(data / "train_50" / f"{label}_0.png")
     folder = write_run(tmp_path / "runs" / "a", "p1-a", scored(0.5, data=str(data)), classes=2)
-    (folder / "best.pth").touch()
+    for name in ("best.pth", "last.ckpt"):
+        (folder / name).touch()
     recipe = Run.load(folder, PROBLEMS).recipe
     claim(PROBLEMS["p1"], recipe, data, folder)
     return Run.load(folder, PROBLEMS)
