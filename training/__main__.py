@@ -83,8 +83,9 @@ def compare(options: Options) -> None:
     from training.problems import PROBLEMS
 
     # argparse lets --seeds have every word that comes after it.
-    seeds = [int(word) for word in options.seeds if word.isdecimal()]
-    words = options.words + [word for word in options.seeds if not word.isdecimal()]
+    after = options.seeds or []
+    seeds = [int(word) for word in after if word.isdecimal()] if after else None
+    words = options.words + [word for word in after if not word.isdecimal()]
     backbones = {"self-supervised": options.backbone_ssl, "supervised": options.backbone_sl}
     print(run(PROBLEMS["p2"], words, seeds, backbones, options.data, options.out, log))
 
@@ -335,7 +336,7 @@ COMMANDS: dict[Command, tuple] = {
         _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
         _argument("--backbone-ssl", metavar="FILE", help="self-supervised, for C and E"),
         _argument("--backbone-sl", metavar="FILE", help="supervised, for B and D"),
-        _argument("--seeds", nargs="+", default=["0"], help="(0)"),
+        _argument("--seeds", nargs="+", help="(of each setting those that are finished, else 0)"),
         _argument("--out", type=Path, default=Path("runs/p2-compare"), help="(runs/p2-compare)"),
     ),
     figures: (

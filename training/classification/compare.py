@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -68,7 +69,7 @@ other images would change, with these weights. Each setting: {trained} labelled 
 def compare(
     problem: Problem,
     words: Sequence[str],
-    seeds: Sequence[int],
+    seeds: Sequence[int] | None,
     backbones: Mapping[str, str | None],
     data: Path,
     out: Path,
@@ -79,6 +80,7 @@ def compare(
     Args:
         words: names of recipes (`p2-c-report`; none: the five), and `key=value`, which changes
             every one of them.
+        seeds: of every setting; None: of each those that are finished, else 0.
         backbones: files to start from, by "supervised" and "self-supervised"; without one its
             settings must all be finished.
         out: the folder of the runs and of the tables.
@@ -107,13 +109,13 @@ def compare(
 def _plan(
     problem: Problem,
     names: Sequence[str],
-    seeds: Sequence[int],
+    seeds: Sequence[int] | None,
     changes: Sequence[str],
     backbones: Mapping[str, str | None],
     out: Path,
 ) -> list[tuple[Recipe, Path]]:
     """Return the recipe of every run and its folder, setting by setting."""
-    if not seeds:
+    if seeds is not None and not seeds:
         raise UserError("--seeds needs a number: --seeds 0 1 2")
     settings = [name for name in problem.recipes if _letter(name) in SETTINGS]
     plan = []
@@ -123,10 +125,18 @@ def _plan(
             raise UserError(f"no setting '{name}'; there are: {there}")
         file = backbones.get(SETTINGS[_letter(name)].pretraining)
         given = [f"pretrained={file}"] if file else []
-        for seed in dict.fromkeys(seeds):
+        for seed in dict.fromkeys(seeds or _finished_seeds(out, name) or [0]):
             recipe = problem.recipes[name].with_changes([*changes, *given, f"seed={seed}"])
             plan.append((recipe, out / f"{name}-s{seed}"))
     return plan
+
+
+def _finished_seeds(out: Path, name: str) -> list[int]:
+    """Return the seeds of which a setting's run has ended, in order."""
+    found = (
+        re.fullmatch(r"(.+)-s(\d{1,9})", file.parent.name) for file in out.glob("*/result.json")
+    )
+    return sorted({int(match[2]) for match in found if match and match[1] == name})
 
 
 def _letter(name: str) -> str:

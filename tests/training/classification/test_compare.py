@@ -109,6 +109,14 @@ def test_what_is_missing_is_trained_and_compared(place, started, capsys):
     assert make("p2-e", *SMALL, "--seeds", "1") == 0  # no backbone is needed for what is there
     assert "(n = 1)" in capsys.readouterr().out and len(started) == 4
 
+    # Unless seeds are named those that are there count, and 0 where a setting has none.
+    shutil.rmtree(place / "out" / "p2-d-s1")
+    assert make("p2-a", "p2-d", "p2-e", *SMALL) == 0 and started[4:] == ["p2-a-s0"]
+    with (place / "out" / "table.csv").open() as text:
+        assert [row["seeds"] for row in csv.DictReader(text)] == ["1", "1", "2"]
+    capsys.readouterr()
+    assert make(*words) == 0 and started[5:] == ["p2-d-s1"] and capsys.readouterr().out == said
+
     # But what is there must be what is asked for, and its answers those of its result.
     assert make(*words, "epochs=2") == 2
     assert capsys.readouterr().err == (
