@@ -306,7 +306,7 @@ def _expect_options(command: argparse.ArgumentParser, words: list[str]) -> None:
 
 
 INTERRUPTED: dict[Command, str] = {
-    fit: "the same command goes on from the last whole epoch",
+    fit: "the same command goes on from the last saved epoch",
     compare: "the same command goes on",
     figures: "the same command draws them all again",
     report: "the same command goes on",

@@ -73,7 +73,9 @@ class Shift(Augmentation):
 
     def check(self, size: int) -> None:
         if not 0 <= self.pixels < size:
-            raise UserError(f"shift.pixels={self.pixels}: from 0 to less than size={size}, pixels")
+            raise UserError(
+                f"shift.pixels={self.pixels}: from 0 to less than {size}, the image's side"
+            )
 
     def change(self, images: Tensor) -> Tensor:
         return geometry.shift(images, self.pixels)
@@ -111,12 +113,12 @@ class RandomResizedCrop(Augmentation):
 
 @dataclass(frozen=True)
 class TileCrop(Augmentation):
-    """Cut a square part out of a tile and its mask and resize it to `side`.
+    """Cut a random part out of a tile and its mask, and resize it to `side` x `side`.
 
     Attributes:
-        side: of the crops that a network is trained on, pixels.
-        scale: of the part's side in the tile relative to `side`: smallest and largest. The part's
-            area is drawn uniformly between them, squared.
+        side: of the resized crops that a network is trained on, pixels.
+        scale: smallest and largest side of the part in the tile, relative to `side`. Its area is
+            uniform between their squares, at most the tile's; its aspect ratio is .8 to 1.25.
     """
 
     side: Annotated[int, at_least(32)] = 512
@@ -201,7 +203,9 @@ class GaussianBlur(Augmentation):
 
     def check(self, size: int) -> None:
         if self.kernel >= 2 * size:  # beyond the reflected image
-            raise UserError(f"gaussianblur.kernel={self.kernel}: below twice size={size}, pixels")
+            raise UserError(
+                f"gaussianblur.kernel={self.kernel}: below twice {size}, the image's side"
+            )
 
     def change(self, images: Tensor) -> Tensor:
         return filters.blur(images, self.kernel)

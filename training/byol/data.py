@@ -1,4 +1,4 @@
-"""A folder of images without labels, and the labels that watch over the training if there are."""
+"""Images to pre-train on without labels, and those with labels for the k-NN accuracy."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def read(data: Path) -> Labelled:
 
 
 def batches(recipe: ByolRecipe, data: Path) -> tuple[Batches, Batches | None]:
-    """Return the training batches, uint8 images alone, and those that watch.
+    """Return the training batches, uint8 images alone, and those of the k-NN accuracy, or None.
 
-    Images with labels, where there are any, are watched by their nearest neighbours: the same
-    images that are trained on, whose labels the training does not see.
+    The latter are the training images that have labels, with their labels, int64; None where these
+    are of fewer than two classes. The loss sees no label.
     """
     paths, labels = read(data)
     pixels = cache.images(paths, recipe.cache_size)

@@ -94,7 +94,7 @@ def simsiam_mlp(channels: int, hidden: int, out: int) -> nn.Sequential:
 def distance(predictions: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return the mean squared distance of the normalised vectors, 2 - 2 cos, in [0, 4].
 
-    In fp32: near its end a cosine is 1 less what bf16 cannot tell from nothing.
+    In fp32: late in training cosines are so near 1 that bf16 would round them to 1.
     """
     predictions, targets = (F.normalize(v.float(), dim=1) for v in (predictions, targets))
     return (2 - 2 * (predictions * targets).sum(1)).mean()

@@ -32,7 +32,7 @@ from training.engine.checkpoint import to_csv, write_whole
 from training.engine.claim import point, table
 from training.engine.pretrained import WORDS
 from training.engine.problem import Problem
-from training.engine.recipe import FREE, Recipe
+from training.engine.recipe import Recipe
 from training.engine.run_folder import Run, expect_data, fingerprint
 
 
@@ -56,8 +56,8 @@ OPTIONS = {"supervised": "--backbone-sl", "self-supervised": "--backbone-ssl"}
 # Columns of words in table.csv and in differences.csv
 SETTING = ("setting", "recipe", "pre-training", "fine-tuning", "sd", "seeds")
 DIFFERENCE = ("better", "than", "clear")
-MOVED = 0.02  # by how much another machine may move an accuracy: some of a few hundred images
-TIDYING = 60  # seconds that an interrupted training has to end: a step of it, a file
+MOVED = 0.02  # largest change of an accuracy that is put down to another machine's rounding
+TIDYING = 60  # seconds that an interrupted training gets to stop by itself before it is killed
 NOTES = """
 Accuracy on the {images} images of val, as the mean ± standard deviation over the seeds; in brackets
 Wilson's interval of 95 % for as many images. A difference is the mean over the same images, of all
@@ -172,7 +172,7 @@ def _expect_same(wanted: Recipe, run: Run) -> None:
     there = run.recipe
     if there.name != wanted.name:
         raise UserError(f"{run.folder} holds a run of {there.name}: choose another --out")
-    equal = {name: getattr(there, name) for name in FREE if name != "seed"}
+    equal = {name: getattr(there, name) for name in wanted.free if name != "seed"}
     if not wanted.pretrained:  # which file it was is not known where none is given
         equal["pretrained"] = there.pretrained
     wanted = replace(wanted, **equal)
@@ -284,6 +284,8 @@ def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
     write_whole(out / "table.csv", to_csv(rows[0], rows))
     if pairs:
         write_whole(out / "differences.csv", to_csv(pairs[0], pairs))
+    else:  # what is there belongs to an older table
+        (out / "differences.csv").unlink(missing_ok=True)
     return text
 
 
@@ -304,7 +306,10 @@ def _row(kind: Runs) -> dict[str, Any]:
 
 
 def _pairs(kinds: Mapping[str, Runs]) -> list[dict[str, Any]]:
-    """Compare the settings of `PAIRS`, of recipes of one kind; and each with the report's own."""
+    """Return the rows of differences.csv, one for each pair that was compared.
+
+    Pairs are those of `PAIRS`, of our recipes and of the report's, and each report's with ours.
+    """
     wanted = [(f"p2-{a}{kind}", f"p2-{b}{kind}") for kind in ("", "-report") for a, b in PAIRS]
     wanted += [(f"p2-{letter}-report", f"p2-{letter}") for letter in SETTINGS]
     found = []

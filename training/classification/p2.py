@@ -13,7 +13,7 @@ rate alone differs, since what starts at random has to go further than what is n
     B, C  .8 of that in the last stage, .8^2 in the one before, ... .8^5 before the first
     D, E  none
 
-A linear layer alone would make D and E hang on the scale of their features, which pre-training
+A linear layer alone would make D and E depend on the scale of their features, which pre-training
 leaves as it comes: on features of one frozen backbone, times .1 and times 10, it reached .395 and
 .568 on val, this classifier .581 and .561 (one run each, 60 epochs, no augmentation).
 

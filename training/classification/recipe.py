@@ -30,8 +30,11 @@ class ClassificationRecipe(Recipe):
             raise UserError("fraction=0 leaves no image: it is above 0 and at most 1")
         if self.small_until and self.small_size < 8:
             raise UserError(f"small_until={self.small_until} needs small_size=, pixels")
+        side = self.cache_size
         for augmentation in self.augment:
-            augmentation.check(self.size)
+            augmentation.check(side)
+            if augmentation.cache_size:  # it resizes what it leaves
+                side = self.size
 
     @property
     def input_size(self) -> int:

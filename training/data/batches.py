@@ -27,8 +27,8 @@ class Batches:
         batch_size: of all processes together, which share it equally.
         shuffle: whether to permute, and to drop a last batch that is not full; else all are
             given, in order.
-        repeat: times that an epoch goes through the images, in a new order each time; an image is
-            in a batch twice at most. With `shuffle`.
+        repeat: times that an epoch goes through the images, in a new order each time; with
+            `shuffle`. In a batch that is not larger than all images, an image is at most twice.
     """
 
     def __init__(

@@ -90,11 +90,11 @@ def _mapped(
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[bool]:
-    """Let one process after the other in; yields whether it could.
+    """Hold the lock of a folder in the block, and yield whether there is one to hold.
 
-    The system opens the gate when one of them dies. Some network drives have no locks: each process
-    builds a file of its own. On others a lock holds among this host's processes alone: hosts build
-    side by side, and the last one's is kept.
+    When a process dies, the system releases its lock. Some network drives have no locks: there each
+    process builds a file of its own. On others a lock keeps out processes of the same host alone:
+    hosts build side by side, and the file of the last one is kept.
     """
     with contextlib.ExitStack() as stack:
         try:

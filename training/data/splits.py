@@ -14,7 +14,7 @@ def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
 
     Args:
         labels: of all images, (N,).
-        share: of each class, at least one image of it, unless it has no other; 0 holds nothing out.
+        share: of each class: at least one image, and never all; 0 holds nothing out.
 
     Raises:
         UserError: no class has two images.
@@ -24,7 +24,7 @@ def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
         return everything, everything[:0]
     random = np.random.default_rng(seed)
     held = [
-        random.permutation(np.flatnonzero(labels == label))[: max(1, round(share * count))]
+        random.permutation(np.flatnonzero(labels == label))[: number_held(share, count)]
         for label, count in zip(*np.unique(labels, return_counts=True), strict=True)
         if count > 1
     ]
@@ -36,12 +36,17 @@ def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
     return np.setdiff1d(everything, chosen), chosen
 
 
+def number_held(share: float, count: int) -> int:
+    """Return how many of `count` images, two or more, a share holds out: not none and not all."""
+    return min(count - 1, max(1, round(share * count)))
+
+
 def subsample_per_class(
     labels: np.ndarray, indices: Sequence[int] | np.ndarray, fraction: float, seed: int
 ) -> np.ndarray:
     """Return the sorted indices of a share of each class's images, at least one of each.
 
-    The choice hangs on the labels, the indices and the seed alone, whatever is trained on it, and
+    The choice depends on the labels, the indices and the seed alone, not on what is trained, and
     a larger fraction contains a smaller one.
 
     Args:

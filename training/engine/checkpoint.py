@@ -1,6 +1,6 @@
 """What a run leaves on disk: every file whole or not at all, so that a kill at any moment is safe.
 
-last.ckpt        everything that the same command needs to go on from the last whole epoch
+last.ckpt        everything that the same command needs to go on from the last saved epoch
 best.pth         bare fp32 state dict of what is exported at the epoch that was chosen
 epoch-0001.pth   the same at the epochs that the recipe keeps, counted from 1
 metrics.csv      what was measured, an epoch a row, counted from 1
@@ -39,7 +39,7 @@ def write_whole(file: Path, content: bytes | memoryview) -> None:
     except OSError as error:
         raise UserError(
             f"cannot write {file}: {error.strerror}; make room there and run the same command "
-            "again: it goes on from the last whole epoch"
+            "again: it goes on from the last saved epoch"
         ) from error
     finally:  # after Ctrl-C too
         temporary.unlink(missing_ok=True)
@@ -160,10 +160,10 @@ class Curves:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        """Write what is left.
+        """Close the files, except after Ctrl-C.
 
-        Ctrl-C may have come while the writer's thread was told something, and it would be waited
-        for without end; but every point is on the disk by then.
+        Ctrl-C may have interrupted a message to the writer's thread, and closing would then wait
+        for it for ever. Every earlier point is on the disk, since `add` flushes.
         """
         if self.writer is not None and kind is not KeyboardInterrupt:
             self.writer.close()

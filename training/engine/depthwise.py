@@ -6,11 +6,11 @@ times as long as its forward pass, that of a 5x5's weights twenty to a hundred t
 LRASPP-MobileNetV3 these few gradients take half of a training step, of EfficientNet-Lite0 four
 fifths. Here each is put in terms of what is fast:
 
-    of the input      a convolution of the gradient, zeros between its values for a stride, with
-                      the turned kernel (Dumoulin and Visin, arXiv 1603.07285)
-    of 5x5 weights    two overlapping 5x3 halves
-    of dilated ones   those of an ordinary convolution between the pixels of one phase, the phases
-                      side by side in the batch
+    gradient of the input    convolve the output's gradient with the flipped kernel; for a stride,
+                             with zeros between its values (Dumoulin and Visin, arXiv 1603.07285)
+    of 5x5 weights           compute two overlapping 5x3 halves
+    of dilated weights       split the pixels into one image for each phase, side by side in the
+                             batch, and compute those of an ordinary convolution
 
 Strided convolutions in fp32 are left to oneDNN, which is fast at them.
 """
@@ -28,7 +28,7 @@ Numbers = tuple[int, int, int, tuple[int, int]]  # stride, padding, dilation, le
 
 
 def make_fast(layer: nn.Module) -> None:
-    """Make a depthwise convolution that oneDNN is slow at one of this file: `network.apply` it.
+    """Replace the class of a depthwise convolution that oneDNN is slow at: for `network.apply`.
 
     The weights, their names and the forward pass stay as they are.
     """

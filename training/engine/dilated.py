@@ -15,7 +15,7 @@ from inference.networks.dilated import Sides, by_tap, sum_of_taps, taps
 
 
 def make_fast(layer: nn.Module) -> None:
-    """Make a dilated convolution that is slow in bf16 here one of this file: `network.apply` it.
+    """Replace the class of a convolution that is slow in bf16 here: for `network.apply`.
 
     The weights, their names and what is computed in fp32 stay as they are.
     """

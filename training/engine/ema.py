@@ -38,7 +38,11 @@ class EMA:
 
     @torch.no_grad()
     def update(self, steps: int) -> None:
-        """Move the average after a step of the network, of which `steps` were taken by now."""
+        """Move the average after an optimiser step.
+
+        Args:
+            steps: how many were taken, this one included.
+        """
         if not self.decay:
             return
         if self._pairs is None:  # walking through a large network takes milliseconds

@@ -18,9 +18,8 @@ TRUST = 1e-3  # the share, at a rate of 1
 class Lars(Momentum):
     """SGD with momentum, whose step on a weight is scaled by TRUST * |weight| / |step|.
 
-    Groups without weight decay, which are norms and biases, are not scaled (arXiv 2006.07733,
-    section 3.2: both are excluded from the adaptation and from the decay).
-    NOTE: those are told by their dimension, so that a weight_decay of 0 still scales weights.
+    Norms and biases, which are told by their one dimension, are not scaled, and by default not
+    decayed either (arXiv 2006.07733, section 3.2).
     """
 
     def __init__(self, params: Iterable, lr: float, momentum: float = 0.9):
@@ -34,7 +33,9 @@ class Lars(Momentum):
             scaled = self._scaled([weights[i] for i in large], [steps[i] for i in large])
             for i, step in zip(large, scaled, strict=True):
                 steps[i] = step
-        torch._foreach_add_(weights, self.moving(group, weights, steps), alpha=-group["lr"])
+        torch._foreach_add_(
+            weights, self.update_momentum(group, weights, steps), alpha=-group["lr"]
+        )
 
     def _scaled(self, weights: list, steps: list) -> Sequence[torch.Tensor]:
         sizes, lengths = torch._foreach_norm(weights), torch._foreach_norm(steps)

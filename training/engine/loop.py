@@ -48,7 +48,7 @@ from training.engine.recipe import Recipe
 from training.engine.threads import Threads
 
 Parts = dict[str, Any]  # what a run goes on from: module, average, optimiser, each with its state
-UNSEEN = 50  # losses that a GPU may compute before somebody looks whether they are finite
+UNSEEN = 50  # losses on a GPU from one check that they are finite to the next: a check waits
 
 
 @dataclass
@@ -56,15 +56,19 @@ class Progress:
     """How far a run has come."""
 
     epochs: int = 0  # that are done
-    best: float = -math.inf  # the score that chose the epoch; -inf where none did
+    best: float = -math.inf  # the best score, or the last if none is chosen; -inf without one
     best_epoch: int = -1  # the epoch of best.pth, from 0; -1 before there is one
     seconds: float = 0.0  # of all parts of the run
     precision: str = ""  # in which the last epoch was computed; "" where that was not noted
 
     def is_over(self, recipe: Recipe) -> bool:
-        """Return whether the last epoch is done, or too many were without a better score."""
-        patience = recipe.select_epoch_by.stop_after
-        return self.epochs >= recipe.epochs or 0 < patience < self.epochs - self.best_epoch
+        """Return whether the last epoch is done, or too many were without a better score.
+
+        A score can get better only where it is measured, and last.ckpt is written there too.
+        """
+        patience, measured = recipe.select_epoch_by.stop_after, recipe.is_due(self.epochs - 1)
+        stopped = measured and 0 < patience < self.epochs - self.best_epoch
+        return self.epochs >= recipe.epochs or stopped
 
     def add(self, recipe: Recipe, score: float, seconds: float) -> None:
         """Note an epoch that is done: its score, -inf where it has none, and what it took."""
@@ -121,8 +125,8 @@ def train(
     precision = _precision(recipe.precision)
     if fabric.is_global_zero and progress.precision not in ("", precision):
         log(
-            f"note: this run computed in {progress.precision} and goes on in {precision}, in which "
-            "this machine is faster: it will not end to the bit as it would have ended there"
+            f"note: this run was computed in {progress.precision} up to now and goes on in "
+            f"{precision}, which is faster here: its result will differ in the last digits"
         )
     progress.precision = precision
     if fabric.world_size > 1:
@@ -325,7 +329,7 @@ class Losses:
         self.rates: list[float] = []
 
     def add(self, loss: torch.Tensor, rate: float) -> None:
-        """Note a step's loss, and `check` those that can be looked at without a loss of time."""
+        """Note a step's loss; `check` it at once on a CPU, on a GPU every `UNSEEN` losses."""
         self.values.append(loss.detach())
         self.rates.append(rate)
         # Looking at a GPU's value means to wait for it.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from inference import UserError
 from inference.networks import build, initialise
 from training.engine.pretrained import start_from
 
@@ -51,15 +52,27 @@ class TrainingModule(nn.Module):
         self.register_buffer("std", torch.tensor(recipe.std).view(3, 1, 1), persistent=False)
 
     def forward(self, *batch: Tensor) -> Tensor:
-        """Return the loss: what Fabric calls, with autocast and among several processes."""
-        return self.loss(*batch)
+        """Return the loss: what Fabric calls, with autocast and among several processes.
+
+        Raises:
+            UserError: BatchNorm would have to normalise a single value by itself.
+        """
+        try:
+            return self.loss(*batch)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise UserError(
+                f"batch_size={self.recipe.batch_size} is too small for the BatchNorm of "
+                f"{self.recipe.network}: each process needs two images or more"
+            ) from error
 
     def loss(self, *batch: Tensor) -> Tensor:
         """Return the mean loss of a uint8 batch, augmented."""
         raise NotImplementedError
 
     def measure(self, network: nn.Module, *batch: Tensor) -> None:
-        """Add a held-out batch, as `network` predicts it, to what `score` is of."""
+        """Predict a held-out batch with `network`, and add the result to what `score` sums up."""
         raise NotImplementedError
 
     def score(self) -> dict[str, float]:
@@ -89,7 +102,12 @@ class TrainingModule(nn.Module):
         """Forget what was noted of the last epoch."""
 
     def after_step(self, step: int, steps: int) -> None:
-        """Do what follows an optimiser's step: of `steps` in all, `step` were done before it."""
+        """Do what follows each optimiser step, such as moving a target.
+
+        Args:
+            step: how many steps were taken before this one.
+            steps: of the whole run.
+        """
 
     def epoch_values(self) -> dict[str, Tensor]:
         """Return further scalars of the epoch for metrics.csv, where processes are averaged."""

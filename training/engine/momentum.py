@@ -36,8 +36,13 @@ class Momentum(torch.optim.Optimizer):
             gradients = list(torch._foreach_add(gradients, weights, alpha=group["weight_decay"]))
         return gradients
 
-    def moving(self, group: dict, weights: list[Tensor], steps: list[Tensor]) -> list[Tensor]:
-        """Return the sum of the steps up to now, earlier ones less with each: momentum."""
+    def update_momentum(
+        self, group: dict, weights: list[Tensor], steps: list[Tensor]
+    ) -> list[Tensor]:
+        """Update the momentum of each weight, m <- momentum * m + step, and return all m.
+
+        They are the optimiser's state itself, not copies.
+        """
         for weight in weights:
             if "momentum" not in self.state[weight]:
                 self.state[weight]["momentum"] = torch.zeros_like(weight)

@@ -32,7 +32,7 @@ class Muon(Momentum):
     def step_group(self, group: dict, weights: list[Tensor]) -> None:
         """Move the parameters of a group."""
         gradients = self.decayed_gradients(group, weights)
-        moving = self.moving(group, weights, gradients)
+        moving = self.update_momentum(group, weights, gradients)
         steps = torch._foreach_add(gradients, moving, alpha=group["momentum"])  # Nesterov's
         if not group["orthogonal"]:
             torch._foreach_add_(weights, steps, alpha=-group["lr"])
@@ -55,12 +55,12 @@ def _turn(weight: Tensor, step: Tensor, lr: float) -> None:
 
 
 def orthogonalise(matrix: Tensor, steps: int = STEPS) -> Tensor:
-    """Return the matrix with all singular values near 1, of fp32 and the same shape.
+    """Return the matrix with all singular values near 1, in fp32 and of the same shape.
 
-    By Newton and Schulz's iteration with Jordan's polynomial, whose singular values end between .7
-    and 1.2 after five steps, except those that were next to nothing. Since every step multiplies by
-    a polynomial of X X^T from the left, those are multiplied first, small and square, and by the
-    wide matrix once: half the arithmetic of going on with X itself.
+    It takes `steps` of Newton and Schulz's iteration with Jordan's polynomial. After five steps the
+    singular values are between .7 and 1.2, except those that were almost 0. Each step multiplies X
+    from the left by a polynomial of X X^T. These small square factors are multiplied with each
+    other first, and their product with the wide X once: half the arithmetic of updating X itself.
 
     Args:
         matrix: (rows, columns).

@@ -68,8 +68,8 @@ class Optimizer(Value):
         return list(groups.values())
 
     def settings(self, parameter: nn.Parameter, in_head: bool) -> dict[str, Any]:
-        """Return a parameter's rate, but for what its stage makes of it, and its weight decay."""
-        # Norms and biases are no weights that a product could do without.
+        """Return a parameter's weight decay, and its rate before `Stages.factor` is applied."""
+        # Parameters of one dimension are norms and biases, which usually are not decayed.
         decays = self.decay_norm_and_bias or parameter.dim() > 1
         return {"lr": self.lr, "weight_decay": self.weight_decay if decays else 0.0}
 

@@ -72,7 +72,7 @@ def _arrived(copies: tuple[torch.Tensor, ...], ready: torch.cuda.Event) -> tuple
 
 
 def _upload(array: np.ndarray, rows: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Return rows of an array on a GPU, copied bit by bit: they may not fit twice into memory."""
+    """Return rows of an array on a GPU, copied in chunks: memory may not hold them twice."""
     first = torch.tensor(array[:1])
     whole = torch.empty((len(rows), *array.shape[1:]), dtype=first.dtype, device=device)
     for start in range(0, len(rows), 4096):

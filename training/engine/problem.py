@@ -29,7 +29,7 @@ class Evaluation(NamedTuple):
     """What weights predict on the validation set, through the graded path, and what that is worth.
 
     predictions, truth: int64 (N,) labels, or uint8 (pixels,) classes of all masks in a row.
-    score: in [0, 1].
+    score: in [0, 1]; of P3 nan where a class is neither in the masks nor predicted.
     names: of the N images' files, in that order.
     table: the content of predictions.csv, which a run keeps; None where that would be too large.
     """
@@ -54,8 +54,8 @@ class Problem:
     batches: Callable[[Any, Path], tuple[Batches, Batches | None]]
     # (recipe, data) -> what the data's fingerprint is made of
     files: Callable[[Any, Path], list[Files]]
-    # (record, data, weights, precision, device) -> what they predict on the validation set; None
-    # where no script answers with what it trains
+    # (record, data, weights, precision, device) -> predictions on the validation set and their
+    # score; None for pre-training, whose weights no graded script uses
     evaluate: Callable[[Record, Path, Path, str, str], Evaluation] | None = None
     # (run, data, out, names of images to show) -> what figures.json holds; without data the
     # learning curve alone is drawn. None: nothing is

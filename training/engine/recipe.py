@@ -41,8 +41,6 @@ PRETRAINED = {
     "coco": "COCO’s weights",
     "coco_trunk": "COCO’s weights, but for the head",
 }
-# What changes no result: runs that differ in these alone are of one kind.
-FREE = ("seed", "save_every", "keep_epochs", "compile")
 R = TypeVar("R", bound="Recipe")
 
 
@@ -57,8 +55,8 @@ class Recipe:
     arguments: dict = field(default_factory=dict)  # of the network
     # none, a file (a state dict of this network) or what is hosted: see engine/pretrained.py
     pretrained: str = "none"
-    # What pretrained weights do not replace: he (inference.networks.initialise), torch, which is
-    # PyTorch's own default, or torchvision, which is that but for he's convolutions
+    # How weights start that are not pretrained: he (inference.networks.initialise), torch
+    # (PyTorch's defaults) or torchvision (the same, but convolutions as with he)
     init: Annotated[str, one_of(INITS)] = "he"
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
@@ -68,7 +66,7 @@ class Recipe:
     schedule: Schedule = choice(SCHEDULES, WarmupCosine())
     ema: ShareBelowOne = 0.999  # decay of the averaged weights, per step; 0: no average
     select_epoch_by: Selection = choice(SELECTIONS, HeldOut())
-    # Epochs from one measurement, and from one state that a killed run goes on from, to the next
+    # Epochs from one last.ckpt to the next, and from one measurement to the next (but: knn_every)
     save_every: Count = 1
     keep_epochs: tuple[int, ...] = ()  # epochs (from 1) kept for figures; none: first and middle
     tta: bool = False  # average over the views of an image at prediction
@@ -87,7 +85,7 @@ class Recipe:
         if not min(self.std) > 0:
             raise UserError(f"std={typed(self.std)}: a deviation is above 0")
         if self.seed >= 1 << 63:
-            raise UserError(f"seed={self.seed}: it has 19 digits at most")
+            raise UserError(f"seed={self.seed}: it is below 2^63")
 
     @property
     def input_size(self) -> int | None:
@@ -103,6 +101,13 @@ class Recipe:
     def views(self) -> str:
         """What a prediction with `tta` is averaged over, in words."""
         return "with the mirror image’s"
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The fields that change no result: runs that differ in these alone are of one kind."""
+        fields = ("seed", "keep_epochs", "compile")
+        # An epoch that is not measured cannot be chosen.
+        return fields if self.select_epoch_by.chooses else (*fields, "save_every")
 
     def is_due(self, epoch: int) -> bool:
         """Return whether a run measures, and saves its state, after an epoch, counted from 0."""
@@ -154,9 +159,10 @@ class Recipe:
         return from_plain(cls, fields)
 
     def changes_from(self, other: Recipe) -> list[str]:
-        """Return what makes this recipe of `other`, as the command line takes it, but for the seed.
+        """Return the key=value words that turn `other` into this recipe, without name and seed.
 
-        A value of another kind is written whole; of one of the same kind, the fields that differ.
+        A field that holds a value of another class is written whole; of a value of the same class
+        only the fields that differ are written.
         """
         whole, single = [], []
         mine, theirs = list(leaves(self)), dict(leaves(other))
@@ -175,7 +181,7 @@ class Recipe:
         return [*whole, *single]
 
     def describe(self) -> dict[str, str | list[str]]:
-        """Return the recipe in words: what is said, by what it is said of."""
+        """Return the recipe in words: each row's title ("Optimiser") and its text or lines."""
         arguments = ", ".join(f"{key} = {value}" for key, value in self.arguments.items())
         network = self.network + (f" ({arguments})" if arguments else "")
         start = f"nothing: {INITS[self.init]}"
@@ -221,7 +227,7 @@ class Recipe:
 
 def identity(recipe: Recipe) -> str:
     """Return what runs of one kind share: the recipe without its seed and what changes nothing."""
-    kept = {key: value for key, value in recipe.to_plain().items() if key not in FREE}
+    kept = {key: value for key, value in recipe.to_plain().items() if key not in recipe.free}
     return json.dumps(kept, sort_keys=True)
 
 

@@ -191,8 +191,8 @@ def _scores(
 ) -> dict[str, Any]:
     """Return the scores of the exported weights, as result.json holds them.
 
-    They are scored through the graded path; what no script answers with has no score but its own
-    metric, if that was measured.
+    The score on val is that of the graded path; without `problem.evaluate` it is the metric that
+    the training measured, or None.
 
     Raises:
         UserError: the weights answer with NaN, or an image of val cannot be read.

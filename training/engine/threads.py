@@ -23,12 +23,12 @@ import torch
 from inference import threads
 from inference.threads import Usage
 
-SLOW = 2.5  # times its usual time a step takes when others compute
-PATIENCE = 3.0  # seconds of slow steps until the free cores are counted
+SLOW = 2.5  # multiple of the median step's time above which a step is slow
+PATIENCE = 3.0  # seconds of slow steps in a row until the free cores are counted
 EVERY = 10.0  # seconds between two counts otherwise
-SELDOM = 320.0  # the same, once more threads have turned out too many again and again
+SELDOM = 320.0  # at most so many: they double each time when a raise is soon taken back
 FIRST = 0.5  # seconds that the first count takes
-KNOWN = 5  # steps until a time is a usual one
+KNOWN = 5  # steps that the median is taken over at least
 
 
 class Threads:
@@ -77,7 +77,11 @@ class Threads:
                 self._count(self.counted, at_once=False)
 
     def _count(self, since: Usage | None, at_once: bool) -> None:
-        """Count the free cores; twice in a row there have to be others, unless it is at once."""
+        """Count the free cores, and use as many threads as they allow.
+
+        A change needs two counts in the same direction, except a decrease with `at_once`. With
+        `exact` the number stays: that too many threads are in use is noted once.
+        """
         now = threads.usage()
         busy = threads.others(since, now)
         self.counted = self.mark = now
@@ -102,7 +106,7 @@ class Threads:
                 f"note: {wanted} of {self.most} cores are free: training with {wanted} threads"
             )
         else:
-            # Too soon: what made room when we computed less wants its cores all the same.
+            # That raise was a mistake: wait twice as long for the next count.
             soon = clock - self.raised < 6 * self.every
             self.every = min(2 * self.every, SELDOM) if soon else EVERY
             self.log(threads.note(self.most, wanted, "training"))

@@ -109,7 +109,9 @@ def _ranges(kind: type) -> list[tuple[str, Check]]:
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """What a recipe is composed of; who gives a field another default repeats its type.
+    """A part of a recipe, such as an optimiser or an augmentation.
+
+    A subclass that changes a field's default has to repeat its type, or the range is lost.
 
     Attributes:
         words: what it says of itself, with its fields in braces.

@@ -35,12 +35,12 @@ LARGEST_ASSET = 2 << 30  # bytes of a release's file, which have to be fewer
 
 @dataclasses.dataclass(frozen=True)
 class Host:
-    """Where files can be put, looked at and found ready.
+    """A place that files are uploaded to; its name and the right to write there were checked.
 
     Attributes:
         target: as the user called it.
         upload: (record, its file) -> the url under which anybody may fetch it.
-        hint: what is wrong, most likely, where nobody can.
+        hint: what to do where the uploaded file cannot be fetched.
     """
 
     target: str
@@ -68,8 +68,8 @@ def host_at(target: str) -> Host:
 def everywhere(record: zoo.Record, file: Path, hosts: Sequence[Host]) -> Iterator[list[str]]:
     """Upload a record's file to each host, fetch it back from there, and yield the urls.
 
-    The block is for writing them down: what fails or is interrupted up to its end says what was
-    uploaded all the same.
+    The caller's block writes the urls down. If an upload or the block fails or is interrupted, the
+    error's message lists what was uploaded by then.
 
     Raises:
         UserError: a host would not take it, or what came back is not the record's bytes and sha256.
@@ -200,11 +200,11 @@ def _gh(*words: str, but: str | None = None, cwd: Path | None = None) -> str:
     """Run GitHub's program, which has the user's login.
 
     Args:
-        but: a failure that is none, by what is said then.
+        but: part of an error's text; a failure with this text raises nothing.
         cwd: where the files are that the words name.
 
     Returns:
-        What it printed; nothing where it failed so.
+        What it printed, or "done" if it printed nothing; "" after a failure that `but` allows.
 
     Raises:
         UserError: it is not installed or not logged in, or it says why it failed.
@@ -327,8 +327,11 @@ network = load_into("{record.network}", {record.classes}, {record.arguments}, st
     if not page.strip():
         kind = "image-segmentation" if record.task == "p3" else "image-classification"
         return f"---\nlicense: mit\npipeline_tag: {kind}\n---\n\n# Checkpoints\n\n{ours}\n"
-    before, there, rest = page.partition(begin)
-    return f"{before}{ours}{rest.partition(end)[2]}" if there else f"{page.rstrip()}\n\n{ours}\n"
+    stop = page.find(end)
+    start = page.rfind(begin, 0, stop) if stop >= 0 else -1
+    if start >= 0:
+        return f"{page[:start]}{ours}{page[stop + len(end) :]}"
+    return f"{page.rstrip()}\n\n{ours}\n"  # a mark without its end is somebody's text
 
 
 HOSTS = {"file": _folder, "gh": _github, "hf": _hugging_face}

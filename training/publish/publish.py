@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import hashlib
 import io
+import math
 import signal
 import sys
 import threading
@@ -31,7 +32,7 @@ from training.engine.problem import Evaluation, Problem
 from training.engine.run_folder import Run
 from training.publish import class_names, host, names, zoo_page
 
-SAME = 0.998  # share of labels or pixels that rounding the weights to fp16 leaves, but for one
+SAME = 0.998  # smallest share of labels or pixels that fp16 weights may leave unchanged
 
 
 def publish(
@@ -86,8 +87,8 @@ def _expect_scored(run: Run, data: Path | None) -> Path:
     """Return the data that a run is to be scored on; refuse a run that cannot be scored."""
     if run.problem.evaluate is None:
         raise UserError(
-            f"{run.recipe.name} is pre-training, which no script answers with: fine-tune its "
-            "best.pth (pretrained=FILE) and take that run"
+            f"{run.recipe.name} is pre-training, and no graded script uses its weights: fine-tune "
+            "its best.pth (pretrained=FILE) and publish that run"
         )
     if not run.finished:
         raise UserError(f"{run.folder} has not ended: its command goes on where it was stopped")
@@ -129,7 +130,7 @@ def _write(
                 zoo.add(record, default)
             _print_pages()
             size = f"{record.bytes / 1e6:.1f} MB"
-            print(f"{zoo.path(record)}: {size}, {same:.2%} as the run's predictions")
+            print(f"{zoo.path(record)}: {size}, {same:.2%} of predictions equal the run's")
             _show(record)
             _say_what_was_replaced(old, record)
             _say_what_follows(record, default)
@@ -206,7 +207,7 @@ def _amend(record: zoo.Record, change: Callable[[zoo.Record], zoo.Record]) -> zo
 
 @contextlib.contextmanager
 def _uninterrupted(line: str) -> Iterator[None]:
-    """Put Ctrl-C off to the end of a block that writes several files, and say then what is true.
+    """Delay Ctrl-C to the end of a block that writes several files.
 
     Raises:
         KeyboardInterrupt: with `line`, if there was a Ctrl-C.
@@ -227,9 +228,9 @@ def _uninterrupted(line: str) -> Iterator[None]:
 
 
 def _expect_same(before: Evaluation, after: Evaluation, run: Path) -> float:
-    """Return the share of predictions that rounding left, or refuse weights that it has spoilt.
+    """Return the share of predictions that rounding left unchanged; refuse weights it has spoilt.
 
-    One may always change: of few images that is more than a share that says anything.
+    A single change is always allowed: of few predictions it alone can be more than 1 - SAME.
     """
     same = _agreement(before, after)
     changed = int((before.predictions != after.predictions).sum())
@@ -296,7 +297,7 @@ def _merged(old: dict, new: dict) -> dict:
 
 
 def _print_pages() -> None:
-    """Print the zoo's tables anew; what cannot be printed takes nothing from what is published."""
+    """Write the zoo's tables anew; if that fails, only note it: the checkpoint is published."""
     if not (zoo_page.ROOT / "docs").is_dir():  # a copy of the code alone, and no checkout
         return
     try:
@@ -310,7 +311,9 @@ def _show(record: zoo.Record) -> None:
     scores = record.scores
     print(f"{record.name}: {scores['metric']} {scores['fp32']} on {scores['data']} in fp32")
     for precision, fast in scores["fast"].items():
-        print(f"    {precision}: {fast['score']}, {fast['agreement']:.3%} as in fp32")
+        print(
+            f"    {precision}: {fast['score']}, {fast['agreement']:.3%} of predictions as in fp32"
+        )
 
 
 def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
@@ -351,8 +354,17 @@ def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
 def _scores(
     problem: Problem, record: zoo.Record, data: Path, exact: Evaluation, weights: Path
 ) -> dict:
-    """Return the scores in fp32 and in each precision that this machine's devices have."""
+    """Return the scores in fp32 and in each precision that this machine's devices have.
+
+    Raises:
+        UserError: there is no score, since the data lacks a class.
+    """
     assert problem.evaluate is not None
+    if math.isnan(exact.score):
+        raise UserError(
+            f"{record.name} has no {problem.metric} on {data} (nan): a class is neither there nor "
+            "predicted; give a validation set that has all classes with --data DIR"
+        )
     fast = {}
     for where in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
         for precision in device.native_precisions(torch.device(where)):
@@ -386,7 +398,10 @@ def _trained_on(run: Run, data: Path) -> str:
 
 
 def _described(problem: Problem, data: Path, classes: int) -> str:
-    """Return what data is: what is generated or imported says so, the course's has its classes."""
+    """Return in words where data is from: its note, "own data (N classes)" or "course data".
+
+    Data without a note is the course's if it has as many classes as the problem's first recipe.
+    """
     provenance = provenance_of(problem.name, data)
     if provenance is not None:
         return provenance

@@ -55,7 +55,7 @@ def rows(file: Path | None = None) -> list[list[str]]:
 
 
 def parameters(record: Record) -> int:
-    """Return how many numbers a checkpoint's network has learnt."""
+    """Return the number of parameters of a checkpoint's network."""
     with torch.device("meta"):
         network = build(record.network, record.classes, **record.arguments)
     return sum(parameter.numel() for parameter in network.parameters())

@@ -11,7 +11,7 @@ from typing import Any
 from inference import UserError
 from training.classification.compare import Comparison, read_comparison
 from training.engine.problem import Problem
-from training.engine.recipe import FREE, Recipe, identity
+from training.engine.recipe import Recipe, identity
 from training.engine.run_folder import Run, find_runs
 from training.report.html import NO_BREAK, point
 
@@ -80,7 +80,7 @@ class Group:
         """The fields in which its runs differ from the recipe as it is now, `lr=0.05`."""
         shipped = self.runs[0].problem.recipes.get(self.recipe.name)
         changes = self.recipe.changes_from(shipped) if shipped else []
-        return [change for change in changes if change.partition("=")[0] not in FREE]
+        return [change for change in changes if change.partition("=")[0] not in self.recipe.free]
 
 
 @dataclass(frozen=True)

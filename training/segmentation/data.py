@@ -17,6 +17,7 @@ from inference.sharding import rank_and_world
 from inference.zoo import Record
 from training.data import cache
 from training.data.batches import Batches
+from training.data.splits import number_held
 from training.engine.problem import Evaluation, Files
 from training.segmentation.iou import AVERAGED
 from training.segmentation.recipes import SegmentationRecipe
@@ -46,9 +47,9 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
         _say(f"warning: all masks of {data / 'train'} are black, which is Unknown")
     order = np.random.default_rng(recipe.seed).permutation(len(tiles))
     share = recipe.select_epoch_by.held_out
-    held = max(1, round(share * len(tiles))) if share else 0
-    if held == len(tiles):
+    if share and len(tiles) < 2:
         raise UserError(f"only {len(tiles)} image in {data / 'train'}: training needs at least two")
+    held = number_held(share, len(tiles)) if share else 0
     training = Batches(arrays, order[held:], recipe.batch_size, shuffle=True, seed=recipe.seed)
     if held:
         measured = np.sort(order[:held])

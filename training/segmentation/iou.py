@@ -42,10 +42,10 @@ def ious(confusion: Sequence[Sequence[int]]) -> list[float]:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean of the classes that are there, 0 without any.
+    """Return the mean IoU of the classes that are present, 0 without any.
 
-    Where all are there it is the evaluator's, which says nan where one is not: a number that could
-    choose no epoch.
+    With all classes present it is the evaluator's to the last digit. With one absent the evaluator
+    returns nan, by which no epoch could be chosen.
     """
     present = [value for value in values if not math.isnan(value)]
     total = 0.0

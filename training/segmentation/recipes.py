@@ -6,10 +6,10 @@ NOTE: precision is auto, bf16 where the machine is fast in it; the original's wa
 DeepLabV3 heads only the one that predicts is trained here: what the other's loss counted is not
 known.
 
-The others are ours. They learn Unknown as a class. A pixel that is Unknown counts against whatever
-class is seen there, and an Unknown in the wrong place is one miss, where a wrong class is a miss
-and a false alarm: it is never worse than a wrong guess. With `ignore_unknown=true` a network learns
-that it never occurs.
+The others are ours, and learn Unknown as a class. The mIoU has no class Unknown, but a class that
+is predicted on an Unknown pixel gets a false alarm. Elsewhere a wrong Unknown is a miss, and a
+wrong class a miss and a false alarm. So to predict Unknown is never worse than to predict a wrong
+class. With `ignore_unknown=true` a network does not learn to predict it.
 """
 
 from __future__ import annotations

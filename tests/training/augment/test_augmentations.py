@@ -203,9 +203,9 @@ def test_what_is_out_of_its_range_is_refused(make, says):
 @pytest.mark.parametrize(
     ("augmentation", "says"),
     [
-        (Shift(SIDE), rf"shift\.pixels={SIDE}: from 0 to less than size={SIDE}, pixels"),
+        (Shift(SIDE), rf"shift\.pixels={SIDE}: from 0 to less than {SIDE}, the image's side"),
         (Shift(-1), r"shift\.pixels=-1: from 0"),
-        (GaussianBlur(2 * SIDE + 1), rf"gaussianblur\.kernel=65: below twice size={SIDE}"),
+        (GaussianBlur(2 * SIDE + 1), rf"gaussianblur\.kernel=65: below twice {SIDE}"),
     ],
 )
 def test_what_reaches_beyond_the_image_is_refused(augmentation, says):

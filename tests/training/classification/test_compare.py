@@ -108,6 +108,7 @@ def test_what_is_missing_is_trained_and_compared(place, started, capsys):
     assert make(*words) == 0 and capsys.readouterr().out == said
     assert make("p2-e", *SMALL, "--seeds", "1") == 0  # no backbone is needed for what is there
     assert "(n = 1)" in capsys.readouterr().out and len(started) == 4
+    assert not (place / "out" / "differences.csv").exists()  # of one setting there are none
 
     # Unless seeds are named those that are there count, and 0 where a setting has none.
     shutil.rmtree(place / "out" / "p2-d-s1")
@@ -221,6 +222,25 @@ def test_a_run_that_will_not_do_is_named_before_anything_is_trained(
     said = capsys.readouterr().err
     assert said.startswith(f"error: {says}") and said.count("\n") == 1
     assert not started
+
+
+def test_a_batch_that_batchnorm_cannot_normalise_is_one_line(place, started, capsys):
+    assert make("p2-a", *SMALL, "batch_size=1") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said == (
+        "error: batch_size=1 is too small for the BatchNorm of resnet50: each process needs two "
+        "images or more"
+    )
+
+
+def test_how_often_epochs_are_measured_matters_where_one_is_chosen(place, started, capsys):
+    words = ("p2-a", *SMALL, "select_epoch_by=BestOnVal()", "save_every=2")
+    assert make(*words) == 0 and capsys.readouterr().out
+    assert make(*words[:-1]) == 2
+    assert "holds a run with another save_every than is asked for" in capsys.readouterr().err
+    last = ("p2-a", *SMALL, "--out", "last")
+    assert make(*last, "save_every=2") == 0 and make(*last) == 0
+    assert started == ["p2-a-s0", "p2-a-s0"]
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,8 @@ def test_the_reports_model_a_is_the_reports():
         ("small_size=4", r"small_until=0\.5 needs small_size="),
         ("small_until=1.5", r"small_until=1\.5: it is a share"),
         ("size=0", "size=0: it is a whole number from 1 up"),
-        ("size=4", r"shift\.pixels=4: from 0 to less than size=4"),
-        ("augment=GaussianBlur(65)", r"gaussianblur\.kernel=65: below twice size=32"),
+        ("size=4", r"shift\.pixels=4: from 0 to less than 4, the image's side"),
+        ("augment=GaussianBlur(65)", r"gaussianblur\.kernel=65: below twice 32"),
         ("label_smoothing=2", r"crossentropy\.label_smoothing=2\.0: it is a share"),
         ("augment=TileCrop()", "there are: Flip, "),
     ],
@@ -126,6 +126,15 @@ def test_the_reports_model_a_is_the_reports():
 def test_what_no_run_could_mean_is_refused(change, says):
     with pytest.raises(UserError, match=says):
         RECIPES["p1-a"].with_changes([change])
+
+
+def test_what_comes_before_a_crop_sees_images_as_they_are_kept():
+    kept = ["size=128", "small_size=64"]
+    crop = "RandomResizedCrop(0.5,32)"
+    for first in ("Shift(40)", "GaussianBlur(65)"):
+        with pytest.raises(UserError, match="32, the image's side"):
+            RECIPES["p1-a"].with_changes([*kept, f"augment={first},{crop}"])
+        RECIPES["p1-a"].with_changes([*kept, f"augment={crop},{first}"])
 
 
 def test_early_epochs_may_be_smaller():

@@ -21,6 +21,14 @@ def test_every_class_gives_its_share_but_one_of_a_single_image():
     assert held.tolist() != hold_out(labels, 0.05, seed=1)[1].tolist()
 
 
+@pytest.mark.parametrize("share", [0.5, 0.8, 0.99])
+def test_every_class_keeps_an_image_to_train_on(share):
+    labels = np.repeat(np.arange(3), [2, 10, 1])
+    train, held = hold_out(labels, share, seed=0)
+    assert np.bincount(labels[train], minlength=3).min() == 1 and len(held) >= 2
+    assert sorted([*train, *held]) == list(range(13))
+
+
 def test_one_image_a_class_cannot_be_split():
     with pytest.raises(
         UserError, match=r"no class has two images to hold one out: add 'select_epoch_by=LastEpoch"

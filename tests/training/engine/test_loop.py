@@ -136,14 +136,14 @@ def test_a_run_that_goes_on_in_another_precision_says_so(tmp_path, monkeypatch):
         monkeypatch.setattr(loop, "fast_precisions", lambda device: fast)
         module = Classification(recipe(precision="auto", **changes))
         loop.train(module, batches(True), None, tmp_path, log=lines.append)
-        notes = [line for line in lines if line.startswith("note: this run computed")]
+        notes = [line for line in lines if line.startswith("note: this run was computed")]
         lines.clear()
         return notes
 
     last = {"select_epoch_by": LastEpoch()}
     assert part(["bf16"], epochs=1, **last) == []
     (note,) = part([], epochs=2, **last)
-    assert "in bf16-mixed and goes on in 32-true" in note
+    assert "in bf16-mixed up to now and goes on in 32-true, which is faster here" in note
     assert part([], epochs=3, **last) == []
 
 
@@ -195,6 +195,16 @@ def test_patience_ends_a_run_that_stays_ended(tmp_path, monkeypatch):
     assert (progress.best_epoch, progress.epochs, found.score) == (1, 4, 0.7)
     again = train(tmp_path, epochs=9, select_epoch_by=HeldOut(patience=2))  # the same command
     assert again == found and len(measured(tmp_path)) == 4
+
+
+def test_patience_waits_for_the_next_measurement(tmp_path, monkeypatch):
+    scores = iter([0.5, 0.7, 0.6, 0.9])
+    monkeypatch.setattr(Classification, "score", lambda self: {"accuracy": next(scores)})
+    changes = {"epochs": 20, "save_every": 4, "select_epoch_by": HeldOut(patience=2)}
+    found = train(tmp_path, **changes)
+    progress = found.progress
+    assert (progress.best_epoch, progress.epochs, found.score) == (7, 12, 0.7)
+    assert train(tmp_path, **changes) == found and len(measured(tmp_path)) == 12
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_spares_what_was(tmp_path, monkeypatch):

@@ -162,7 +162,7 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(place):
     process.join(60)
     assert process.exitcode == 130
     said = (place / f"{process.pid}.log").read_text().splitlines()
-    assert said[-1] == "interrupted: the same command goes on from the last whole epoch"
+    assert said[-1] == "interrupted: the same command goes on from the last saved epoch"
     assert all(line.startswith("epoch ") for line in said[:-1]), said
 
 

@@ -252,6 +252,14 @@ def test_hugging_face_gets_the_file_and_a_card_in_one_commit(place, hub, capsys)
     assert state_of(place) == before and len(hub.repositories["ada/hw1"]) == 2
 
 
+def test_a_card_keeps_what_follows_a_mark_whose_end_was_removed(place):
+    record = place.records["p1"]
+    page = f"# Mine\n\n<!-- {record.name} -->\nmy words\n"
+    once = _card(record, page)
+    assert once.startswith(page) and once.count(f"<!-- /{record.name} -->") == 1
+    assert _card(record, once + "\nmore words\n") == once + "\nmore words\n"
+
+
 def test_a_repository_keeps_what_somebody_wrote_and_other_checkpoints(place, hub, capsys):
     page = b"---\nlicense: other\n---\n# Mine\n\nmy words\n"
     hub.repositories["ada/hw1"] = [("1" * 40, {"README.md": page, "p1-small.pth": b"old"})]

@@ -360,6 +360,18 @@ def test_a_run_that_diverged_is_not_published(place, capsys, value):
     assert state_of(place) == before
 
 
+def test_a_score_that_is_nan_is_refused_before_anything_is_uploaded(place, capsys, monkeypatch):
+    folder, before = place / "runs/p1-a-s0", state_of(place)
+
+    def evaluate(*arguments):
+        return P1.evaluate(*arguments)._replace(score=float("nan"))
+
+    monkeypatch.setitem(PROBLEMS, "p1", dataclasses.replace(P1, evaluate=evaluate))
+    said = refusal(capsys, folder, "--host", f"file:{place / 'there'}")
+    assert "has no accuracy on" in said and "a class is neither there nor predicted" in said
+    assert state_of(place) == before and not (place / "there" / "p1-a.pth").exists()
+
+
 @pytest.mark.parametrize("part", ["temporary", "weights", "inference"])
 def test_a_full_disk_leaves_all_as_it_was(place, monkeypatch, capsys, part):
     folder, before = place / "runs/p1-a-s0", state_of(place)

@@ -77,7 +77,7 @@ def test_crops_larger_than_tiles_are_refused(data):
 
 
 def test_what_reaches_beyond_a_crop_is_refused(data):
-    with pytest.raises(UserError, match=r"gaussianblur\.kernel=65: below twice size=32"):
+    with pytest.raises(UserError, match=r"gaussianblur\.kernel=65: below twice 32"):
         batches(recipe("augment=TileCrop(32),GaussianBlur(65)"), data)
     batches(recipe("augment=GaussianBlur(65)"), data)
 
