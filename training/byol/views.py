@@ -12,7 +12,7 @@ from torch import Tensor
 from inference import UserError
 from training.augment import colour, filters, geometry
 from training.engine.recipe import IMAGENET_MEAN, IMAGENET_STD
-from training.engine.values import Share, Value, named, shares, typed
+from training.engine.values import Share, Value, as_argument, named, shares
 
 Normalise = Callable[[Tensor], Tensor]  # from [0, 1] to what the network takes
 Pair = Annotated[tuple[float, float], shares(2)]  # the first view's and the second's
@@ -55,10 +55,11 @@ class ByolViews(Views):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 < self.area[0] <= self.area[1]:
-            raise UserError(f"area={typed(self.area)}: it is two shares, the smaller first")
+            raise UserError(f"area={as_argument(self.area)}: it is two shares, the smaller first")
         if len(self.jitter) != 4 or not min(self.jitter) >= 0 or not self.jitter[3] <= 0.5:
             raise UserError(
-                f"jitter={typed(self.jitter)}: it is four numbers from 0 up, the hue's at most 0.5"
+                f"jitter={as_argument(self.jitter)}: it is four numbers from 0 up, "
+                "the hue's at most 0.5"
             )
 
     def pair(self, images: Tensor, size: int, normalise: Normalise) -> tuple[Tensor, Tensor]:

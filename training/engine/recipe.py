@@ -16,6 +16,7 @@ from training.engine.selection import SELECTIONS, HeldOut, Selection
 from training.engine.values import (
     Count,
     ShareBelowOne,
+    as_argument,
     at_least,
     check_ranges,
     choice,
@@ -25,7 +26,6 @@ from training.engine.values import (
     override,
     shortest,
     to_plain,
-    typed,
 )
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -81,9 +81,9 @@ class Recipe:
         for name in ("mean", "std"):
             value = getattr(self, name)
             if len(value) != 3:
-                raise UserError(f"{name}={typed(value)}: it is three numbers, of RGB")
+                raise UserError(f"{name}={as_argument(value)}: it is three numbers, of RGB")
         if not min(self.std) > 0:
-            raise UserError(f"std={typed(self.std)}: a deviation is above 0")
+            raise UserError(f"std={as_argument(self.std)}: a deviation is above 0")
         if self.seed >= 1 << 63:
             raise UserError(f"seed={self.seed}: it is below 2^63")
 
@@ -173,11 +173,11 @@ class Recipe:
                 continue
             composed = "kinds" in slot.metadata
             if not composed or not _are_alike(held, theirs.get((name,))):
-                whole.append(f"{name}={'none' if composed and held == () else typed(held)}")
+                whole.append(f"{name}={'none' if composed and held == () else as_argument(held)}")
                 continue
             for path, leaf in mine:
                 if path[0] == name and len(path) > 1 and leaf != theirs[path]:
-                    single.append(f"{shortest(path, every)}={typed(leaf)}")
+                    single.append(f"{shortest(path, every)}={as_argument(leaf)}")
         return [*whole, *single]
 
     def describe(self) -> dict[str, str | list[str]]:

@@ -50,7 +50,7 @@ def run(
     rank, world = rank_and_world()
     with _alone(folder) if rank == 0 else contextlib.nullcontext():
         if rank == 0:
-            claim(problem, recipe, data, folder)
+            reserve(problem, recipe, data, folder)
         batches, measured = problem.batches(recipe, data)
         torch.manual_seed(recipe.seed)  # the initial weights
         outcome = train(problem.module(recipe), batches, measured, folder, log)
@@ -105,10 +105,10 @@ def _remove_unbegun(folder: Path, before: Set[str], made: Sequence[Path]) -> Non
                 place.rmdir()
 
 
-def claim(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
-    """Note in its folder what a run is of, or refuse to go on with another one there.
+def reserve(problem: Problem, recipe: Recipe, data: Path, folder: Path) -> None:
+    """Write recipe.json and data.json of a run into its folder; refuse another run's folder.
 
-    A run that did not reach the end of an epoch keeps no one out.
+    A run of which no epoch has ended may be replaced.
 
     Raises:
         UserError: the folder holds a run with another recipe or on other data, or what a new run

@@ -69,7 +69,7 @@ def shares(count: int) -> Check:
     def check(owner: object, name: str) -> None:
         value = getattr(owner, name)
         if len(value) != count or not all(0 <= share <= 1 for share in value):
-            given = f"{_spelt(owner, name)}={typed(value)}"
+            given = f"{_spelt(owner, name)}={as_argument(value)}"
             raise UserError(f"{given}: it is {count} shares, each from 0 to 1")
 
     return check
@@ -301,10 +301,10 @@ def _replace(field: dataclasses.Field, held: Any, rest: Sequence[str], key: str,
     return dataclasses.replace(held, **{name: new})
 
 
-def typed(value: Any) -> str:
+def as_argument(value: Any) -> str:
     """Return a value as the command line takes it: `AdamW(lr=0.001)`, `[1,5]`, `fp32`."""
     if isinstance(value, tuple) and any(map(dataclasses.is_dataclass, value)):
-        return ",".join(map(typed, value))
+        return ",".join(map(as_argument, value))
     if dataclasses.is_dataclass(value):
         given = ",".join(
             f"{f.name}={_literal(getattr(value, f.name))}"

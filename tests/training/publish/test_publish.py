@@ -20,7 +20,7 @@ from PIL import Image
 from inference import UserError, zoo
 from training.__main__ import main
 from training.engine.problem import Evaluation
-from training.engine.run import claim
+from training.engine.run import reserve
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS, RECIPES
 from training.publish import publish, zoo_page
@@ -449,7 +449,7 @@ def test_what_data_is_called(data, tmp_path):
     assert publish._trained_on(noted, data) == "CIFAR-10"
     for name in ("result.json", "best.pth"):
         (tmp_path / name).unlink()
-    claim(P1, own, data, tmp_path)  # the run was on this data, before it was moved
+    reserve(P1, own, data, tmp_path)  # the run was on this data, before it was moved
     moved = ended(tmp_path, own, **gone)
     assert publish._trained_on(moved, data) == "own data (3 classes)"
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from inference import UserError
 from tests.training.report.conftest import P1_NUMBERS, scored, write_figures, write_run
-from training.engine.run import claim
+from training.engine.run import reserve
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS
 from training.report import figures
@@ -28,7 +28,7 @@ def run(tmp_path):
     for name in ("best.pth", "last.ckpt"):
         (folder / name).touch()
     recipe = Run.load(folder, PROBLEMS).recipe
-    claim(PROBLEMS["p1"], recipe, data, folder)
+    reserve(PROBLEMS["p1"], recipe, data, folder)
     return Run.load(folder, PROBLEMS)
 
 
