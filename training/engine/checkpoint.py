@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,41 @@ import torch
 from torch import nn
 
 from inference import UserError
+from training.engine.recipe import Recipe
 
 FORMAT = 2  # of last.ckpt
+Parts = Mapping[str, Any]  # module, average and optimiser, each with a state
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    epochs: int = 0  # that are done
+    best: float = -math.inf  # the best score, or the last if none is chosen; -inf without one
+    best_epoch: int = -1  # the epoch of best.pth, from 0; -1 before there is one
+    seconds: float = 0.0  # of all parts of the run
+    precision: str = ""  # in which the last epoch was computed; "" where that was not noted
+
+    def is_over(self, recipe: Recipe) -> bool:
+        """Return whether the last epoch is done, or too many were without a better score.
+
+        A score can get better only where it is measured, and last.ckpt is written there too.
+        """
+        patience, measured = recipe.select_epoch_by.stop_after, recipe.is_due(self.epochs - 1)
+        stopped = measured and 0 < patience < self.epochs - self.best_epoch
+        return self.epochs >= recipe.epochs or stopped
+
+    def add(self, recipe: Recipe, score: float, seconds: float) -> None:
+        """Note an epoch that is done: its score, -inf where it has none, and what it took."""
+        epoch = self.epochs
+        self.epochs += 1
+        self.seconds += seconds
+        if not recipe.select_epoch_by.chooses:
+            self.best = score
+            self.best_epoch = epoch if recipe.is_due(epoch) else self.best_epoch
+        elif score > self.best:
+            self.best, self.best_epoch = score, epoch
 
 
 def write_whole(file: Path, content: bytes | memoryview) -> None:
@@ -53,10 +88,10 @@ def save(content: Mapping[str, Any], file: Path) -> None:
     write_whole(file, buffer.getbuffer())
 
 
-def save_state(parts: Mapping[str, Any], progress: Mapping[str, Any], file: Path) -> None:
+def save_state(parts: Parts, progress: Progress, file: Path) -> None:
     """Write what a run goes on from: its parts' states, and how far it is; as `write_whole`."""
     states = {name: part.state_dict() for name, part in parts.items()}
-    save({"format": FORMAT, **states, "progress": progress}, file)
+    save({"format": FORMAT, **states, "progress": asdict(progress)}, file)
 
 
 def load_state(file: Path) -> dict[str, Any] | None:
@@ -77,12 +112,39 @@ def load_state(file: Path) -> dict[str, Any] | None:
     raise UserError(f"cannot go on from {file}: {reason}; remove it to begin anew")
 
 
+def restore(parts: Parts, state: Mapping[str, Any] | None, file: Path) -> Progress:
+    """Load what `load_state` has read into a run's parts; return how far the run has come.
+
+    Raises:
+        UserError: the file is of another run.
+    """
+    if state is None:
+        return Progress()
+    try:
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+        return Progress(**state["progress"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"cannot go on from {file}: it is of another run ({reason}); remove it to begin anew"
+        ) from error
+
+
 def save_weights(network: nn.Module, file: Path) -> None:
     """Write a bare state dict: fp32, on the CPU, contiguous as the networks are built."""
     state = {key: value.detach().cpu() for key, value in network.state_dict().items()}
     for key, value in state.items():
         state[key] = (value.float() if value.is_floating_point() else value).contiguous()
     save(state, file)
+
+
+def save_epoch(exported: nn.Module, progress: Progress, recipe: Recipe, folder: Path) -> None:
+    """Leave the weights of the epoch that is done, if it is the best or to be kept."""
+    if progress.best_epoch == progress.epochs - 1:
+        save_weights(exported, folder / "best.pth")
+    if progress.epochs in recipe.kept_epochs():
+        save_weights(exported, folder / f"epoch-{progress.epochs:04}.pth")
 
 
 def add_row(file: Path, row: Mapping[str, Any]) -> None:

@@ -22,10 +22,9 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -47,46 +46,14 @@ from training.engine.prefetch import Prefetcher
 from training.engine.recipe import Recipe
 from training.engine.threads import Threads
 
-Parts = dict[str, Any]  # what a run goes on from: module, average, optimiser, each with its state
 UNSEEN = 50  # losses on a GPU from one check that they are finite to the next: a check waits
-
-
-@dataclass
-class Progress:
-    """How far a run has come."""
-
-    epochs: int = 0  # that are done
-    best: float = -math.inf  # the best score, or the last if none is chosen; -inf without one
-    best_epoch: int = -1  # the epoch of best.pth, from 0; -1 before there is one
-    seconds: float = 0.0  # of all parts of the run
-    precision: str = ""  # in which the last epoch was computed; "" where that was not noted
-
-    def is_over(self, recipe: Recipe) -> bool:
-        """Return whether the last epoch is done, or too many were without a better score.
-
-        A score can get better only where it is measured, and last.ckpt is written there too.
-        """
-        patience, measured = recipe.select_epoch_by.stop_after, recipe.is_due(self.epochs - 1)
-        stopped = measured and 0 < patience < self.epochs - self.best_epoch
-        return self.epochs >= recipe.epochs or stopped
-
-    def add(self, recipe: Recipe, score: float, seconds: float) -> None:
-        """Note an epoch that is done: its score, -inf where it has none, and what it took."""
-        epoch = self.epochs
-        self.epochs += 1
-        self.seconds += seconds
-        if not recipe.select_epoch_by.chooses:
-            self.best = score
-            self.best_epoch = epoch if recipe.is_due(epoch) else self.best_epoch
-        elif score > self.best:
-            self.best, self.best_epoch = score, epoch
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a run came to: its progress, what it trained on, and how it computed."""
 
-    progress: Progress
+    progress: checkpoint.Progress
     trained_on: int
     precision: str
 
@@ -114,14 +81,15 @@ def train(
     Raises:
         UserError: the loss is not finite; the folder cannot be written.
     """
-    recipe, state = module.recipe, checkpoint.load_state(folder / "last.ckpt")
+    last = folder / "last.ckpt"
+    recipe, state = module.recipe, checkpoint.load_state(last)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric(recipe)
     module, ema = _prepare(module, fabric)
     optimizer = recipe.optimizer.build(module.network, recipe.starts_pretrained)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    parts: Parts = {"module": module, "ema": ema, "optimizer": optimizer}
-    progress = _restore(state, parts, folder / "last.ckpt") if state else Progress()
+    parts: checkpoint.Parts = {"module": module, "ema": ema, "optimizer": optimizer}
+    progress = checkpoint.restore(parts, state, last)
     precision = _precision(recipe.precision)
     if fabric.is_global_zero and progress.precision not in ("", precision):
         log(
@@ -151,11 +119,11 @@ def train(
             speed = {"seconds": round(seconds, 3), "images_per_second": round(rate, 1)}
             best = progress.best_epoch + 1  # what is written counts from 1, as what is said does
             row = {"epoch": progress.epochs, **values, **speed, "best_epoch": best}
-            _save_weights(module.exported(ema.network), progress, recipe.kept_epochs(), folder)
+            checkpoint.save_epoch(module.exported(ema.network), progress, recipe, folder)
             checkpoint.add_row(folder / "metrics.csv", row)
             curves.add(row)
             if recipe.is_due(epoch):
-                checkpoint.save_state(parts, asdict(progress), folder / "last.ckpt")
+                checkpoint.save_state(parts, progress, last)
             log(_line(module, values, progress, speed, held_out is not None))
     return Outcome(progress, len(batches.indices), precision)
 
@@ -221,16 +189,6 @@ def _divided(measured: Batches, module: TrainingModule, fabric: Fabric) -> Prefe
     if module.reduced_counters:
         measured.rank, measured.world = fabric.global_rank, fabric.world_size
     return Prefetcher(measured, fabric.device)
-
-
-def _save_weights(
-    exported: nn.Module, progress: Progress, kept: Container[int], folder: Path
-) -> None:
-    """Leave the weights of the epoch that is done, if it is the best or to be kept."""
-    if progress.best_epoch == progress.epochs - 1:
-        checkpoint.save_weights(exported, folder / "best.pth")
-    if progress.epochs in kept:
-        checkpoint.save_weights(exported, folder / f"epoch-{progress.epochs:04}.pth")
 
 
 def make_fabric(recipe: Recipe) -> Fabric:
@@ -411,19 +369,6 @@ def sync_bn_buffers(module: TrainingModule, ema: EMA, world: int) -> None:
         buffer.copy_(part.view_as(buffer))
 
 
-def _restore(state: dict[str, Any], parts: Parts, file: Path) -> Progress:
-    """Load the states of a run's parts; return how far it has come."""
-    try:
-        for name, part in parts.items():
-            part.load_state_dict(state[name])
-        return Progress(**state["progress"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"cannot go on from {file}: it is of another run ({reason}); remove it to begin anew"
-        ) from error
-
-
 def _expect_as_many(epochs: int, folder: Path, device: torch.device) -> None:
     """Raise UserError unless every process goes on from the same epoch, as it must in each step."""
     bounds = torch.tensor([epochs, -epochs], device=device)
@@ -446,7 +391,7 @@ def _bar(batches: Prefetcher, epoch: int, epochs: int) -> Iterable:
 def _line(
     module: TrainingModule,
     values: dict[str, float],
-    progress: Progress,
+    progress: checkpoint.Progress,
     speed: dict[str, float],
     measured: bool,
 ) -> str:
