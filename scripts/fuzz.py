@@ -83,7 +83,7 @@ class Session:
         """
         chosen = random.Random(f"{self.seed}/{index}")
         kind = chosen.choices(self.kinds, [KINDS[name][1] for name in self.kinds])[0]
-        folder = self.keep / str(index)
+        folder = self.keep / f"seed-{self.seed}-{index}"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         trial, start, fault = Trial(chosen, folder), time.perf_counter(), None
@@ -115,9 +115,10 @@ class Session:
         line = " ".join(said.split())[:400]
         folder = trial.folder
         print(f"FAULT seed {self.seed} index {index} {kind}: {line}", flush=True)
-        note = (
-            f"{line}\n{trial.command}\npython scripts/fuzz.py 1 --seed {self.seed} --only {index}\n"
-        )
+        again = f"python scripts/fuzz.py 1 --seed {self.seed} --only {index}"
+        if self.kinds != list(KINDS):  # the index draws among them
+            again += f" --kinds {' '.join(self.kinds)}"
+        note = f"{line}\n{trial.command}\n{again}\n"
         (folder / "FAULT.txt").write_text(note, "utf-8", "backslashreplace")
         return False
 
@@ -186,7 +187,7 @@ def _repository() -> dict[str, tuple[int, int]]:
 
 @contextlib.contextmanager
 def _quiet_decoders() -> Iterator[None]:
-    """Lead file 2, where libtiff complains, away; a decoder's crash is still told there."""
+    """Silence stderr (file 2), where libtiff complains; a decoder's crash is still shown."""
     stderr, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     if not faulthandler.is_enabled():  # of a segmentation fault the last folder holds the input
         faulthandler.enable(stderr)

@@ -105,7 +105,7 @@ def figures(options: Options) -> None:
         raise UserError(f"the data of {run.folder} is not where it was: say where with --data DIR")
     out = options.out or run.folder / "figures"
     if options.images and run.problem.evaluate is None:
-        raise UserError(f"--images: of {run.recipe.name} no image is shown")
+        raise UserError(f"--images: figures of {run.recipe.name} show no image; leave it out")
     found = run.problem.figures(run, data, out, options.images)
     for note in found["notes"]:
         log(f"note: {note}")
@@ -123,10 +123,10 @@ def probe(options: Options) -> None:
 def publish(options: Options) -> None:
     """Publish a run's weights: a file in weights/ and its record in the zoo.
 
-    With --host it uploads that file, fetches it back as a grader would, and records the url. Of a
-    checkpoint's name --host uploads its file, --names names its classes, and --data, or nothing,
-    adds the scores of this machine's fast precisions. A run's classes are named by --names, else by
-    what its data says: DATA.json, or the words that its files begin with.
+    With --host it uploads that file, fetches it back as a grader would, and records the url. Given
+    a checkpoint's name, --host uploads its file, --names names its classes, and --data (or none of
+    the three) adds the scores of this machine's fast precisions. A run's classes are named by
+    --names, else by what its data says: DATA.json, or the words that its files begin with.
     """
     from inference import zoo
     from training.engine.run_folder import Run
@@ -251,7 +251,7 @@ def recipes(options: Options) -> None:
 def _expect_reachable(options: Options) -> None:
     """Raise a UserError where a path that was given cannot even be looked at.
 
-    What does not exist is the commands' matter: pathlib says False there, and raises here.
+    Paths that do not exist are left to the commands; of the others here pathlib's is_dir() raises.
     """
     for path in vars(options).values():
         if not isinstance(path, Path):
@@ -313,11 +313,15 @@ INTERRUPTED: dict[Command, str] = {
 }
 
 
-def _seed(text: str) -> int:
-    seed = int(text)
-    if seed < 0:
-        raise ValueError
-    return seed
+def _from(least: int) -> Callable[[str], int]:
+    """Return what parses a whole number from `least` up."""
+
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} up")
+        return int(text)
+
+    return parse
 
 
 def _argument(*flags: str, **settings) -> tuple[tuple[str, ...], dict]:
@@ -350,7 +354,7 @@ COMMANDS: dict[Command, tuple] = {
     probe: (
         _argument("files", nargs="+", metavar="FILE", help="as pretrained= takes it; or none"),
         _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
-        _argument("--size", type=int, default=128, help="side of the images, pixels (128)"),
+        _argument("--size", type=_from(1), default=128, help="side of the images, pixels (128)"),
     ),
     publish: (
         _argument("what", metavar="RUN|NAME", help="a run's folder, or a checkpoint's name"),
@@ -381,7 +385,7 @@ COMMANDS: dict[Command, tuple] = {
     report: (
         _argument("runs", metavar="RUNS", nargs="?", type=Path, help="the runs (runs)"),
         _argument("--out", type=Path, default=Path("report"), help="(report)"),
-        _argument("--data", type=Path, default=DATA, help="of runs from elsewhere (hw1_data)"),
+        _argument("--data", type=Path, default=DATA, help="of runs whose data moved (hw1_data)"),
         _argument("--name", dest="author", default="", help="the author's, for the cover"),
         _argument("--student", default="", metavar="ID", help="for the cover"),
         _argument("--notes", type=Path, metavar="FILE", help="the author's words, Markdown"),
@@ -397,7 +401,7 @@ COMMANDS: dict[Command, tuple] = {
         ),
         _argument("source", type=Path, metavar="SOURCE", help="as it was downloaded"),
         _argument("folder", type=Path, metavar="OUT", help="hw1_data folder; a part is made"),
-        _argument("--seed", type=_seed, default=0, help="same seed, same data (0)"),
+        _argument("--seed", type=_from(0), default=0, help="same seed, same data (0)"),
         _argument("--all", action="store_true", help="cifar, deepglobe: every image"),
         _argument("--half", type=int, choices=(1, 2), help="cifar100: which 50 classes (1)"),
         _argument("--domain", help="office-home: (Real World)"),
@@ -410,7 +414,7 @@ COMMANDS: dict[Command, tuple] = {
             default="small",
             help="small: 5,315 pictures, the default; full: the course's counts, 70,014",
         ),
-        _argument("--seed", type=_seed, default=0, help="same seed, same data (0)"),
+        _argument("--seed", type=_from(0), default=0, help="same seed, same data (0)"),
     ),
     recipes: (),
 }

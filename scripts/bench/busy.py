@@ -188,7 +188,7 @@ def _case(name: str, scratch: Path, options) -> Case:
     if name == TRAINED:
         data = options.data / "p1_data" if options.data else _to_train(scratch / name, count)
         command = [sys.executable, "-m", "training", "fit", TRAINED, "epochs=2", "small_until=0"]
-        return Case(name, [*command, "--data", str(data), "--out"], "images/s")
+        return Case(name, [*command, "--data", str(data.resolve()), "--out"], "images/s")
     if options.data is None:
         from scripts.bench.inference_cases import draw  # generating needs torch
 

@@ -93,7 +93,7 @@ def _bench(options) -> None:
     fast, flops = precision(), _flops()
     rate = statistics.median(speeds["ours"]) * flops
     print(f"  ours in {fast}: {flops / 1e9:.1f} GFLOP an image, {rate / 1e9:.0f} GFLOP/s, "
-          f"{rate / peak(fast, _clock(options)):.0%} of the convolution")  # fmt: skip
+          f"{rate / peak(fast, clock=_clock(options)):.0%} of the convolution")  # fmt: skip
 
 
 def _run(side: str, options) -> float:

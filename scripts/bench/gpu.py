@@ -259,7 +259,8 @@ def _inference(peak: dict[str, float], options, until: float) -> Iterator[dict]:
                 row["images_per_second"] = round((count - 1) / max(whole - one, 1e-3), 1)
                 if expected is not None:
                     row["agreement"] = round(_agreement(expected, answers), 5)
-                expected = expected or answers
+                if precision == "fp32":
+                    expected = answers
                 yield row
 
 

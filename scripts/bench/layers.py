@@ -87,7 +87,7 @@ def main() -> None:
             parser.error(f"no network {name!r}; there are: {', '.join(names)}")
     here = torch.device("cpu")
     precisions = options.precision or ["fp32", *device.native_precisions(here)]
-    peaks = {precision: peak(precision) for precision in precisions}
+    peaks = {precision: peak(precision, here) for precision in precisions}
     reached = ", ".join(f"{most / 1e9:.0f} GFLOP/s {name}" for name, most in peaks.items())
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}", end="; ")
     print(f"a 3x3 convolution of 256 channels: {reached}\n")

@@ -46,7 +46,7 @@ OPTIMISERS = {"SGD": torch.optim.SGD, "AdamW": torch.optim.AdamW}
 
 
 def main() -> None:
-    """Run the chosen recipes and prints a line for each side."""
+    """Run the chosen recipes and print a line for each side."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -72,11 +72,15 @@ def main() -> None:
 
 
 def _bench(name: str, options) -> None:
+    recipe = _recipe(name, options)
+    if recipe.input_size not in (None, CASES[name].side):
+        sys.exit(
+            f"{name}: the plain script has images of {CASES[name].side} pixels; leave out size="
+        )
     speeds: dict[str, list[float]] = {"plain": [], "ours": []}
     for _ in range(options.rounds):
         for side, found in speeds.items():
             found.append(_run(name, side, options))
-    recipe = _recipe(name, options)
     share = statistics.median(speeds["ours"]) * _flops(recipe, CASES[name].side) / peak(precision())
     ratios = [b / a for a, b in zip(*speeds.values(), strict=True)]
     print(f"\n{name}, batches of {recipe.batch_size}, {options.rounds} rounds: images per second")

@@ -104,7 +104,7 @@ def _encoded(trial: Trial, rows: list[list[str]]) -> tuple[bytes, list[list[str]
 
 
 def _damaged(trial: Trial, data: bytes, rows: list[list[str]]) -> tuple[bytes, list | None, bool]:
-    """Return a damaged csv, the rows that an answer to it must have, and whether one must be."""
+    """Return a damaged csv, the rows its answer must have (None: any), and False: it may fail."""
     way = trial.random.choice(("any", "any", "any", "nul", "blanks", "marks"))
     if way == "blanks" and b'"' not in data and b"x,y" not in data and b"\0" not in data:
         plain = data[:3] != b"\xef\xbb\xbf" and b"\n" in data and b"," in data

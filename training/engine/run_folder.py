@@ -161,7 +161,8 @@ class Run:
     def find_data(self, others: Path) -> Path | None:
         """Return the run's data if it is still the same: where it was, or in `others`, hw1_data."""
         for folder, unknown in ((self.data, True), (others / self.problem.folder, False)):
-            if folder is None or not folder.is_dir():
+            # os.path: pathlib raises of a folder that may not be entered, and of a long name.
+            if folder is None or not os.path.isdir(folder):
                 continue
             with contextlib.suppress(UserError):  # it is no such folder
                 same = unknown if self.fingerprint is None else self.is_on(folder)
@@ -296,6 +297,7 @@ _SCORES: dict[tuple[type, ...], tuple[str, ...]] = {
     (int,): ("images", "best_epoch"),
     (int, float, type(None)): ("val", "held_out"),
 }
+_LARGEST = {"val": 1, "held_out": 1, "minutes": 1e9}
 
 
 def _check_result(result: dict[str, Any], folder: Path) -> None:
@@ -305,6 +307,9 @@ def _check_result(result: dict[str, Any], folder: Path) -> None:
             for name in names:
                 value = holder.get(name)
                 right = isinstance(value, kinds) and not isinstance(value, bool)
+                if right and name in _LARGEST and value is not None:
+                    # A score is nan where the data lacks a class.
+                    right = value != value or 0 <= value <= _LARGEST[name]
                 if name in holder and not right:
                     said = json.dumps(value)[:40]
                     raise UserError(f"{folder / 'result.json'} is none of ours: {name} is {said}")

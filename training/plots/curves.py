@@ -14,7 +14,7 @@ from training.plots.style import BLUE, COLOURS, RED, figure
 
 
 class Curve(NamedTuple):
-    """What was measured, (epochs,), nan where it was not, and its name."""
+    """A measure's name, and its value at each epoch, (epochs,); nan where it was not measured."""
 
     label: str
     values: Sequence[float]

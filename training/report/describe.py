@@ -48,7 +48,7 @@ def is_whole(module: nn.Module) -> bool:
 
 
 def kind(module: nn.Module) -> str:
-    """Return the kind of what begins with a module; "" where it merely follows, as BN does."""
+    """Return the kind of box that a module begins; "" where it continues one, as BN does."""
     return next((word for types, word in KINDS if isinstance(module, types)), "")
 
 

@@ -59,7 +59,7 @@ class Placed:
         return self.x + self.width / 2
 
     def text(self) -> list[tuple[float, float, str]]:
-        """Return where each line of the text begins, or its middle is in an end, and the line."""
+        """Return (x, y, line) of each line of text: x is its start, or in an end its middle."""
         x = self.middle if self.kind == "end" else self.x + PAD
         return [
             (x + 8 * line.startswith("  "), self.y + PAD + 11 + LINE * i, line.strip())

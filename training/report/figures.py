@@ -75,7 +75,9 @@ class Gallery:
         except UserError as error:
             summary, missing = _draw_curve(draw, run, folder), [str(error)]
         files = {title: f"figures/{name}/{file}" for title, file in summary["figures"].items()}
-        notes = [] if missing else summary.get("notes", [])
+        notes = [] if missing else summary.get("notes")
+        if not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+            notes = []  # somebody else's figures
         said = [_without_machine(note, run, name) for note in missing + notes]
         return Pictures(files, {} if missing else summary, said)
 
@@ -135,7 +137,7 @@ def _files(run: Path) -> list[Path]:
 
 
 def _state(run: Path) -> str:
-    """Name the state of a run: another one in its place may have older files, a copy's."""
+    """Return a digest of a run's place and files; times alone would miss a copy of older files."""
     digest = hashlib.sha256(os.fsencode(run.resolve()))
     for file in [*_files(run), *run.glob(f"figures/{SUMMARY}")]:
         status = file.stat()

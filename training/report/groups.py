@@ -42,7 +42,7 @@ class Group:
 
     @property
     def rank(self) -> tuple[int, int, int, str]:
-        """What puts it before other groups of its recipe: how much was trained, never a score."""
+        """The sort key among a recipe's groups: how much was trained, then how new; no score."""
         newest = max(run.ended for run in self.runs)
         return self.runs[0].trained_on or 0, self.recipe.epochs, len(self.runs), newest
 

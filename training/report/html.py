@@ -43,7 +43,7 @@ def environment() -> jinja2.Environment:
 
 
 def attempt(macro: Callable[..., str], *numbers: Any) -> str:
-    """Return what a macro says of numbers from a file; nothing where they are of another shape."""
+    """Return a macro's text about numbers from a file; "" where they have another shape."""
     try:
         return macro(*numbers)
     except (jinja2.UndefinedError, TypeError, ValueError, LookupError, AttributeError):
@@ -105,7 +105,7 @@ def millions(number: int) -> str:
 def gflop(flops: int) -> str:
     """Return how much arithmetic an image takes, in words."""
     billions = flops / 1e9
-    return f"{billions:,.0f} GFLOP" if billions >= 100 else f"{billions:,.2g} GFLOP"
+    return f"{billions:,.0f} GFLOP" if billions >= 99.5 else f"{billions:,.2g} GFLOP"
 
 
 def shape(of: Sequence[int]) -> str:

@@ -15,6 +15,7 @@ import html
 import mimetypes
 import os
 import re
+import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -28,6 +29,7 @@ from inference import UserError
 from inference.files import write_whole
 from training.report.sections import NOTES, questions
 
+FENCE = re.compile(r" {0,3}(`{3,}(?=[^`]*$)|~{3,})")  # of a block of code; not ```code``` in a line
 HEADING = re.compile(r"(#+)\s+(.*?)\s*#*\s*$")
 NUMBER = re.compile(r"P?\s*([1-9])\s*[.\-]\s*([0-9]+)\b", re.IGNORECASE)
 SIGNED = re.compile(r"(Name|Student)(?: ID)?:[ \t]*(.*?)\s*", re.IGNORECASE)
@@ -80,10 +82,10 @@ def read(file: Path, log: Callable[[str], None]) -> Notes:
         raise UserError(f"cannot read the notes {file}: {reason}") from error
     parts: dict[str, list[str]] = {COVER: []}
     signed: dict[str, str] = {}
-    now, level, fenced = COVER, None, False
+    now, level, fence = COVER, None, ""
     for line in text.splitlines():
-        fenced ^= line.lstrip().startswith(("```", "~~~"))
-        heading = None if fenced else HEADING.match(line)
+        fence = _fence_after(fence, line)
+        heading = None if fence else HEADING.match(line)
         level = level or (heading and len(heading[1]))
         if heading and len(heading[1]) <= (level or 0):
             now = _number(heading[2], file)
@@ -125,6 +127,21 @@ def render(text: str, folder: Path) -> Markup:
     return Markup(reader.convert(text))
 
 
+def _fence_after(fence: str, line: str) -> str:
+    """Return the fence of the block of code that is open after a line; "" where none is.
+
+    Args:
+        fence: the one that was open before it. A line of the same sign, as long or longer, ends it.
+    """
+    found = FENCE.match(line)
+    if not found:
+        return fence
+    if not fence:
+        return found[1]
+    closes = line.strip() == line.strip()[0] * len(line.strip()) and found[1].startswith(fence)
+    return "" if closes else fence
+
+
 class _Tame(Treeprocessor):
     """Keep the page whole without a network: pictures are in it, links lead to pages."""
 
@@ -147,8 +164,14 @@ class _Tame(Treeprocessor):
                 element.set("class", "plain")
 
     def _embedded(self, name: str) -> str:
+        if name.startswith("data:image/"):  # as an editor pastes it
+            return name
+        name = urllib.parse.unquote(name)  # my%20picture.png
         file = self.folder / name
         kind = mimetypes.guess_type(name)[0] or ""
-        if not kind.startswith("image/") or not file.is_file():
+        if not kind.startswith("image/") or not os.path.isfile(file):
             raise UserError(f"no picture {file}: the notes' pictures are files beside them")
-        return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
+        try:
+            return f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
+        except OSError as error:
+            raise UserError(f"cannot read the picture {file}: {error.strerror}") from error

@@ -71,7 +71,7 @@ def _expect_runs(runs: Path | None) -> Path:
     if runs and not root.is_dir():
         raise UserError(f"no folder {root}: give the folder that holds the runs, like runs")
     if any((root / name).is_file() for name in ("recipe.json", "result.json")):
-        raise UserError(f"{root} is a run: give the folder that holds it, {root.parent}")
+        raise UserError(f"{root} is a run: give the folder that holds it, {root.resolve().parent}")
     return root
 
 
@@ -146,7 +146,7 @@ class Report(NamedTuple):
     # ---- networks and recipes
 
     def columns(self, models: Iterable[Model]) -> list[tuple[str, Recipe, str]]:
-        """Return each model's own recipe, what the model is called, and whether it is as it ran."""
+        """Return what the page calls each model, its own recipe, and the state of its runs."""
         columns = []
         for model in models:
             runs = self.found.runs(model.recipe)

@@ -1,4 +1,4 @@
-"""What a network consists of and the shapes in between, found by running it without numbers."""
+"""The layers of a network and the shapes between them, found by a pass on the meta device."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SIDE = 512  # pixels, of the image that is drawn where a network takes any: a sa
 
 @dataclass
 class Box:
-    """What begins (a convolution, a block), what follows it (BN, ReLU), and more of the kind.
+    """A box of a drawing: a convolution or a block, what follows it (BN, ReLU), and its copies.
 
     Attributes:
         out: the shape that comes out, as `given` goes in.

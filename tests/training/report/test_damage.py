@@ -86,6 +86,10 @@ def test_a_damaged_record(root, name, case):
         {"scores": []},
         {"scores": {"val": "0.5"}},
         {"scores": {"val": True}},
+        {"scores": {"val": float("inf")}},
+        {"scores": {"val": 10**400}},
+        {"scores": {"val": -0.5}},
+        {"minutes": float("inf")},
         {"scores": {"val": 0.5, "best_epoch": "last"}},
         {"scores": {"val": 0.5, "images": [1]}},
         {"minutes": "1.5"},
@@ -158,6 +162,22 @@ def test_numbers_of_another_shape_are_not_said(root, case):
     assert page.count('<img src="figures/good/') == len(P1_PICTURES)
     assert page.count('<img src="figures/land/') == len(P3_PICTURES)
     assert "IoU by class" not in page and "Most often" not in page
+
+
+@pytest.mark.parametrize("notes", [None, "a word", [3], {"a": "b"}])
+def test_notes_of_another_shape_are_left_out(root, notes):
+    folder = root / "good" / "figures"
+    whole = {**write_figures(folder, P1_NUMBERS, P1_PICTURES), "notes": notes}
+    (folder / "figures.json").write_text(json.dumps(whole))
+    page = made(root.parent / "report", root)
+    assert page.count('<img src="figures/good/') == len(P1_PICTURES) and "a word" not in page
+
+
+def test_a_run_whose_data_cannot_be_looked_for_keeps_its_place(root):
+    (root / "good" / "best.pth").touch()
+    file = root / "good" / "result.json"
+    write(file, json.dumps({**json.loads(file.read_text()), "data": f"/{'x' * 300}/p1_data"}))
+    assert "is not here: name it with --data" in made(root.parent / "report", root)
 
 
 @pytest.mark.parametrize("named", [None, ["pca"], {"pca": "../x.png"}, {"pca": 3}, {"pca": "/x"}])

@@ -31,6 +31,14 @@ def test_what_looks_like_a_heading_in_code_is_none(read):
     assert "# no question" in found["P1.5"] and "<h4>Part</h4>" in found["P1.5"]
 
 
+@pytest.mark.parametrize(
+    "code", ["```tsne``` was used", "    ```", "````\n```\n````", "~~~\n```\n~~~"]
+)
+def test_a_block_of_code_ends_where_markdown_ends_it(read, code):
+    found = read(f"# P1.5\n\n{code}\n\n# P1.6\nmore\n")
+    assert list(found)[-2:] == ["P1.5", "P1.6"] and "more" in found["P1.6"]
+
+
 @pytest.mark.parametrize("heading", ["P1.99", "P4.1", "PCA", "1"])
 def test_a_heading_without_a_question_is_refused(read, heading):
     with pytest.raises(UserError, match=r"no question in the heading .*P1\.1, P1\.2"):
@@ -49,7 +57,11 @@ def test_html_is_shown_and_links_lead_to_pages_alone(read):
 def test_pictures_go_into_the_page(read, tmp_path):
     Image.new("RGB", (2, 2)).save(tmp_path / "seen.png")
     assert 'src="data:image/png;base64,' in read("# P1.5\n![what](seen.png)\n")["P1.5"]
-    for name in ("gone.png", "https://x.y/z.png", "notes.md"):
+    (tmp_path / "seen.png").rename(tmp_path / "my seen.png")
+    assert 'src="data:image/png;base64,' in read("# P1.5\n![what](my%20seen.png)\n")["P1.5"]
+    pasted = f"data:image/png;base64,{'A' * 400}"
+    assert f'src="{pasted}"' in read(f"# P1.5\n![what]({pasted})\n")["P1.5"]
+    for name in ("gone.png", "https://x.y/z.png", "notes.md", f"{'x' * 300}.png"):
         with pytest.raises(UserError, match="no picture"):
             read(f"# P1.5\n![what]({name})\n")
 

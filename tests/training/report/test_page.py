@@ -153,7 +153,7 @@ def test_settings_are_compared_without_a_backbone_that_the_data_lacks(tmp_path, 
 def test_problems_without_a_run_are_left_out_unless_the_author_says_something(tmp_path):
     write_run(tmp_path / "runs" / "a", "p1-a", scored(0.5))
     page = made(tmp_path / "out", tmp_path / "runs")
-    assert "Of P2 and P3 there is no run yet." in page and 'id="P1"' in page
+    assert "There is no run of P2 and P3 yet." in page and 'id="P1"' in page
     assert not any(f'id="{name}"' in page or f"<strong>{name}: " in page for name in ("P2", "P3"))
     missing = re.findall("No run of <code>([^<]+)</code>", page)
     assert missing and all(name.startswith("p1-") for name in missing)
@@ -161,7 +161,7 @@ def test_problems_without_a_run_are_left_out_unless_the_author_says_something(tm
     author = "", "", tmp_path / "notes.md", "made", print
     file = make_report(tmp_path / "runs", tmp_path / "out", tmp_path, *author)
     page = file.read_text()
-    assert "Of P2 there is no run yet." in page and 'id="P3.1"' in page and 'id="P2.1"' not in page
+    assert "There is no run of P2 yet." in page and 'id="P3.1"' in page and 'id="P2.1"' not in page
 
 
 def test_commands_name_the_data_of_the_runs_and_no_folder_of_one_machine(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """The public datasets behind the course's data, turned into the course's layout.
 
-    __main__.py       the command line
+    importers.py      what turns each dataset into its part of hw1_data
     place.py          a folder that is there whole or not at all; DATA.json in it says what it is
     files.py          images and tables, read and written
     cifar.py          CIFAR-10 and CIFAR-100 -> p1_data

@@ -1,5 +1,6 @@
 """CIFAR-10 and CIFAR-100 (https://www.cs.toronto.edu/~kriz/cifar.html) -> p1_data."""
 
+import lzma
 import tarfile
 import zlib
 from dataclasses import dataclass
@@ -130,7 +131,8 @@ def _read(form: Form, source: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         pixels = flat.reshape(len(labels), 3, 32, 32).transpose(0, 2, 3, 1)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"{source} does not hold {form.title} as it should: {error!r}") from None
-    if pixels.dtype != np.uint8 or labels.min() < 0 or labels.max() >= len(names):
+    known = len(labels) and labels.min() >= 0 and labels.max() < len(names)
+    if pixels.dtype != np.uint8 or not known:
         raise UserError(f"{source} does not hold {form.title}: pixels or classes out of range")
     return pixels, labels, names
 
@@ -155,7 +157,7 @@ def _files(form: Form, source: Path) -> dict[str, bytes]:
                     stream = members.extractfile(member)
                     assert stream is not None  # None of what is no file
                     found[name] = stream.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         why = str(error).split("\n")[0].rstrip(":")
         raise UserError(f"cannot read {archive}: {why}; fetch the dataset again") from None
     missing = [name for name in wanted if name not in found]

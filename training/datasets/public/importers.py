@@ -94,6 +94,8 @@ def import_data(name: str, source: Path, out: Path, seed: int, options: Mapping[
     if odd:
         takes = ", ".join(f"--{key}" for key in importer.options) or "none but --seed"
         raise UserError(f"{name} takes no --{odd[0]}; it takes {takes}")
+    if options.get("all") and options.get("half"):
+        raise UserError("--all takes every class, --half one half of them: give one of the two")
     domain = options.get("domain")
     if domain is not None and domain not in office_home.DOMAINS:
         raise UserError(f"--domain {domain}: there are {listed(domain, office_home.DOMAINS)}")

@@ -100,7 +100,10 @@ def _class_folders(source: Path, domain: str) -> list[Path]:
 
 
 def _folders(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+    try:
+        return sorted(path for path in place.iterdir() if path.is_dir())
+    except OSError:  # no folder, or one that may not be listed, as lost+found
+        return []
 
 
 def _plain(name: str) -> str:

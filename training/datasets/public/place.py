@@ -36,7 +36,9 @@ def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
         (partial / IMPORTED).write_text(json.dumps({**note, "images": counts}, indent=2) + "\n")
         partial.rename(target)
     except OSError as error:
-        why = error.strerror or error
+        why, named = error.strerror or error, error.filename
+        if isinstance(named, (str, os.PathLike)) and partial not in Path(named).parents:
+            raise UserError(f"cannot read {named}: {why}") from None
         raise UserError(f"cannot write {target} ({why}): choose another folder") from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)

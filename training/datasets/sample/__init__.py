@@ -1,6 +1,5 @@
 """A generated `hw1_data/` in the course's layout, to try everything without the course's data.
 
-    __main__.py    the command line
     write.py       which files there are; writes them over all cores, whole or not at all
     problems.py    the picture of one (problem, split, class, index)
     styles.py      the four styles of the office pictures, the photographic one also for the others

@@ -177,7 +177,7 @@ def _plant(
 def _hide(
     rng: np.random.Generator, land: np.ndarray, sun: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Clouds (H, W) in 0-1, whose shadows darken `land`, and where data is missing, (H, W)."""
+    """Draw clouds' shadows into `land`; return clouds, (H, W) in 0-1, and missing data, (H, W)."""
     clouds, missing = np.zeros((SIZE, SIZE), np.float32), np.zeros((SIZE, SIZE), bool)
     luck = rng.random()
     if luck < 0.08:

@@ -87,7 +87,7 @@ def plan(scale):
 
 
 def generate(out, scale="small", seed=0, workers=None):
-    """Write the data set into a folder that does not exist yet, or leave it alone if it does.
+    """Write the data set into a new or empty folder; change nothing where it is there already.
 
     Args:
         out: the folder, `hw1_data`.
@@ -150,6 +150,8 @@ def _holds(out, record):
         return False
     try:
         found = json.loads((out / RECORD).read_text())
+        if not isinstance(found, dict):
+            raise ValueError
     except (OSError, ValueError):
         raise UserError(
             f"{out} exists and is no sample data: nothing was written; choose another folder"

@@ -1,6 +1,7 @@
 """CIFAR-10 and CIFAR-100 as Python 2 pickled them, and what is made of them."""
 
 import json
+import lzma
 import os
 import pickle
 import tarfile
@@ -120,6 +121,12 @@ def test_wrong_and_damaged_sources(tmp_path, refusal, few):
     whole = (tmp_path / "half.tar.gz").read_bytes()
     (tmp_path / "half.tar.gz").write_bytes(whole[: len(whole) // 2])
     assert "cannot read" in there("half.tar.gz")
+
+    assert "give one of the two" in refusal(
+        "cifar100", tmp_path / "half.tar.gz", out, "--all", "--half", "2"
+    )
+    (tmp_path / "half.tar.xz").write_bytes(lzma.compress(whole)[:2000] + bytes(100))
+    assert "cannot read" in there("half.tar.xz")
 
     whole = (folder / "data_batch_3").read_bytes()
     (folder / "data_batch_3").write_bytes(whole[:-1000])

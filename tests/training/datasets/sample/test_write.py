@@ -136,6 +136,9 @@ def test_other_folders_are_never_overwritten(tmp_path, quick, capsys):
     assert main(["sample-data", str(out)]) == 2
     assert capsys.readouterr().err.startswith("error: ")
     assert _names(out) == {"mine.txt"}
+    (out / write.RECORD).write_text("[]")
+    assert main(["sample-data", str(out)]) == 2
+    assert "exists and is no sample data" in capsys.readouterr().err
 
     other = tmp_path / "other"
     write.generate(other, seed=1, workers=1)
@@ -196,7 +199,8 @@ def test_signal_leaves_nothing_behind(tmp_path, number):
     assert not any(tmp_path.iterdir())
 
 
-def test_wrong_seed_is_a_usage_error(tmp_path):
+def test_wrong_seed_is_a_usage_error(tmp_path, capsys):
     with pytest.raises(SystemExit) as error:
         main(["sample-data", str(tmp_path / "hw1_data"), "--seed", "-1"])
     assert error.value.code == 2
+    assert "argument --seed: '-1' is no whole number from 0 up" in capsys.readouterr().err
