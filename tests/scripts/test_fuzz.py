@@ -1,5 +1,6 @@
 """Damaged inputs in great number, and that the fuzzer finds what is wrong."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ def test_damaged_inputs_end_in_answers_or_in_one_line(tmp_path):
     command = [sys.executable, SCRIPT, str(SECONDS), "--seed", str(SEED), "--keep", tmp_path]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+    tried = re.findall(r"^(\S+) +[1-9]\d* ", done.stdout, re.MULTILINE)
+    assert {"all", "classify", "classify-csv"} <= set(tried), done.stdout
 
 
 def planted(tmp_path, capsys, kind, seconds=20):
@@ -36,9 +39,15 @@ def test_a_traceback_is_found_and_its_input_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(tables, "read_rows", broken)
     (line,) = planted(tmp_path, capsys, "classify-csv")
     assert line.startswith("FAULT seed 0 index 0 classify-csv: IndexError: planted (inference/")
-    assert (tmp_path / "0" / "test.csv").is_file()
-    assert "--only 0" in (tmp_path / "0" / "FAULT.txt").read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0"]  # the others are as this one
+    (folder,) = tmp_path.iterdir()  # the others are as this one
+    assert folder.name == "seed-0-0" and (folder / "test.csv").is_file()
+
+    # The command in it finds the same fault.
+    said, command, again = (folder / "FAULT.txt").read_text().splitlines()
+    words = again.removeprefix("python scripts/fuzz.py ").split()
+    assert fuzz.main([*words, "--keep", str(tmp_path / "again")]) == 1
+    assert f"FAULT seed 0 index 0 classify-csv: {said}" in capsys.readouterr().out
+    assert command
 
 
 def test_a_row_that_is_lost_is_found(tmp_path, monkeypatch, capsys):
@@ -73,7 +82,7 @@ def test_a_trial_is_a_function_of_seed_and_index(tmp_path, monkeypatch, capsys):
     for name in ("one", "two"):
         arguments = ["1", "--seed", "3", "--only", "17", "--kinds", "classify-csv"]
         assert fuzz.main([*arguments, "--keep", str(tmp_path / name)]) == 1
-        folder = tmp_path / name / "17"
+        folder = tmp_path / name / "seed-3-17"
         files.append({p.name: p.read_bytes() for p in folder.glob("*.csv")})
     assert files[0] == files[1] and files[0]
     assert "planted" in capsys.readouterr().out

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from inference import UserError
+from training.augment import geometry
 from training.augment.augmentations import (
     OF_CLASSIFIERS,
     OF_SEGMENTERS,
@@ -152,10 +153,15 @@ def test_what_recolours_tiles_leaves_their_masks(augmentation):
     assert same is masks and not torch.equal(changed, images)
 
 
-def test_a_tile_smaller_than_a_part_gives_no_more_than_itself():
+def test_a_tile_smaller_than_a_part_gives_no_more_than_itself(monkeypatch):
+    areas = []
+    crop = geometry.crop
+    monkeypatch.setattr(
+        geometry, "crop", lambda *given, **more: areas.append(given[2]) or crop(*given, **more)
+    )
     images, masks = tiles()
     moved, _ = TileCrop(64, (2.0, 2.0))(images, masks, 0)  # twice the tile's side
-    assert moved.shape == images.shape
+    assert areas == [(1.0, 1.0)] and moved.shape == (*images.shape[:2], 64, 64)
 
 
 def test_one_follows_the_other_in_their_order(images, targets):

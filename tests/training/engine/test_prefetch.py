@@ -33,9 +33,14 @@ def test_what_lies_on_a_device_gives_the_same_batches():
 
 
 def test_a_large_array_is_copied_in_parts(monkeypatch):
-    array = np.arange(3 * 5000, dtype=np.uint8).reshape(5000, 3)
-    rows = np.arange(0, 5000, 1)
-    assert torch.equal(prefetch._upload(array, rows, CPU), torch.from_numpy(array))
+    lengths, from_numpy = [], torch.from_numpy
+    monkeypatch.setattr(
+        torch, "from_numpy", lambda part: lengths.append(len(part)) or from_numpy(part)
+    )
+    array = np.random.default_rng(0).integers(0, 256, (20_000, 3), dtype=np.uint8)
+    rows = np.arange(0, 20_000, 2)
+    assert torch.equal(prefetch._upload(array, rows, CPU), torch.tensor(array[rows]))
+    assert sum(lengths) == 10_000 and max(lengths) < 5_000  # memory may not hold all twice
 
 
 def test_on_a_cpu_batches_are_passed_on():

@@ -231,7 +231,7 @@ def test_a_trial_does_not_stand_for_a_model(tmp_path):
     page = made(tmp_path / "out", runs)
     head = page.split("</header>")[0]
     assert f".0280{NO_BREAK}(one" in head and "3,000 images" in head and ".9000" not in head
-    rule = "Of a recipe’s finished runs those trained on the most images count"
+    rule = "Where a recipe has several finished runs, those trained on the most images stand for it"
     assert rule in head and rule in page.split('<h3 id="P1.2">')[1].split("</section>")[0]
 
     (tmp_path / "chosen").mkdir()  # as docs/training.md has it
