@@ -54,7 +54,7 @@ class MaskError(ValueError):
 
 
 def find_masks(folder: Path) -> dict[str, str]:
-    """Return the masks of a folder by file name, such as {"0013": "0013_mask.png"}.
+    """Return the masks of a folder by name without suffix, as {"0013": "0013_mask.png"}.
 
     Hidden files, folders and other files are passed over; so are the satellite images
     (`0013_sat.jpg`) that the course keeps beside masks. A link to nowhere is an unreadable mask.
@@ -117,7 +117,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """Return the picture (of many frames, the first) with 8-bit planes R, G and B.
 
     Raises:
-        ValueError: its pixels are numbers whose range nobody knows, so not what black is nor white.
+        ValueError: its values (floats, signed or 32-bit) have no known range, so no known black.
     """
     tags = getattr(image, "tag_v2", {})  # of a TIFF
     wide = image.mode == "I" and image.format not in ("PNG", "PPM")  # 32 bits, or with a sign
@@ -134,7 +134,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def count_pair(pair: tuple[Path, Path]) -> np.ndarray:
-    """Return the pixels of a pair by [true code, predicted code], int64 (8, 8)."""
+    """Return a pair's confusion matrix: pixels by [true code, predicted code], int64 (8, 8)."""
     truth, pred = map(read_codes, pair)
     if truth.shape != pred.shape:
         sizes = (f"{path} is {a.shape[1]}x{a.shape[0]}" for path, a in zip(pair, (truth, pred)))

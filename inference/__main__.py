@@ -148,7 +148,7 @@ def _add_settings(command) -> None:
     command.add_argument(
         "--fill",
         action="store_true",
-        help="an unreadable image gets class 0, a mask all Unknown; else -1, no mask, and status 3",
+        help="unreadable images: class 0 or an all-Unknown mask; else -1 or no mask, and status 3",
     )
     command.add_argument(
         "--html",
@@ -282,7 +282,7 @@ def _add_overlay(commands) -> None:
         "--legend", action="store_true", help="add which colour is which class, and its share"
     )
     command.add_argument(
-        "--model", metavar="NAME", help="with the legend: whose classes' names (see `list`)"
+        "--model", metavar="NAME", help="of the legend: the checkpoint whose class names it has"
     )
 
 

@@ -42,7 +42,7 @@ def forward(
     for batch in _batches(items, runner.batch_size):
         keys, pixels = zip(*batch)
         if callable(pixels[0]):
-            yield keys[0], _read_and_segment(pixels[0], runner, measure)
+            yield keys[0], _read_and_answer(pixels[0], runner, record.task, measure)
         elif isinstance(pixels[0], Exception):
             yield keys[0], pixels[0]
         else:
@@ -94,11 +94,11 @@ def _masks(pixels: Sequence[np.ndarray], runner: Runner, measure: bool) -> Seque
     return [Measured(mask[:height, :width], sure) for mask, sure in found]
 
 
-def _read_and_segment(read, runner: Runner, measure: bool):
+def _read_and_answer(read, runner: Runner, task: str, measure: bool):
     pixels = images.attempt(read)
     if isinstance(pixels, Exception):
         return pixels
-    return _answers([pixels], runner, "p3", measure)[0]
+    return _answers([pixels], runner, task, measure)[0]
 
 
 def _padded(batch: np.ndarray) -> np.ndarray:

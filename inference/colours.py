@@ -13,7 +13,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     """Return a loaded image as 8-bit RGB.
 
     Raises:
-        ValueError: its pixels are numbers whose range nobody knows, so not what black is nor white.
+        ValueError: its values (floats, signed or 32-bit) have no known range, so no known black.
     """
     if image.mode == "RGB" and image.format != "TIFF":
         return image

@@ -115,6 +115,8 @@ def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> 
         raise UserError("fp16 is far slower than fp32 on a CPU: use --precision bf16 or fp32")
     if wanted in ("bf16", "fp16") and device.type not in ("cpu", "cuda"):
         raise UserError(f"no {wanted} on the device {device.type}: use --precision fp32")
+    if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise UserError("this GPU has no bf16: use --precision fp16 or fp32")
     if wanted != "auto":
         return wanted
     scores = scores or {}

@@ -108,17 +108,22 @@ def _put(temporary: Path, target: Path, data: bytes) -> None:
 
 
 def _write_through(error: OSError, target: Path, data: bytes) -> None:
-    """Write directly to what may be written but not be replaced."""
+    """Write directly to what may be written but not be replaced; put back what was there."""
     if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
         raise error
-    target.write_bytes(data)
+    before = target.read_bytes()
+    try:
+        target.write_bytes(data)
+    except OSError:
+        target.write_bytes(before)  # which had room there
+        raise
 
 
 @contextmanager
 def staged(path: Path | str, data: bytes) -> Iterator[None]:
     """Write a file beside its place, and rename it into place when the block ends well.
 
-    So what can fail has failed before either the file or what the block writes is there.
+    Thus most errors (no permission, a full disk) are raised before the block has written anything.
 
     Raises:
         UserError: as `write_whole`; or what the block raises, with the file as it was before.
@@ -171,7 +176,7 @@ def locked(folder: Path | str) -> Iterator[None]:
 
 
 def check_writable(path: Path | str, inputs: Iterable[Path | str] = ()) -> None:
-    """Find out that an output file could not be written before hours are spent on it.
+    """Raise an error now if an output file cannot be written, not after hours of work.
 
     Args:
         inputs: files that are read, of which the output must be none.
@@ -202,7 +207,7 @@ def check_outputs(
     inputs: Sequence[Path | str] = (),
     folders: Sequence[Path | str] = (),
 ) -> None:
-    """Find out that one of several outputs could not be written, or is one of the others.
+    """Raise an error now if an output cannot be written, or if two outputs are one file.
 
     Folders that were made for one of them are removed again where another will not do.
 

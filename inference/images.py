@@ -36,9 +36,9 @@ EXTENSIONS = (
 _FOREIGN = ("BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF")
 _SYSTEMS_OWN = ("thumbs.db", "desktop.ini")  # by Windows, in any folder of pictures
 
-# Pillow takes pictures from 9,500 x 9,500 for attacks: it warns, and refuses those of twice as many
-# pixels. A satellite scene of 20,000 x 20,000 is none; a damaged header may well ask for more. So
-# it warns from 23,170 x 23,170 and refuses from 32,768 x 32,768.
+# Against decompression bombs Pillow warns above 9,459 x 9,459 pixels, and refuses twice as many.
+# Satellite scenes of 20,000 x 20,000 shall pass: now it warns above 23,170 x 23,170 and refuses
+# above 32,768 x 32,768.
 Image.MAX_IMAGE_PIXELS = 2**29
 
 # Of a damaged TIFF it logs why; where nobody has set logging up, that would come out on stderr.
@@ -142,6 +142,9 @@ def list_tiles(folder: Path | str, note: Callable[[str], None] | None = None) ->
         names = [name for name in names if not Path(name).stem.lower().endswith("_mask")]
         why = "no *_sat.* images" if satellite else "no images that can be read here"
         _note_rest(folder, names, [path.name for path in tiles], why, note)
+        chosen = [path.name for path in by_mask.values()]
+        why = "another image has the same mask's name"
+        _note_rest(folder, [path.name for path in tiles], chosen, why, note)
     return sorted(by_mask.values(), key=lambda path: path.name)
 
 
@@ -180,7 +183,7 @@ def resized(image: Image.Image, size: int | None) -> np.ndarray:
 
 
 def read_or_defer(path: Path | str, read: Callable = read_pixels):
-    """Return what `read` makes of a file; of an image above `LARGEST` what will read it.
+    """Return the image that `read` returns, or above `LARGEST` pixels a function that reads it.
 
     Sixteen large scenes, read ahead of their use, would fill gigabytes; and reading one takes a
     hundredth of the time that segmenting it does.
@@ -242,7 +245,7 @@ def attempt(read: Callable[..., T], *arguments) -> T | Exception:
 
 
 def reason(error: Exception) -> str:
-    """Say in one line why an image could not be read."""
+    """Return in one line why an image could not be read."""
     if type(error).__name__ == "UnidentifiedImageError":  # whose text repeats the path
         return "not an image"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)

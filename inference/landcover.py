@@ -80,7 +80,7 @@ def mask_name(name: str) -> str:
 
 
 def encode_mask(mask: np.ndarray) -> bytes:
-    """Make the PNG file of a mask; as pictures its rows exist some four million pixels at a time.
+    """Return the PNG file of a mask; some four million pixels at a time are turned into colours.
 
     Args:
         mask: (H, W) uint8, classes 0-6 or `NO_CLASS`, H and W at least 1.

@@ -10,7 +10,7 @@ import numpy as np
 
 from inference import UserError
 from inference.files import check_writable, in_one_line, write_whole
-from inference.images import read_rgb
+from inference.images import read_rgb, reason
 from inference.landcover import CLASSES, COLOURS, NO_CLASS, encode_png, to_colours, to_indices
 
 OUTLINE_WIDTH = 5  # pixels
@@ -146,5 +146,6 @@ def _read(path: Path) -> np.ndarray:
     try:
         return np.asarray(read_rgb(path))
     except Exception as error:  # a decoder can raise anything on garbage
-        reason = getattr(error, "strerror", None) or "not an image"
-        raise UserError(f"cannot read {path}: {reason}; give an image and its mask") from error
+        raise UserError(
+            f"cannot read {path}: {reason(error)}; give an image and its mask"
+        ) from error

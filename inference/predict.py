@@ -192,8 +192,8 @@ def _expect_no_mask(html: Path, out: Path, paths: Sequence[Path]) -> None:
 def class_names(record: zoo.Record, settings: Settings) -> list[str]:
     """Return the names of the classes that are predicted; none where nobody knows them.
 
-    A user's own weights may have learnt other classes than the record's, except of land cover,
-    whose colours say what they are.
+    A user's own weights may have learnt other classes than the record's, so their names are not
+    known; of land cover they are, since each class is a colour.
     """
     if settings.weights is not None:
         record = dataclasses.replace(record, names=[])
@@ -251,7 +251,7 @@ def write_masks(paths: Sequence[Path], out: Path, record: zoo.Record, settings: 
 def _segmented(
     paths: Sequence[Path], out: Path, record: zoo.Record, settings: Settings, measure: bool
 ) -> tuple[int, Sequence[Path], np.ndarray]:
-    """Return what `write_masks` does, the images whose masks have names, and measures of these.
+    """Return how many images have no mask, those whose mask can be named, and their measures.
 
     Measures are a row of numbers an image: the mean probability of its pixels' classes, and each
     class's share of them; nan of an unreadable image; none where `measure` does not ask for them.
@@ -348,9 +348,9 @@ def load_runner(record: zoo.Record, settings: Settings) -> Runner:
 
 
 def _note_provenance(record: zoo.Record) -> None:
-    """Say on stderr what a grader would lose by this default: a better one, or the course's data.
+    """Print on stderr that a better default is missing, or else that this one is of sample data.
 
-    The better one's absence is the louder of the two, since a command mends it.
+    A missing default is the louder WARNING, since a command fetches it.
     """
     sample = record.trained_on == "sample data"
     better = zoo.passed_over(record)

@@ -23,7 +23,7 @@ MIRRORED = VIEWS[:2]
 
 
 class OutOfMemory(UserError):
-    """There is not memory enough for a single image."""
+    """There is too little memory for the network, one image or the smallest window."""
 
 
 class NotFinite(UserError):
@@ -43,8 +43,8 @@ class Runner:
         spare_cpu: whether to go on with the CPU, in fp32, where a GPU's memory is too small.
 
     Attributes:
-        largest: pixels of an image; a larger one is segmented in windows (see windows.py).
-        window: their side, in pixels.
+        largest: the most pixels of an image that is segmented whole; see windows.py.
+        window: the side, in pixels, of the windows that larger images are cut into.
 
     Raises:
         UserError: there is not memory enough for the network.
@@ -102,8 +102,8 @@ class Runner:
     def __call__(self, images: np.ndarray) -> torch.Tensor:
         """Classify images; a batch for which memory is too small is halved and tried again.
 
-        A batch has no more pixels than an image may have that is seen whole: eight scenes of
-        DeepGlobe at once would take 30 GB, and more elements than CUDA's older kernels can count.
+        A batch holds one image, or at most `largest` pixels: eight scenes of DeepGlobe at once
+        would take 30 GB, and have more elements than CUDA's older kernels can count.
 
         Args:
             images: uint8 (N, H, W, 3), RGB, N at least 1.
@@ -136,9 +136,9 @@ class Runner:
         return classes, shares
 
     def probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return the softmax over dimension 1 of what `logits` gave, in fp32.
+        """Return the softmax over dimension 1 of what `logits` has returned, in fp32.
 
-        Of several views it is that of their mean logits: the sum would be surer than each of them.
+        With `tta` it is the softmax of the views' mean logits; that of their sum is overconfident.
         """
         views = VIEWS if logits.dim() == 4 else MIRRORED
         return (logits.float() / (len(views) if self.tta else 1)).softmax(1)
@@ -167,7 +167,7 @@ class Runner:
         self.free(f"batches of {self.batch_size}")
 
     def free(self, trying: str) -> None:
-        """Return back what the device holds unused, and says what is tried next."""
+        """Release the GPU memory that torch caches, and print on stderr what is tried next."""
         print(f"note: out of memory; trying {trying}", file=sys.stderr)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -178,7 +178,9 @@ class Runner:
         return OutOfMemory(f"not memory enough on {self.device} for {what}: try {other}")
 
     def finite_logits(self, images: np.ndarray) -> torch.Tensor:
-        """Return what `logits` does; of NaN the greatest would be class 0, whatever the image.
+        """Return the logits of one batch, as `logits` does, once all are known to be finite.
+
+        Argmax returns class 0 for NaN, whatever the image, so that nobody would notice.
 
         Raises:
             NotFinite: there is a NaN or an infinity among them.
@@ -221,7 +223,8 @@ class Runner:
     def _normalised(self, images: np.ndarray) -> torch.Tensor:
         batch = torch.from_numpy(images)
         if self.device.type == "cuda":
-            batch = batch.pin_memory().to(self.device, non_blocking=True)
+            batch = batch.pin_memory()
+        batch = batch.to(self.device, non_blocking=True)
         # In torchvision's order, /255 then -mean then /std, so that not a bit differs from it.
         batch = batch.to(torch.float32).div_(255).sub_(self.mean).div_(self.std)
         batch = batch.permute(0, 3, 1, 2)  # (N, H, W, 3) read as (N, 3, H, W): channels_last
@@ -249,7 +252,7 @@ def _back(logits: torch.Tensor, turned: bool, sides: tuple) -> torch.Tensor:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell that memory was too small from all that can be wrong otherwise."""
+    """Return whether an error says that memory ran out."""
     # Its own type only since torch 1.13; a CPU's allocator raises a plain RuntimeError, cuBLAS and
     # cuDNN say it in their own words: cuDNN finds no algorithm where each one's workspace is too
     # large. It may find none for other reasons; so one image for which it does is no traceback,

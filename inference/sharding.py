@@ -38,7 +38,7 @@ def local_rank_and_world() -> tuple[int, int]:
     """Return this process's number on its host and how many are there; (0, 1) where nothing says.
 
     Raises:
-        UserError: as `rank_and_world`; the host's processes are none, or do not divide all.
+        UserError: as `rank_and_world`; LOCAL_RANK or LOCAL_WORLD_SIZE does not fit WORLD_SIZE.
     """
     _, world = rank_and_world()
     if world == 1:

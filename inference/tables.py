@@ -43,8 +43,8 @@ def read_rows(path: Path | str, folder: Path | str | None = None) -> list[Row]:
     is empty or is missing altogether make no difference; nor does what `read_columns` allows.
 
     Args:
-        folder: of the images. Blanks after commas belong to the names where all images are called
-            so in it, and none without the blank.
+        folder: of the images. Blanks after commas stay part of the names if no image is found
+            without them and at least one is found with them.
 
     Raises:
         UserError: there is no such file, it is no csv, a column or a name is missing, or it

@@ -95,8 +95,8 @@ def others(before: Optional[Usage], now: Optional[Usage]) -> float:
 def choose_threads(most: int, busy: float) -> int:
     """Return how many threads shall compute: as many as cores are free, but half at least.
 
-    Half, since what others use is in part what we left them, and they may be our kind: of two that
-    make room for each other, each is to have its share.
+    At least half, because the others may be processes like this one, which make room for it in
+    turn: each of two such processes is to keep its share of the cores.
 
     Args:
         most: threads if no core is busy.

@@ -1,8 +1,8 @@
 """Images too large to be seen at once: overlapping windows, whose seams are blended.
 
 A window's logits are weighed by how far inside it a pixel lies, and the weights of all windows
-add up to 1 at every pixel. So where each window that has a say sees all that a pixel's logits
-depend on, the mask is the one that the whole image would have.
+add up to 1 at every pixel. If every window with a weight above 0 at a pixel covers the pixel's
+receptive field, the mask is the same as that of the whole image.
 
 NOTE: Networks with a global pooling (DeepLabV3's image-level branch, LRASPP's gate) average over
 what they see, here over a window. Their masks differ a little from the whole image's; that is one
@@ -83,11 +83,11 @@ def bands(
 
     Args:
         image: as of `segment`.
-        measure: whether the second is asked for; else it is 0.
+        measure: whether to add up probabilities; if not, the second value yielded is 0.
         runner: with the windows' side in `window`, a multiple of 128.
 
     Yields:
-        Rows, uint8 (rows, W), as they are done; and the sum of their pixels' probabilities.
+        Finished rows, uint8 (rows, W), and the sum over their pixels of their class's probability.
     """
     height, width = image.shape[:2]
     across, down = spans(width, runner.window), spans(height, runner.window)
@@ -107,7 +107,8 @@ def bands(
         sure = 0.0
         if measure:
             shares = runner.probabilities(sums[None, :, :done])
-            sure = shares.amax(1).sum(dtype=torch.float64).item()
+            # Rows first: on Apple's GPUs there are no doubles.
+            sure = shares.amax(1).sum(-1).cpu().sum(dtype=torch.float64).item()
         yield sums[:, :done].argmax(0).to(torch.uint8).cpu().numpy(), sure
         if following:
             _move_up(sums, done)

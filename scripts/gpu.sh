@@ -11,6 +11,10 @@ if [ "${1:-}" = --dry ]; then
     dry=(--dry)
     shift
 fi
+if [ $# -gt 1 ] || [[ ${1:-} == -* ]]; then
+    echo "error: bash scripts/gpu.sh [--dry] [OUT], and not: $*" >&2
+    exit 2
+fi
 out=${1:-gpu-results}
 limit=${SECONDS_IN_ALL:-470}
 if [ -x .venv/bin/python3 ]; then

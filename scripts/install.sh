@@ -8,7 +8,7 @@ install_extra() {
         echo "error: $python is not Python 3.10 or newer; name one: PYTHON=python3.12 bash $0" >&2
         exit 2
     fi
-    if [ ! -x .venv/bin/python3 ]; then
+    if ! .venv/bin/python3 -m pip --version >/dev/null 2>&1; then # none, or half of one
         echo "== Making .venv"
         "$python" -m venv .venv || {
             echo "error: cannot make .venv; on Debian and Ubuntu: apt install python3-venv" >&2

@@ -37,7 +37,9 @@ mkdir "$work/p1" "$work/p3"
 # The interpreters as `python3`; a link to a virtual environment's would lose its packages.
 for stack in old new; do
     mkdir -p "$work/$stack/bin" "$work/$stack/p3"
-    printf '#!/bin/sh\nexec "%s" "$@"\n' "$(command -v "${!stack}")" >"$work/$stack/bin/python3"
+    found=$(command -v "${!stack}")
+    case $found in /*) ;; *) found=$PWD/$found ;; esac
+    printf '#!/bin/sh\nexec "%s" "$@"\n' "$found" >"$work/$stack/bin/python3"
     chmod +x "$work/$stack/bin/python3"
 done
 

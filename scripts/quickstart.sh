@@ -8,6 +8,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scale=${1:-small}
+if [ $# -gt 1 ] || { [ "$scale" != small ] && [ "$scale" != full ]; }; then
+    echo "error: bash scripts/quickstart.sh [small|full], and not: $*" >&2
+    exit 2
+fi
 out=quickstart
 
 source scripts/install.sh

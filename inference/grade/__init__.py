@@ -112,7 +112,7 @@ def _label(script: str) -> str:
 
 
 def _shown(line: str, fresh: Clone | None) -> str:
-    """Return a line in which the clone, which is gone when it is read, is called so."""
+    """Return a line with the clone's path, which is gone when it is read, replaced by `clone`."""
     return line if fresh is None else line.replace(str(fresh.root), "clone")
 
 

@@ -45,7 +45,7 @@ def answers_otherwise(one: zoo.Record, other: zoo.Record) -> bool:
 def describe(
     labels: Mapping[str, str], answered: Mapping[str, zoo.Record], *wanted: Mapping[str, zoo.Record]
 ) -> list[str]:
-    """Return a line that says which checkpoint answered each problem, and which did not.
+    """Return one line or none: which checkpoint answered each problem, and which should have.
 
     Args:
         labels: what an edition calls each problem; the others are left out.

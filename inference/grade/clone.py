@@ -25,8 +25,8 @@ class Clone:
         root: its place in the clone.
         files: what is committed there, seen from `root`.
         environment: for the scripts: without a mirror, caches or modules of this machine's.
-        missing: what only `source` has and the scripts want: why, by path seen from `root`.
-        commit: which one it is, in words.
+        missing: why a script wants a file that only `source` has, by its path seen from `root`.
+        commit: a line with the short hash and the title of the commit, and `source`.
     """
 
     def __init__(self, source: Path, folder: Path):
@@ -83,7 +83,8 @@ class Clone:
         lines = [
             f"{path} is a submodule, which a plain clone leaves empty" for path in self.submodules
         ]
-        ours = [path for path in reached if path in self.files]
+        # A committed link may lead to what the clone lacks: dead_links says so.
+        ours = [path for path in reached if path in self.files and (self.root / path).is_file()]
         lines += repository.forbidden_words(
             self.root, [p for p in ours if p.endswith(".sh") and p not in edition.scripts.values()]
         )
@@ -316,5 +317,5 @@ def _git(folder: Path, *arguments: str) -> str:
         reason = next((line for line in said if line.startswith(("fatal", "error"))), "")
         if "not a git repository" in reason:
             raise UserError(f"{folder} is no git checkout: {ADVICE}")
-        raise UserError(f"git {arguments[0]} in {folder}: {reason or said[-1:] or 'it failed'}")
+        raise UserError(f"git {arguments[0]} in {folder}: {reason or (said or ['it failed'])[-1]}")
     return os.fsdecode(done.stdout)

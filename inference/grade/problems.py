@@ -6,6 +6,7 @@ wherever the old ones could give the labels away.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -35,7 +36,7 @@ class P1:
 
     @staticmethod
     def is_in(root: Path) -> bool:
-        return (root / "val_50").is_dir()
+        return os.path.isdir(root / "val_50")
 
     def __init__(self, root: Path, edition: Edition):
         self.root, self.script = root, edition.scripts[self.name]
@@ -67,7 +68,8 @@ class P2:
 
     @staticmethod
     def is_in(root: Path) -> bool:
-        return (root / "office" / "val").is_dir() or (root / "office" / "val.csv").is_file()
+        office = root / "office"
+        return os.path.isdir(office / "val") or os.path.isfile(office / "val.csv")
 
     def __init__(self, root: Path, edition: Edition):
         self.root, self.script = root, edition.scripts[self.name]
@@ -104,7 +106,7 @@ class P3:
 
     @staticmethod
     def is_in(root: Path) -> bool:
-        return (root / "validation").is_dir()
+        return os.path.isdir(root / "validation")
 
     def __init__(self, root: Path, edition: Edition):
         self.root, self.script = root, edition.scripts[self.name]
@@ -159,11 +161,14 @@ def find_problems(data_dir: Path, edition: Edition = EDITIONS[DEFAULT]) -> list[
         UserError: there is none, or the truth of one cannot be read.
     """
     data_dir = Path(data_dir).resolve()
-    if not data_dir.is_dir():
+    if not os.path.isdir(data_dir):  # Path's raises where it may not look
         raise UserError(f"no folder {data_dir}: give hw1_data/ or one problem's folder of it")
     # the course's own names first, should a copy lie beside them
-    inside = sorted(data_dir.iterdir(), key=lambda path: (not path.name.endswith("_data"), path))
-    roots = [data_dir, *filter(Path.is_dir, inside)]
+    try:
+        names = sorted(os.listdir(data_dir), key=lambda name: (not name.endswith("_data"), name))
+    except OSError as error:
+        raise UserError(f"cannot read the folder {data_dir}: {error.strerror}") from error
+    roots = [data_dir, *(data_dir / name for name in names if os.path.isdir(data_dir / name))]
     found = []
     problems = [problem for problem in (P1, P2, P3) if problem.name in edition.scripts]
     for problem in problems:

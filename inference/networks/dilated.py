@@ -92,14 +92,14 @@ def sum_of_taps(x: Tensor, weight: Tensor, padding: Sides, dilation: Sides) -> T
 
 
 def speed_up(network: nn.Module, dtype: torch.dtype) -> None:
-    """Make every slow convolution of a network that only predicts one of this file, in place."""
+    """Replace a network's slow convolutions by `DilatedConv2d`, in place; for inference alone."""
     for module in network.modules():
         if type(module) is nn.Conv2d and is_slow(module, dtype):
             module.__class__ = DilatedConv2d
 
 
 class DilatedConv2d(nn.Conv2d):
-    """A dilated 3x3 convolution, tap by tap; of another type than bf16 as ever."""
+    """A dilated 3x3 convolution: tap by tap for bf16 inputs, as `nn.Conv2d` does it for others."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W)."""

@@ -37,8 +37,8 @@ def norm(channels: int) -> nn.BatchNorm2d:
 def pad_same(x: Tensor, kernel: int) -> Tensor:
     """Pad (N, C, H, W) for a stride of 2 as TensorFlow's SAME.
 
-    Of an odd side as usual; of an even one by one pixel less before the first than behind the
-    last, which PyTorch's convolutions cannot do.
+    An odd side is padded alike at both ends. An even side gets one pixel less at its start than at
+    its end, which PyTorch's convolutions cannot do.
     """
     height, width = x.shape[2:]
     half = kernel // 2
@@ -128,7 +128,7 @@ class Trunk(nn.Module):
             out = multiple_of_8(out * width)
             if 0 < index < len(STAGES) - 1:
                 blocks = -int(-blocks * depth // 1)  # rounded up
-            first_dilation = dilation  # the block that would have had the stride: still the old one
+            first_dilation = dilation  # the stage's first block keeps the previous stage's dilation
             if reached * stride > output_stride:
                 stride, dilation = 1, dilation * 2
             reached *= stride

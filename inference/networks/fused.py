@@ -82,7 +82,10 @@ def _to_fp32(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
 
 
 def is_available(dtype: torch.dtype) -> bool:
-    """Try the convolutions below, whose interface PyTorch does not promise to keep."""
+    """Return whether this torch and this processor compute `FusedConv` in `dtype` correctly.
+
+    The operators' interface is not one that PyTorch promises to keep.
+    """
     images = torch.linspace(-1, 1, 2 * 16 * 5 * 5).reshape(2, 16, 5, 5)
     images = images.to(dtype, memory_format=torch.channels_last)
     conv = nn.Conv2d(16, 16, 3, padding=1, bias=False)
@@ -103,7 +106,7 @@ def is_available(dtype: torch.dtype) -> bool:
 
 
 class FusedConv(nn.Module):
-    """Convolution, BN, activation; with a shortcut, which is overwritten, added before the last.
+    """Convolution, BN and activation; a shortcut, which is overwritten, is added before activation.
 
     Args:
         conv: Without gradients to come.
@@ -155,7 +158,7 @@ class FusedConv(nn.Module):
 
 
 class FusedDilatedConv(FusedConv):
-    """The same where taps are faster (see dilated.py): their sum, bias and activation in fp32."""
+    """A `FusedConv` computed tap by tap (see dilated.py), with sum, bias and activation in fp32."""
 
     def __init__(
         self, conv: nn.Conv2d, norm: nn.BatchNorm2d, activation: str, dtype: torch.dtype

@@ -93,7 +93,7 @@ class Trunk(nn.Module):
         channels, reached, dilation = 64, 4, 1
         for index, (planes, depth) in enumerate(zip(PLANES, depths)):
             stride = 1 if index == 0 else 2
-            first_dilation = dilation  # the block that would have had the stride: still the old one
+            first_dilation = dilation  # the stage's first block keeps the previous stage's dilation
             if reached * stride > output_stride:
                 stride, dilation = 1, dilation * 2
             reached *= stride
@@ -127,8 +127,8 @@ class ResNet(Trunk):
         groups: Groups of the 3x3 convolutions.
         group_width: Channels of one group in the first stage.
         head: None for torchvision's one linear layer, else the hidden widths of `mlp`.
-        logits: Outputs of a linear layer `fc` before all that, which then is `classifier`: how
-            the original report put a classifier on ImageNet's 1000 logits. 0: no such layer.
+        logits: Outputs of a linear layer `fc` before the classifier, 1000 in the original report;
+            the classifier is then called `classifier`. 0: no such layer.
     """
 
     HEAD = ("fc.", "classifier.")

@@ -1,7 +1,7 @@
 """The model zoo: finding a checkpoint, and loading that either verifies or fails.
 
-`manifest.py` says what a checkpoint's record holds; the files lie in `weights/`. One is loaded
-strictly after its bytes and sha256 were compared with its record, or not at all: there are no
+`manifest.py` says what a checkpoint's record holds; the files lie in `weights/`. A record's file is
+loaded only if its size and sha256 are the record's, and its keys and shapes fit: there are no
 random weights here, and no download. Nothing but `load` imports torch.
 """
 
@@ -65,7 +65,7 @@ def default(task: str, file: Path | None = None, present: bool = True) -> Record
             f"the zoo names no default for {task}; choose a checkpoint with --model, see `list`"
         )
     for candidate in candidates:
-        if not present or path(candidate).is_file():
+        if not present or os.path.isfile(path(candidate)):  # Path's raises where it may not look
             return candidate
     names = " or ".join(candidate.name for candidate in candidates)
     raise UserError(
@@ -85,12 +85,12 @@ def passed_over(record: Record, file: Path | None = None) -> list[Record]:
 
 
 def path(record: Record) -> Path:
-    """Say where the record's file lies, or would."""
+    """Return the path of the record's file, whether the file is there or not."""
     return record.folder / record.file
 
 
 def sha256(file: Path) -> str:
-    """Hash a file of any size, in hexadecimal."""
+    """Return the sha256 of a file of any size, in lower-case hexadecimal."""
     with file.open("rb") as stream:
         return _sha256(stream)
 
@@ -110,7 +110,7 @@ def problem_of(record: Record) -> tuple[str, str] | None:
         "unreadable") and a line that says what to do.
     """
     file = path(record)
-    if not file.is_file():
+    if not os.path.isfile(file):
         return "missing", f"{file} is missing; run: bash hw1_download.sh {record.name}"
     try:
         size = file.stat().st_size
@@ -134,7 +134,7 @@ def load(record: Record, weights: Path | str | None = None):
     from inference.zoo.checkpoint import expect_finite, state_dict
 
     file = path(record) if weights is None else Path(weights)
-    if weights is None and not file.is_file():
+    if weights is None and not os.path.isfile(file):
         check(record)
     try:
         with file.open("rb") as stream:

@@ -117,10 +117,10 @@ def _sources(record: zoo.Record) -> Iterator[str]:
         yield f"{mirror.rstrip('/')}/{urllib.parse.quote(record.file)}"
     elif mirror:
         folder = mirror[len("file:") :] if mirror.startswith("file:") else mirror
-        yield f"file:{Path(folder).expanduser() / record.file}"
+        yield f"file:{Path(os.path.expanduser(folder)) / record.file}"
     for url in record.urls:
         if url.startswith("file:") and url[5:7] != "//":  # seen from the repository
-            url = f"file:{record.folder.parent / Path(url[5:]).expanduser()}"
+            url = f"file:{record.folder.parent / os.path.expanduser(url[5:])}"
         yield url
 
 

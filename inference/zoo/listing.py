@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import pickle
 import zipfile
 from collections import OrderedDict
@@ -35,7 +36,7 @@ def table(file: Path | None = None) -> str:
 
 
 def _used(candidates: list[zoo.Record]) -> str:
-    present = [record for record in candidates if zoo.path(record).is_file()]
+    present = [record for record in candidates if os.path.isfile(zoo.path(record))]
     return (present or candidates)[0].name
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -90,6 +91,7 @@ _FIELDS = {f.name: _TYPES[str(f.type)] for f in fields(Record) if f.name not in 
 _OPTIONAL = ("names",)
 _LONGEST = 100  # characters of a name: it is to fit a column's head and a caption
 _LARGEST = 4096  # side of a classifier's input, in pixels
+_LAND_COVER = 7  # classes that a mask has colours for, Unknown among them
 _TEXTS = ("task", "network", "file", "trained_on", "recipe")
 
 
@@ -193,6 +195,10 @@ def _problem_of(entry) -> str | None:
     for name, least in (("classes", 1), ("bytes", 0)):
         if not least <= entry[name] < 1 << 63:
             return f"its {name!r} is {_short(entry[name])}, and not from {least} up"
+    if not re.fullmatch("[0-9a-f]{64}|", entry["sha256"]):
+        return f"its 'sha256' is {_short(entry['sha256'])}, and not 64 digits from 0 to f"
+    if entry["task"] == "p3" and entry["classes"] > _LAND_COVER:
+        return f"its 'classes' is {entry['classes']}, and land cover has {_LAND_COVER}"
     file = entry["file"]
     if Path(file).name != file or not 0 < len(file.encode("utf-8", "replace")) < 256:
         return f"its file {_short(file)} is not a plain file name"

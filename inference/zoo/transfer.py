@@ -141,8 +141,8 @@ def from_file(url: str, partial: PartialFile, policy: RetryPolicy) -> None:
         with open(path, "rb") as stream:
             for block in iter(lambda: stream.read(BLOCK), b""):
                 partial.write(block)
-    except OSError as error:
-        raise Failed(error.strerror or str(error)) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        raise Failed(getattr(error, "strerror", None) or str(error)) from None
     try:
         partial.expect_whole()
     except Broken:
