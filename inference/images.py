@@ -142,9 +142,10 @@ def list_tiles(folder: Path | str, note: Callable[[str], None] | None = None) ->
         names = [name for name in names if not Path(name).stem.lower().endswith("_mask")]
         why = "no *_sat.* images" if satellite else "no images that can be read here"
         _note_rest(folder, names, [path.name for path in tiles], why, note)
+        # The 2022 edition has truth, 0000.png, beside 0000.jpg.
+        others = [path.name for path in tiles if path.suffix.lower() != ".png"]
         chosen = [path.name for path in by_mask.values()]
-        why = "another image has the same mask's name"
-        _note_rest(folder, [path.name for path in tiles], chosen, why, note)
+        _note_rest(folder, others, chosen, "another image has the same mask's name", note)
     return sorted(by_mask.values(), key=lambda path: path.name)
 
 

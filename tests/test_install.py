@@ -20,7 +20,8 @@ def test_a_failed_installation_says_what_it_needs_and_leaves_the_next_run_to_try
     pip = tmp_path / ".venv" / "bin" / "python3"  # stands for one that finds the disk full
     pip.parent.mkdir(parents=True)
     pip.write_text(
-        "#!/bin/sh\necho \"$@\" >> pip\necho 'ERROR: No space left on device' >&2\nexit 1\n"
+        '#!/bin/sh\n[ "$3" = --version ] && exit\necho "$@" >> pip\n'
+        "echo 'ERROR: No space left on device' >&2\nexit 1\n"
     )
     pip.chmod(0o755)
     for attempt in (1, 2):
@@ -37,3 +38,21 @@ def test_a_failed_installation_says_what_it_needs_and_leaves_the_next_run_to_try
         assert said[1].startswith("error: pip could not install") and "are free here" in said[1]
         assert f"run scripts/{script} again" in said[1]
         assert len((tmp_path / "pip").read_text().splitlines()) == attempt
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["gpu.sh", "--help"],
+        ["gpu.sh", "out", "--dry"],
+        ["quickstart.sh", "big"],
+        ["quickstart.sh", "small", "full"],
+    ],
+)
+def test_words_that_a_script_does_not_know_are_one_line(tmp_path, command):
+    name, *words = command
+    done = subprocess.run(
+        ["bash", ROOT / "scripts" / name, *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"error: bash scripts/{name} [")

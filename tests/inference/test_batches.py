@@ -1,5 +1,7 @@
 """Images too large to be seen at once, on their way through the forward pass."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -43,6 +45,17 @@ def test_large_images_are_segmented_in_windows(small_zoo, scene, tmp_path):
         [(_, whole)] = predict.forward(items, runner, small_zoo["p3"])
         same = (found[f"{i}_mask.png"] == whole).mean()
         assert same == 1 if i != 2 else same < 1  # the network averages over what it sees
+
+
+def test_a_classifier_of_any_size_answers_large_images_too(small_zoo, draw, tmp_path, monkeypatch):
+    monkeypatch.setattr("inference.images.LARGEST", 50 * 50)
+    draw(tmp_path / "0.png", (64, 64))
+    record = dataclasses.replace(small_zoo["p1"], input={**small_zoo["p1"].input, "size": None})
+    runner = predict.load_runner(small_zoo["p1"], CPU)
+    [pixels] = predict.read([tmp_path / "0.png"], record)
+    assert callable(pixels)
+    [(key, label)] = predict.forward([("0", pixels)], runner, record)
+    assert key == "0" and 0 <= int(label) < record.classes
 
 
 def test_large_images_are_read_one_at_a_time_when_their_turn_comes(

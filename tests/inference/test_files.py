@@ -100,6 +100,23 @@ def test_a_writable_file_that_cannot_be_replaced_is_written_to(tmp_path, monkeyp
     assert contents(tmp_path) == ["out"]
 
 
+def test_a_full_disk_keeps_what_could_not_be_replaced(tmp_path, monkeypatch):
+    (tmp_path / "out").write_bytes(b"old, and longer")
+    write = Path.write_bytes
+
+    def half(path, data):
+        if path.name == "out" and data == b"new":
+            write(path, b"n")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    monkeypatch.setattr(os, "replace", failing(errno.EROFS))
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(UserError, match=r"cannot write .*: No space left"):
+        write_whole(tmp_path / "out", b"new")
+    assert (tmp_path / "out").read_bytes() == b"old, and longer" and contents(tmp_path) == ["out"]
+
+
 def test_a_folder_is_no_place_for_a_file(tmp_path):
     for check in (check_writable, lambda path: write_whole(path, b"")):
         with pytest.raises(UserError, match=f"{tmp_path}"):

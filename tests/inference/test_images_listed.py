@@ -64,6 +64,10 @@ def test_nothing_is_said_of_what_no_one_misses(tmp_path):
         ("0_sat.jpg 1_mask.png 0.jpg x.txt", "2 files, 0.jpg first, no *_sat.* images"),
         ("0.jpg 0.png 1.jpg 1_mask.png", None),  # the 2022 edition with its truth beside
         ("0.jpg x.csv", "1 file, x.csv, no images that can be read here"),
+        (
+            "0.jpg 0.bmp 1.jpg 1.jpeg",
+            "2 files, 0.bmp first, another image has the same mask's name",
+        ),
     ],
 )
 def test_of_tiles_masks_are_not_missed(tmp_path, there, left_out):

@@ -96,6 +96,11 @@ def test_write_overlay_that_fails_keeps_the_old_file(tmp_path):
         write_overlay(tmp_path / "image.png", tmp_path / "mask.png", out)
     with pytest.raises(UserError, match=r"absent\.png"):
         write_overlay(tmp_path / "image.png", tmp_path / "absent.png", out)
+    Image.fromarray(np.full((30, 40), 70_000, np.int32)).save(tmp_path / "depth.tif")
+    with pytest.raises(UserError, match=r"cannot read .*depth\.tif: .*; give an image") as error:
+        write_overlay(tmp_path / "depth.tif", tmp_path / "mask.png", out)
+    assert "not an image" not in str(error.value)
+    (tmp_path / "depth.tif").unlink()
     assert out.read_bytes() == b"old"
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(UserError, match=r"folder\.png is a folder"):

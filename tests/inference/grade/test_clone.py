@@ -303,6 +303,16 @@ def graded_clone(repository, tmp_path, draw):
     return graded_clone
 
 
+def test_a_script_that_is_a_link_to_what_git_ignores_is_named(repository, graded_clone):
+    (repository.root / ".gitignore").write_text("__pycache__\nshared/\n")
+    (repository.root / "shared").mkdir()
+    script = repository.root / "hw1_1.sh"
+    script.rename(repository.root / "shared" / "x.sh")
+    script.symlink_to("shared/x.sh")
+    status, output = graded_clone()
+    assert status == 1 and "hw1_1.sh" in output and "shared/x.sh" in output
+
+
 def test_a_checkpoint_is_in_git_or_hosted_or_named(repository, graded_clone, server):
     url, hosted = server
     (repository.root / ".gitignore").write_text("__pycache__\nweights/p[12]-small.pth\n")

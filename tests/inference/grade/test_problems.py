@@ -125,6 +125,8 @@ def test_sample_data_are_marked_above_the_problems(data):
 def test_no_data(data):
     with pytest.raises(UserError, match=r"no folder .*nowhere"):
         find_problems(data / "nowhere")
+    with pytest.raises(UserError, match=r"no folder .*xxx"):
+        find_problems(data / ("x" * 300))
     with pytest.raises(UserError, match="it should hold p1_data/val_50"):
         find_problems(data / "p1_data" / "val_50")
 

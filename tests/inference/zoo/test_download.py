@@ -77,6 +77,17 @@ def test_what_the_mirror_lacks_comes_from_the_urls(server, shelf, monkeypatch, t
     assert "before that, file:" in line and "No such file or directory" in line
 
 
+@pytest.mark.parametrize("odd", ["~nobody-of-this-name/w", "file:///x%00y"])
+def test_a_place_that_cannot_be_one_is_passed_over(server, shelf, monkeypatch, odd):
+    server.answers["/a"] = server.whole()
+    if odd.startswith("~"):
+        monkeypatch.setenv("HW1_MIRROR", odd)
+        [line] = shelf.add(f"file:{odd}", f"{server.url}/a").fetch()
+    else:
+        [line] = shelf.add(odd, f"{server.url}/a").fetch()
+    assert "before that, file:" in line and shelf.holds()
+
+
 @pytest.mark.parametrize(
     "mirror, reason",
     [

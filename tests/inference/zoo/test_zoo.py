@@ -225,6 +225,7 @@ ENTRY = {  # a field's value, and what the line says
         ({"metric": ["mIoU"]}, 'metric is no single line of text: ["mIoU"]'),
     ],
     "classes": [(0, "its 'classes' is 0, and not from 1 up"), (True, "its 'classes' is no int")],
+    "sha256": [("AB" * 32, "and not 64 digits from 0 to f"), ("ab", "its 'sha256' is")],
     "bytes": [(-1, "its 'bytes' is -1"), (10**400, "its 'bytes' is 1000")],
     "file": [("", "is not a plain file name"), ("x" * 300, "is not a plain file name")],
     "trained_on": [("a\nb", "its 'trained_on' is no single line"), ("\ud800", '"\\ud800"')],
@@ -257,9 +258,20 @@ def test_right_values_in_a_record(there):
             assert zoo.record("p1-x", file).size == size and listing.table(file)
 
 
+def test_a_map_has_no_more_classes_than_colours(there):
+    file, *_ = there
+    content = json.loads(file.read_text(encoding="utf-8"))
+    size = {"size": None, "mean": [0, 0, 0], "std": [1, 1, 1]}
+    content["checkpoints"]["p3-x"] = {
+        **content["checkpoints"]["p1-x"], "task": "p3", "classes": 8, "input": size
+    }  # fmt: skip
+    file.write_text(json.dumps(content), encoding="utf-8")
+    assert "its 'classes' is 8, and land cover has 7" in message(zoo.records, file)
+
+
 def test_a_map_has_the_size_of_its_image(there):
     _, record, _ = there
-    odd = dataclasses.replace(record, name="p3-x", task="p3")
+    odd = dataclasses.replace(record, name="p3-x", task="p3", classes=7)
     assert "its 'size' is 32, and not null: maps are of their" in message(
         zoo.add, odd, file=there[0]
     )
