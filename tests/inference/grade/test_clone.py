@@ -295,6 +295,9 @@ def graded_clone(repository, tmp_path, draw):
         draw(tmp_path / "p1_data" / "val_50" / f"{i}_45{i}.png")
 
     def graded_clone():
+        ignored = repository.root / ".gitignore"
+        if not ignored.exists():
+            ignored.write_text("__pycache__\n")  # which the scripts leave
         commit(repository.root)
         run = repository.python("grade", tmp_path / "p1_data", "--clone")
         assert "Traceback" not in run.stderr
