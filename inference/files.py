@@ -111,11 +111,12 @@ def _write_through(error: OSError, target: Path, data: bytes) -> None:
     """Write directly to what may be written but not be replaced; put back what was there."""
     if error.errno not in _IRREPLACEABLE or not _is_writable_file(target):
         raise error
-    before = target.read_bytes()
+    before = target.read_bytes() if os.access(target, os.R_OK) else None
     try:
         target.write_bytes(data)
     except OSError:
-        target.write_bytes(before)  # which had room there
+        if before is not None:
+            target.write_bytes(before)  # which had room there
         raise
 
 

@@ -2,9 +2,9 @@
 
 Pictures, masks, csv files, checkpoints, zoo.json and run folders are made, damaged, and given to
 the commands in this process. A traceback, a command that does not end, a row or a mask that is
-missing or wrong, a half-written file is a fault: one line says it, its input stays in DIR/INDEX,
-and the exit status is 1. A trial is a function of (seed, index): `--only INDEX` runs it again and
-shows the traceback. A fault like one that was found before is only counted.
+missing or wrong, a half-written file is a fault: one line says it, its input stays in
+DIR/seed-N-INDEX, and the exit status is 1. A trial is a function of (seed, index): `--only INDEX`
+runs it again and shows the traceback. A fault like one that was found before is only counted.
 """
 
 from __future__ import annotations

@@ -104,8 +104,10 @@ def figures(options: Options) -> None:
     if data is None and run.problem.evaluate is not None:
         raise UserError(f"the data of {run.folder} is not where it was: say where with --data DIR")
     out = options.out or run.folder / "figures"
-    if options.images and run.problem.evaluate is None:
-        raise UserError(f"--images: figures of {run.recipe.name} show no image; leave it out")
+    if options.images and not run.problem.shows_chosen:
+        raise UserError(
+            f"--images: figures of {run.recipe.name} show no chosen image; leave it out"
+        )
     found = run.problem.figures(run, data, out, options.images)
     for note in found["notes"]:
         log(f"note: {note}")

@@ -100,6 +100,7 @@ PROBLEMS = {
         files=tiles.files,
         evaluate=tiles.evaluate,
         figures=_segmenter_figures,
+        shows_chosen=True,
         baselines=(0.69, 0.73),
         claims=SEGMENTATION_CLAIMS,
     ),

@@ -117,6 +117,16 @@ def test_a_full_disk_keeps_what_could_not_be_replaced(tmp_path, monkeypatch):
     assert (tmp_path / "out").read_bytes() == b"old, and longer" and contents(tmp_path) == ["out"]
 
 
+def test_a_file_that_may_be_written_and_not_read_is_written_to(tmp_path, monkeypatch):
+    (tmp_path / "out").write_bytes(b"old")
+    monkeypatch.setattr(os, "replace", failing(errno.EROFS))
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    monkeypatch.setattr(Path, "read_bytes", failing(errno.EACCES))
+    write_whole(tmp_path / "out", b"new")
+    with (tmp_path / "out").open("rb") as file:
+        assert file.read() == b"new"
+
+
 def test_a_folder_is_no_place_for_a_file(tmp_path):
     for check in (check_writable, lambda path: write_whole(path, b"")):
         with pytest.raises(UserError, match=f"{tmp_path}"):

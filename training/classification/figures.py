@@ -39,16 +39,14 @@ def draw(read: Read, run: Run, data: Path | None, out: Path, names: Sequence[str
     Args:
         read: lists the images of the validation set.
         data: None draws the learning curve alone.
-        names: none: the figures choose the images that they show.
+        names: not needed: the figures choose the images that they show.
 
     Returns:
         What figures.json holds, `style.save`'s. Epochs count from 1; shares are in [0, 1].
 
     Raises:
-        UserError: the run or its data is incomplete; a file cannot be written; there are names.
+        UserError: the run or its data is incomplete; a file cannot be written.
     """
-    if names:
-        raise UserError(f"--images: figures of {run.recipe.name} choose their images; leave it out")
     figures: dict[str, Figure] = {}
     numbers: dict = {"run": run.name, "recipe": run.recipe.name, "best_epoch": run.best_epoch}
     notes = []

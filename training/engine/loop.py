@@ -94,7 +94,7 @@ def train(
     if fabric.is_global_zero and progress.precision not in ("", precision):
         log(
             f"note: this run was computed in {progress.precision} up to now and goes on in "
-            f"{precision}, which is faster here: its result will differ in the last digits"
+            f"{precision}, which is faster here: it ends otherwise than it would have ended there"
         )
     progress.precision = precision
     if fabric.world_size > 1:

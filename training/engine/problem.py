@@ -60,6 +60,7 @@ class Problem:
     # (run, data, out, names of images to show) -> what figures.json holds; without data the
     # learning curve alone is drawn. None: nothing is
     figures: Callable[[Any, Path | None, Path, Sequence[str]], dict] | None = None
+    shows_chosen: bool = False  # whether its figures show the images that are named
     # (data) -> the names of the classes that those of the files tell; none if they do not
     words: Callable[[Path], list[str]] = lambda data: []
     baselines: tuple[float, float] | None = None  # the course's on val, (simple, strong)

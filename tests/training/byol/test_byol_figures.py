@@ -36,6 +36,12 @@ def test_the_curves_are_drawn_with_their_last_values(folder, tmp_path, capsys):
     assert said["knn"] == {"k": 20, "protocol": "leave one out", "split": "train"}
 
 
+def test_images_cannot_be_chosen(folder, tmp_path, capsys):
+    assert main(["figures", str(folder), "--data", str(tmp_path), "--images", "0013"]) == 2
+    said = "error: --images: figures of p2-byol show no chosen image; leave it out\n"
+    assert capsys.readouterr().err == said and not (folder / "figures").exists()
+
+
 def test_images_without_labels_have_no_knn_accuracy(folder):
     (folder / "metrics.csv").write_text("epoch,loss,spread,best_epoch\n0,6.0,0.9,0\n")
     said = PROBLEMS["byol"].figures(Run.load(folder, PROBLEMS), None, folder / "figures")

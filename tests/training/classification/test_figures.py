@@ -200,6 +200,11 @@ def test_what_a_run_lacks_is_said_and_the_rest_drawn(copy, data, capsys):
     assert sorted(file.name for file in (copy / "figures").iterdir()) == sorted(names)
 
 
+def test_a_classifier_shows_no_chosen_images(copy, data, capsys):
+    assert main(["figures", str(copy), "--data", str(data), "--images", "0013"]) == 2
+    assert "figures of tiny show no chosen image; leave it out" in capsys.readouterr().err
+
+
 def test_without_its_data_a_run_shows_its_learning_curve_alone(copy, tmp_path):
     for file in copy.glob("*.pth"):
         file.unlink()
