@@ -40,9 +40,15 @@ def pad_same(x: Tensor, kernel: int) -> Tensor:
     An odd side is padded alike at both ends. An even side gets one pixel less at its start than at
     its end, which PyTorch's convolutions cannot do.
     """
+    columns, rows = same_padding(x, kernel)
+    return pad(x, (*columns, *rows))
+
+
+def same_padding(x: Tensor, kernel: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return by how many pixels `pad_same` pads: left and right, above and below."""
     height, width = x.shape[2:]
     half = kernel // 2
-    return pad(x, (half - 1 + width % 2, half, half - 1 + height % 2, half))
+    return (half - 1 + width % 2, half), (half - 1 + height % 2, half)
 
 
 class SameConv2d(nn.Conv2d):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from inference.networks import dilated
 from inference.networks import efficientnet_lite as lite
+from inference.networks.padding import pad
 from inference.networks.resnet import Bottleneck, Trunk
 
 ACTIVATIONS: dict[type, str] = {nn.ReLU: "relu", nn.Hardswish: "hardswish"}
@@ -141,7 +142,7 @@ class FusedConv(nn.Module):
         """(N, C, H, W) -> (N, out, H/stride, W/stride), the shape of the shortcut."""
         ops = torch.ops.mkldnn
         if self.pads:
-            x = lite.pad_same(x, self.weight.shape[-1])
+            x = pad(x, *lite.same_padding(x, self.weight.shape[-1]))
         if x.shape != self.packed_for:  # which order is fastest hangs on the shape
             self.packed = ops._reorder_convolution_weight(
                 self.weight, *self.settings, list(x.shape)

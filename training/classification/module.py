@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from inference import UserError
+from inference.networks import head_prefixes, stage_of
 from training.augment.augmentations import apply
 from training.engine.module import TrainingModule
 
@@ -15,9 +16,9 @@ from training.engine.module import TrainingModule
 class Classification(TrainingModule):
     """Cross-entropy on augmented images; the score is the accuracy on held-out ones.
 
-    With `frozen` the head alone learns. The backbone has no gradients, so that no graph is kept of
-    it and the optimiser does not have it, and it stays in eval mode, so that the statistics of its
-    BatchNorm stay too.
+    With `frozen` the head alone learns, with `frozen_stages` all but the first stages. What is
+    frozen has no gradients, so that no graph is kept of it and the optimiser does not have it, and
+    it stays in eval mode, so that the statistics of its BatchNorm stay too.
     """
 
     metric = "accuracy"
@@ -31,7 +32,10 @@ class Classification(TrainingModule):
                 raise UserError(f"frozen is for ResNets; {recipe.network} is trained as a whole")
             self.network.requires_grad_(False)
             self.network.head.requires_grad_(True)
-            self.train()
+        self.frozen_layers = layers_before(self.network, recipe.frozen_stages)
+        for layer in self.frozen_layers:
+            layer.requires_grad_(False)
+        self.train()
 
     def train(self, mode: bool = True) -> Classification:
         """Put all that learns into train mode: what is frozen is always in eval mode."""
@@ -39,6 +43,8 @@ class Classification(TrainingModule):
         if self.recipe.frozen:
             self.network.eval()
             self.trained_part(self.network).train(mode)
+        for layer in self.frozen_layers:
+            layer.eval()
         return self
 
     def trained_part(self, network: Any) -> nn.Module:
@@ -73,3 +79,25 @@ class Classification(TrainingModule):
         accuracy = self.right / self.seen
         self.right = self.seen = 0
         return {self.metric: accuracy}
+
+
+def layers_before(network: nn.Module, stages: int) -> list[nn.Module]:
+    """Return the layers that have weights, from the first to the last of the first `stages` stages.
+
+    Raises:
+        UserError: the network has no stages, or not more than that.
+    """
+    if not stages:
+        return []
+    layers = [(name, layer) for name, layer in network.named_modules() if layer._parameters]
+    of_head = head_prefixes(network)
+    numbers = {name: stage_of(network, f"{name}.weight") for name, _ in layers}
+    last = max((number or 0 for number in numbers.values()), default=0)
+    if stages >= last:
+        has = f"{last} stages" if last else "no stages"
+        raise UserError(f"frozen_stages={stages}: {type(network).__name__} has {has}")
+    return [
+        layer
+        for name, layer in layers
+        if not f"{name}.".startswith(of_head) and (numbers[name] or 0) <= stages
+    ]

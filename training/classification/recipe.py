@@ -8,7 +8,7 @@ from inference import UserError
 from training.augment.augmentations import OF_CLASSIFIERS, Augmentation
 from training.classification.losses import LOSSES, CrossEntropy
 from training.engine.recipe import Recipe
-from training.engine.values import Count, Share, choice
+from training.engine.values import Count, CountOrNone, Share, choice
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class ClassificationRecipe(Recipe):
     augment: tuple[Augmentation, ...] = choice(OF_CLASSIFIERS, ())
     loss: CrossEntropy = choice(LOSSES, CrossEntropy())
     frozen: bool = False  # train the head alone, on features that stay as they came
+    frozen_stages: CountOrNone = 0  # stages, from the first, that stay as they came; the rest is trained
     fraction: Share = 1.0  # share of each class's training images that is used, drawn by the seed
     repeat: Count = 1  # times that an epoch goes through the images, for a small fraction
 
@@ -28,6 +29,8 @@ class ClassificationRecipe(Recipe):
         super().__post_init__()
         if not self.fraction:
             raise UserError("fraction=0 leaves no image: it is above 0 and at most 1")
+        if self.frozen_stages and self.frozen:
+            raise UserError("frozen=true freezes all stages: leave frozen_stages at 0")
         if self.small_until and self.small_size < 8:
             raise UserError(f"small_until={self.small_until} needs small_size=, pixels")
         side = self.cache_size
@@ -51,6 +54,8 @@ class ClassificationRecipe(Recipe):
             share = f"{100 * self.small_until:g} %"
             size += f"; {self.small_size} in the first {share} of the epochs"
         trained = "the classifier alone" if self.frozen else "all layers"
+        if self.frozen_stages:
+            trained += f" but those of the first {self.frozen_stages} stages"
         if self.fraction < 1 or self.repeat > 1:
             share = f"{100 * self.fraction:g} %"
             trained += f", on {share} of the labels, {self.repeat} × an epoch"

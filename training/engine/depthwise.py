@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from inference.networks.efficientnet_lite import SameConv2d
+from inference.networks.padding import pad
 
 CHANNELS_LAST = torch.channels_last
 Numbers = tuple[int, int, int, tuple[int, int]]  # stride, padding, dilation, lead: `_Convolution`'s
@@ -118,12 +119,7 @@ def input_gradient(gradient: Tensor, weight: Tensor, shape: torch.Size, numbers:
     reach = dilation * (weight.shape[-1] - 1)
     if stride > 1:
         sides = [side + 2 * padding - reach for side in shape[2:]]
-        spread = torch.empty(
-            (*shape[:2], *sides),
-            dtype=gradient.dtype,
-            device=gradient.device,
-            memory_format=CHANNELS_LAST,
-        ).zero_()
+        spread = _empty(gradient, (*shape[:2], *sides)).zero_()
         spread[:, :, lead[0] :: stride, lead[1] :: stride] = gradient
         gradient = spread
     turned = weight.flip(2, 3)
@@ -138,7 +134,7 @@ def weight_gradient(gradient: Tensor, x: Tensor, kernel: int, numbers: Numbers) 
         return _of_3_columns(gradient, x, 3, stride, (padding, padding))
     # oneDNN pads rows itself unless there are few; columns have to be there to be divided.
     rows = padding if kernel == 5 and stride == dilation == 1 and x.shape[2] > 5 else 0
-    x = functional.pad(x, [left, padding, 0, 0] if rows else [left, padding, top, padding])
+    x = pad(x, (left, padding), (0, 0) if rows else (top, padding))
     if dilation > 1:
         gradient, x = _phases(gradient, dilation), _phases(x, dilation)
     if kernel == 3:
@@ -148,6 +144,12 @@ def weight_gradient(gradient: Tensor, x: Tensor, kernel: int, numbers: Numbers) 
         half = x[..., j : x.shape[3] - 2 + j]
         found[..., j : j + 3] = _of_3_columns(gradient, half, 5, stride, (rows, 0))
     return found
+
+
+def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return torch.empty(
+        shape, dtype=like.dtype, device=like.device, memory_format=CHANNELS_LAST
+    )
 
 
 def _phases(images: Tensor, dilation: int) -> Tensor:

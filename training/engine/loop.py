@@ -39,7 +39,7 @@ from inference import UserError
 from inference.device import fast_precisions
 from inference.sharding import local_rank_and_world, rank_and_world
 from training.data.batches import Batches
-from training.engine import checkpoint, depthwise, dilated
+from training.engine import amx, checkpoint, depthwise, dilated, frozen
 from training.engine.ema import EMA
 from training.engine.module import TrainingModule
 from training.engine.prefetch import Prefetcher
@@ -256,8 +256,10 @@ def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EM
     ema = EMA(module.network, recipe.ema, module.trained_part)
     if fabric.device.type == "cpu":
         module.network.apply(depthwise.make_fast)
+        frozen.make_fast(module.network)
         for network in (module.network, ema.network):
             network.apply(dilated.make_fast)
+            network.apply(amx.make_fast)
     elif fabric.world_size > 1:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         ema.source = module.network

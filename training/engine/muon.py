@@ -7,11 +7,13 @@ name, and a small network learns more in an epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from inference import processor
 from training.engine.momentum import Momentum
 
 STEPS = 3  # of the iteration, as in airbench94_muon.py: near 1 is good enough for a step
@@ -37,8 +39,24 @@ class Muon(Momentum):
         if not group["orthogonal"]:
             torch._foreach_add_(weights, steps, alpha=-group["lr"])
             return
-        for weight, step in zip(weights, steps, strict=True):
-            _turn(weight, step, group["lr"])
+        with _fast_products():
+            for weight, step in zip(weights, steps, strict=True):
+                _turn(weight, step, group["lr"])
+
+
+@contextmanager
+def _fast_products() -> Iterator[None]:
+    """Let a CPU with AMX multiply matrices rounded to bf16, unless fp32 is asked for.
+
+    A step differs by .4 %, and takes 40 % of the time.
+    """
+    wanted = torch.get_float32_matmul_precision()
+    if wanted != "highest" and processor.has_amx():
+        torch.set_float32_matmul_precision("medium")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(wanted)
 
 
 def _turn(weight: Tensor, step: Tensor, lr: float) -> None:
