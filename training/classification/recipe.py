@@ -20,8 +20,8 @@ class ClassificationRecipe(Recipe):
     small_until: Share = 0.0  # share of the epochs
     augment: tuple[Augmentation, ...] = choice(OF_CLASSIFIERS, ())
     loss: CrossEntropy = choice(LOSSES, CrossEntropy())
-    frozen: bool = False  # train the head alone, on features that stay as they came
-    frozen_stages: CountOrNone = 0  # stages, from the first, that stay as they came; the rest is trained
+    frozen: bool = False  # the head alone is trained; the rest stays as it came
+    frozen_stages: CountOrNone = 0  # so many stages, from the first, stay as they came
     fraction: Share = 1.0  # share of each class's training images that is used, drawn by the seed
     repeat: Count = 1  # times that an epoch goes through the images, for a small fraction
 

@@ -147,9 +147,7 @@ def weight_gradient(gradient: Tensor, x: Tensor, kernel: int, numbers: Numbers) 
 
 
 def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(
-        shape, dtype=like.dtype, device=like.device, memory_format=CHANNELS_LAST
-    )
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=CHANNELS_LAST)
 
 
 def _phases(images: Tensor, dilation: int) -> Tensor:

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from inference import UserError
+from inference import UserError, processor
 from inference.networks import build
+from training.engine import muon
 from training.engine.loop import Losses
 from training.engine.muon import orthogonalise
 from training.engine.optimizers import Muon
@@ -104,3 +105,15 @@ def test_where_training_diverges_both_rates_are_named():
 def test_a_rate_is_above_zero():
     with pytest.raises(UserError, match=r"rest_lr=0\.0: a rate is above 0"):
         Muon(rest_lr=0.0)
+
+
+def test_muon_multiplies_as_exactly_as_asked(monkeypatch):
+    monkeypatch.setattr(processor, "has_amx", lambda: True)
+    for wanted, inside in (("highest", "highest"), ("high", "medium")):
+        torch.set_float32_matmul_precision(wanted)
+        try:
+            with muon._fast_products():
+                assert torch.get_float32_matmul_precision() == inside
+            assert torch.get_float32_matmul_precision() == wanted
+        finally:
+            torch.set_float32_matmul_precision("highest")
