@@ -8,7 +8,7 @@ The map of the package:
     model.py       the same for Python: `inference.load("p1-a").predict(paths)`
     images.py      find and read images, resize exactly as in training; colours.py: 8-bit RGB of any
                    pixels; salvage.py: what a damaged file still holds
-    tables.py      the csv files that graders hand in and expect back
+    tables.py      the csv files that graders hand in and expect back; editions.py: of which year
     page.py        images and answers as a page to look through
     masks.py       masks written by threads; files.py: files that are there whole or not at all
     landcover.py   the seven land-cover classes, their colours; overlay.py: a mask over its image
@@ -18,12 +18,13 @@ The map of the package:
       download.py    fetching checkpoints, by transfer.py (web, folders) and drive.py (Google Drive)
       urls.py        from the link that a browser shows to the one under which the file can be had
       provenance.py  whether data is the course's own
-    device.py      device, precision, batch size, allocator
+    device.py      device, precision, batch size, allocator; processor.py: what this CPU is fast at
     threads.py     how many threads compute, and how they wait
     fast_import.py importing torch, while images are read
     runner.py      a network at work: memory format, normalisation, views, out-of-memory retry
     grade/         a local autograder
       problems.py    hidden tests; run.py: the scripts; checks.py: what they wrote
+      answering.py   which checkpoint answered; clone.py, repository.py: from a fresh clone
     sharding.py    one job on several processes, as torchrun starts them
     process.py     beginning and end of a command's process; spelling.py: names that are mistyped
 

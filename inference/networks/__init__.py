@@ -4,7 +4,8 @@ Classifiers map images (N, 3, H, W) to logits (N, classes); `features(images)` g
 input of their last linear layer. Segmentation networks return {"out": logits (N, classes, H, W)}.
 
 A network's class says where its head is, `HEAD` (prefixes of keys of the state dict), and, if it
-has stages whose rates may differ, which one a key belongs to: `stage_of(key)`, from 1.
+has stages, which may be frozen or have rates of their own, the one that a key belongs to:
+`stage_of(key)`, from 1.
 """
 
 from __future__ import annotations

@@ -11,13 +11,12 @@ from torch import Tensor
 def pad(x: Tensor, columns: Tuple[int, int], rows: Tuple[int, int]) -> Tensor:
     """Pad with zeros on a CPU in a tenth of the time that torch's `pad` takes.
 
-    torch's writes all of its output twice, the second time in an order that is not the memory's:
-    33 ms for 64 x 240 x 20 x 20 in bf16 on one core of a Xeon, where this takes 3.
+    It took 33 ms for 64 x 240 x 20 x 20 in bf16 on one core of a Xeon with AMX, this 3.
 
     Args:
         x: (N, C, H, W).
-        columns: left and right, pixels.
-        rows: above and below.
+        columns: left and right, pixels, 0 or more.
+        rows: above and below, the same.
 
     Returns:
         (N, C, above + H + below, left + W + right), channels_last.

@@ -76,6 +76,14 @@ def test_a_gpu_too(machine, capability, recorded, expected):
     assert choose_precision("auto", CUDA, recorded) == expected
 
 
+def test_bf16_is_for_gpus_that_have_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert choose_precision("bf16", CUDA, None) == "bf16"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: False)
+    with pytest.raises(UserError, match="this GPU has no bf16: use --precision fp16 or fp32"):
+        choose_precision("bf16", CUDA, None)
+
+
 def test_what_the_user_asks_for_is_done():
     assert choose_precision("fp32", CPU, scores(cpu_bf16=(0.9, 1.0))) == "fp32"
     assert choose_precision("bf16", CPU, None) == "bf16"

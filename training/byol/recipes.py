@@ -134,7 +134,7 @@ CLAIMS = {
         Claim(
             0.523,
             "Caltech-101: 5,479 images of 64 classes",
-            "one H100",
+            "one H100 that several runs shared",
             5.1,
             changes="epochs=80 lr=0.001 tau=0.99 warmup=0.1 cache_size=160 compile=true",
         ),

@@ -10,13 +10,14 @@ from torch.nn import functional as F
 from inference import UserError
 from inference.networks import head_prefixes, stage_of
 from training.augment.augmentations import apply
+from training.classification.recipe import ClassificationRecipe
 from training.engine.module import TrainingModule
 
 
 class Classification(TrainingModule):
     """Cross-entropy on augmented images; the score is the accuracy on held-out ones.
 
-    With `frozen` the head alone learns, with `frozen_stages` all but the first stages. What is
+    With `frozen` the head alone learns, with `frozen_stages` what follows them. What is
     frozen has no gradients, so that no graph is kept of it and the optimiser does not have it, and
     it stays in eval mode, so that the statistics of its BatchNorm stay too.
     """
@@ -24,17 +25,15 @@ class Classification(TrainingModule):
     metric = "accuracy"
     reduced_counters = ("right", "seen")
 
-    def __init__(self, recipe) -> None:
+    def __init__(self, recipe: ClassificationRecipe) -> None:
         super().__init__(recipe)
         self.right = self.seen = 0
-        if recipe.frozen:
-            if not hasattr(self.network, "head"):
-                raise UserError(f"frozen is for ResNets; {recipe.network} is trained as a whole")
-            self.network.requires_grad_(False)
-            self.network.head.requires_grad_(True)
-        self.frozen_layers = layers_before(self.network, recipe.frozen_stages)
-        for layer in self.frozen_layers:
-            layer.requires_grad_(False)
+        if recipe.frozen and not hasattr(self.network, "head"):
+            raise UserError(f"frozen is for ResNets; {recipe.network} is trained as a whole")
+        # Their names: SyncBatchNorm puts other layers in their places.
+        self.frozen = frozen_layers(self.network, recipe)
+        for name in self.frozen:
+            self.network.get_submodule(name).requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> Classification:
@@ -42,14 +41,14 @@ class Classification(TrainingModule):
         super().train(mode)
         if self.recipe.frozen:
             self.network.eval()
-            self.trained_part(self.network).train(mode)
-        for layer in self.frozen_layers:
-            layer.eval()
+            self.network.head.train(mode)  # type: ignore[union-attr]
+        for name in self.frozen:
+            self.network.get_submodule(name).eval()
         return self
 
-    def trained_part(self, network: Any) -> nn.Module:
-        """Return the head where the rest is frozen, else the network."""
-        return network.head if self.recipe.frozen else network
+    def is_trained(self, key: str) -> bool:
+        """Return whether what has this key in the network's state dict is trained, not frozen."""
+        return key.rpartition(".")[0] not in self.frozen
 
     def loss(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of a batch.
@@ -81,23 +80,27 @@ class Classification(TrainingModule):
         return {self.metric: accuracy}
 
 
-def layers_before(network: nn.Module, stages: int) -> list[nn.Module]:
-    """Return the layers that have weights, from the first to the last of the first `stages` stages.
+def frozen_layers(network: Any, recipe: ClassificationRecipe) -> frozenset[str]:
+    """Return the names of the layers with weights that a recipe leaves as they came.
 
     Raises:
-        UserError: the network has no stages, or not more than that.
+        UserError: the network has no stages, or none would be left to train.
     """
-    if not stages:
-        return []
-    layers = [(name, layer) for name, layer in network.named_modules() if layer._parameters]
+    if not (recipe.frozen or recipe.frozen_stages):
+        return frozenset()
+    names = [name for name, layer in network.named_modules() if layer._parameters]
+    if recipe.frozen:
+        trained = {id(layer) for layer in network.head.modules()}
+        return frozenset(n for n in names if id(network.get_submodule(n)) not in trained)
+    stages = {name: stage_of(network, f"{name}.weight") or 0 for name in names}
+    last = max(stages.values())
+    if recipe.frozen_stages >= last:
+        kind = type(network).__name__
+        can = f"{last} stages: at most {last - 1} can be frozen" if last else "no stages"
+        raise UserError(f"frozen_stages={recipe.frozen_stages}: {kind} has {can}")
     of_head = head_prefixes(network)
-    numbers = {name: stage_of(network, f"{name}.weight") for name, _ in layers}
-    last = max((number or 0 for number in numbers.values()), default=0)
-    if stages >= last:
-        has = f"{last} stages" if last else "no stages"
-        raise UserError(f"frozen_stages={stages}: {type(network).__name__} has {has}")
-    return [
-        layer
-        for name, layer in layers
-        if not f"{name}.".startswith(of_head) and (numbers[name] or 0) <= stages
-    ]
+    return frozenset(
+        name
+        for name in names
+        if stages[name] <= recipe.frozen_stages and not f"{name}.".startswith(of_head)
+    )

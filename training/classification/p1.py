@@ -109,8 +109,8 @@ RECIPES = {
         ),
         loss=CrossEntropy(0.1),
     ),
-    # EfficientNet-Lite0 from ImageNet's weights, for two CPU cores: a tenth of ResNeXt101's
-    # parameters and a hundredth of its arithmetic. The early stages, which see edges alike in every
+    # EfficientNet-Lite0 from ImageNet's weights, for CPUs: a 24th of ResNeXt101's parameters and
+    # a fiftieth of its arithmetic. The early stages, which see edges alike in every
     # picture, learn slowly.
     "p1-b-lite": _recipe(
         name="p1-b-lite",
@@ -153,7 +153,10 @@ CIFAR50 = "CIFAR-100: its first 50 classes, 22,500 + 2,500 images"
 CIFAR10 = "CIFAR-10: 10 classes, 4,500 + 500 images"
 BUSY_CORE = "one core of an AMD EPYC (Zen 4), other work beside"
 XEON = "one core of an Intel Xeon without AMX, other work beside"
-H100, CORE = "one H100 that eight runs shared", "one core of an AMD EPYC (Zen 5)"
+H100, CORE = (
+    "one H100 that several runs shared",
+    "one core of an AMD EPYC (Zen 5), other work beside",
+)
 CLAIMS = {
     "p1-a": [
         Claim(0.796, CIFAR50, BUSY_CORE, 78.6, changes="epochs=40 save_every=2"),

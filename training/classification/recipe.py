@@ -8,7 +8,7 @@ from inference import UserError
 from training.augment.augmentations import OF_CLASSIFIERS, Augmentation
 from training.classification.losses import LOSSES, CrossEntropy
 from training.engine.recipe import Recipe
-from training.engine.values import Count, CountOrNone, Share, choice
+from training.engine.values import Count, Share, WholeNumber, choice
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class ClassificationRecipe(Recipe):
     augment: tuple[Augmentation, ...] = choice(OF_CLASSIFIERS, ())
     loss: CrossEntropy = choice(LOSSES, CrossEntropy())
     frozen: bool = False  # the head alone is trained; the rest stays as it came
-    frozen_stages: CountOrNone = 0  # so many stages, from the first, stay as they came
+    # With the stem so many stages, from the first, stay as they came; the rest is trained
+    frozen_stages: WholeNumber = 0
     fraction: Share = 1.0  # share of each class's training images that is used, drawn by the seed
     repeat: Count = 1  # times that an epoch goes through the images, for a small fraction
 
@@ -31,6 +32,10 @@ class ClassificationRecipe(Recipe):
             raise UserError("fraction=0 leaves no image: it is above 0 and at most 1")
         if self.frozen_stages and self.frozen:
             raise UserError("frozen=true freezes all stages: leave frozen_stages at 0")
+        if self.frozen_stages and not self.starts_pretrained:
+            raise UserError(
+                f"frozen_stages={self.frozen_stages} would keep random weights: add pretrained="
+            )
         if self.small_until and self.small_size < 8:
             raise UserError(f"small_until={self.small_until} needs small_size=, pixels")
         side = self.cache_size
@@ -55,7 +60,9 @@ class ClassificationRecipe(Recipe):
             size += f"; {self.small_size} in the first {share} of the epochs"
         trained = "the classifier alone" if self.frozen else "all layers"
         if self.frozen_stages:
-            trained += f" but those of the first {self.frozen_stages} stages"
+            few = self.frozen_stages
+            stages = "first stage" if few == 1 else f"first {few} stages"
+            trained += f" but the stem and those of the {stages}"
         if self.fraction < 1 or self.repeat > 1:
             share = f"{100 * self.fraction:g} %"
             trained += f", on {share} of the labels, {self.repeat} × an epoch"

@@ -18,8 +18,8 @@ from torch.nn import functional
 from inference import processor
 from training.engine import dilated
 
-PIXELS = 64  # up to so many a convolution has few
-CHANNELS = 128  # from so many on, in and out, products of matrices are fast
+PIXELS = 64  # H x W of the input up to which nine products are faster
+CHANNELS = 128  # in and out, from which they are
 
 
 def make_fast(layer: nn.Module) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ class Claim:
     minutes: float | None = None  # of one run's training; None where it was not noted
     sd: float | None = None  # the standard deviation over the seeds; None of one run
     n: int = 1  # the number of runs
-    changes: str = ""  # what was changed in the recipe, as the command line takes it
+    changes: str = ""  # what was changed in the recipe: words of the command line, not yet quoted
 
     def describe(self) -> str:
         """Return the score with its spread: `.852 ± .006 (n=3)`."""
@@ -39,7 +40,7 @@ def markdown(problems: Mapping[str, Any]) -> str:
         for name, recipe in problem.recipes.items():
             called = f"`{name}`", recipe.network
             for claim in problem.claims.get(name, ()):
-                changes = f" (`{claim.changes}`)" if claim.changes else ""
+                changes = f" (`{shlex.join(claim.changes.split())}`)" if claim.changes else ""
                 minutes = "" if claim.minutes is None else f"{claim.minutes:.1f}"
                 score = f"{problem.metric} {claim.describe()}"
                 rows.append((*called, score, claim.data + changes, minutes, claim.hardware))

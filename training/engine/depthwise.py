@@ -119,7 +119,12 @@ def input_gradient(gradient: Tensor, weight: Tensor, shape: torch.Size, numbers:
     reach = dilation * (weight.shape[-1] - 1)
     if stride > 1:
         sides = [side + 2 * padding - reach for side in shape[2:]]
-        spread = _empty(gradient, (*shape[:2], *sides)).zero_()
+        spread = torch.empty(
+            (*shape[:2], *sides),
+            dtype=gradient.dtype,
+            device=gradient.device,
+            memory_format=CHANNELS_LAST,
+        ).zero_()
         spread[:, :, lead[0] :: stride, lead[1] :: stride] = gradient
         gradient = spread
     turned = weight.flip(2, 3)
@@ -144,10 +149,6 @@ def weight_gradient(gradient: Tensor, x: Tensor, kernel: int, numbers: Numbers) 
         half = x[..., j : x.shape[3] - 2 + j]
         found[..., j : j + 3] = _of_3_columns(gradient, half, 5, stride, (rows, 0))
     return found
-
-
-def _empty(like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=CHANNELS_LAST)
 
 
 def _phases(images: Tensor, dilation: int) -> Tensor:

@@ -20,17 +20,18 @@ class EMA:
     Args:
         network: is trained.
         decay: per step, in [0, 1); 0 keeps no average.
-        trained_part: returns the part of a network that is trained. The average leaves the rest
-            alone, since even the mean of two equal numbers need not be that number (0 and -0).
+        is_trained: tells by its key in the state dict whether a value is trained. The average
+            leaves others alone, since even the mean of two equal numbers need not be that number
+            (0 and -0).
     """
 
     def __init__(
         self,
         network: nn.Module,
         decay: float,
-        trained_part: Callable[[nn.Module], nn.Module] = lambda network: network,
+        is_trained: Callable[[str], bool] = lambda key: True,
     ) -> None:
-        self.decay, self.source, self.trained_part = decay, network, trained_part
+        self.decay, self.source, self.is_trained = decay, network, is_trained
         self.network = network
         if decay:
             self.network = copy.deepcopy(network).requires_grad_(False).eval()
@@ -61,5 +62,5 @@ class EMA:
             self.network.load_state_dict(state)
 
     def _floats(self, network: nn.Module) -> list[torch.Tensor]:
-        state = self.trained_part(network).state_dict()
-        return [value for value in state.values() if value.is_floating_point()]
+        state = network.state_dict().items()
+        return [v for key, v in state if v.is_floating_point() and self.is_trained(key)]

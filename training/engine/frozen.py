@@ -1,11 +1,16 @@
 """Frozen blocks of a network, computed as a CPU predicts fastest.
 
-What is frozen needs neither gradients nor the statistics of its batches, so its convolutions, BN
-and activations are one pass over memory each (see `inference/networks/fused.py`), under bf16's
-autocast; in fp32 every bit stays.
+What is frozen needs neither gradients nor the statistics of its batches. So each convolution of a
+frozen block is one pass over memory, together with its BN and its activation (see
+`inference/networks/fused.py`), under bf16's autocast; in fp32 every bit stays.
+
+Some of these blocks overwrite their input. It is the output of another frozen layer, which nobody
+else reads.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,26 +21,35 @@ from inference.networks import fused
 def make_fast(network: nn.Module) -> None:
     """Give the blocks of which nothing is trained a fast forward pass.
 
-    Their weights and names stay. The fast pass takes its weights when it runs for the first time,
-    after a run that goes on has loaded its own.
+    Their weights and names stay. The fused weights are made at the first pass in bf16, when those
+    of a run that goes on have been loaded, and never again.
     """
-    for block in network.modules():
-        is_frozen = not any(p.requires_grad for p in block.parameters())
-        if type(block) in fused.BLOCKS and is_frozen and fused.is_available(torch.bfloat16):
+    blocks = [b for b in network.modules() if type(b) in fused.BLOCKS and not _is_trained(b)]
+    if blocks and fused.is_available(torch.bfloat16):
+        for block in blocks:
             block.forward = _Forward(block)  # type: ignore[assignment]
+
+
+def _is_trained(block: nn.Module) -> bool:
+    return block.bn1.training or any(p.requires_grad for p in block.parameters())  # type: ignore
 
 
 class _Forward:
     def __init__(self, block: nn.Module) -> None:
-        self.block, self.fast = block, None
+        self.block = block
+        self.fused: nn.Module | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        block = self.block
         in_bf16 = torch.is_autocast_enabled("cpu")
         in_bf16 = in_bf16 and torch.get_autocast_dtype("cpu") is torch.bfloat16
-        if block.bn1.training or x.requires_grad or not in_bf16:
-            return type(block).forward(block, x)
-        if self.fast is None:
-            self.fast = fused.BLOCKS[type(block)](block, torch.bfloat16).requires_grad_(False)
+        kind = type(self.block)
+        if not in_bf16 or x.requires_grad or _is_trained(self.block):
+            return kind.forward(self.block, x)
+        if self.fused is None:
+            self.fused = fused.BLOCKS[kind](self.block, torch.bfloat16)
         with torch.no_grad(), torch.autocast("cpu", enabled=False):
-            return self.fast(x.to(torch.bfloat16))
+            return self.fused(x.to(torch.bfloat16))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy has: oneDNN's weights cannot be copied."""
+        return {"block": self.block, "fused": None}

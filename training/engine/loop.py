@@ -253,13 +253,14 @@ def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EM
     torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.to(fabric.device)
-    ema = EMA(module.network, recipe.ema, module.trained_part)
+    ema = EMA(module.network, recipe.ema, module.is_trained)
     if fabric.device.type == "cpu":
         module.network.apply(depthwise.make_fast)
-        frozen.make_fast(module.network)
-        for network in (module.network, ema.network):
-            network.apply(dilated.make_fast)
-            network.apply(amx.make_fast)
+        for root in (module, ema.network):
+            root.apply(dilated.make_fast)
+            root.apply(amx.make_fast)
+        if not recipe.compile:  # which would trace what is made at the first pass
+            frozen.make_fast(module.network)
     elif fabric.world_size > 1:
         module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         ema.source = module.network
@@ -358,8 +359,8 @@ def sync_bn_buffers(module: TrainingModule, ema: EMA, world: int) -> None:
     buffers = [
         buffer
         for network in networks
-        for buffer in module.trained_part(network).buffers()
-        if buffer.is_floating_point()
+        for key, buffer in network.named_buffers()
+        if buffer.is_floating_point() and module.is_trained(key)
     ]
     if not buffers:
         return

@@ -86,9 +86,9 @@ class TrainingModule(nn.Module):
         """Return the network whose weights a run leaves behind: the averaged one."""
         return average
 
-    def trained_part(self, network: nn.Module) -> nn.Module:
-        """Return the part of a network that is trained: all of it if nothing is frozen."""
-        return network
+    def is_trained(self, key: str) -> bool:
+        """Return whether what has this key in the network's state dict is trained, not frozen."""
+        return True
 
     def modules_to_compile(self) -> tuple[nn.Module, ...]:
         """Return what a step calls, to be compiled with `compile=true`."""

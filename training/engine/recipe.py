@@ -16,8 +16,8 @@ from training.engine.selection import SELECTIONS, HeldOut, Selection
 from training.engine.values import (
     Count,
     ShareBelowOne,
+    WholeNumber,
     as_argument,
-    at_least,
     check_ranges,
     choice,
     from_plain,
@@ -73,7 +73,7 @@ class Recipe:
     # auto (bf16 where the machine is fast in it), bf16, or fp32 (on a GPU too: no TF32)
     precision: Annotated[str, one_of(("auto", "fp32", "bf16"))] = "auto"
     compile: bool = False  # torch.compile: minutes at first, then faster steps
-    seed: Annotated[int, at_least(0)] = 0
+    seed: WholeNumber = 0
 
     def __post_init__(self) -> None:
         """Raise UserError for a field out of its range."""

@@ -91,7 +91,7 @@ Share = Annotated[float, _expect_share]
 ShareBelowOne = Annotated[float, functools.partial(_expect_share, below_one=True)]
 
 Count = Annotated[int, at_least(1)]
-CountOrNone = Annotated[int, at_least(0)]
+WholeNumber = Annotated[int, at_least(0)]
 NotNegative = Annotated[float, at_least(0)]
 
 

@@ -136,7 +136,7 @@ RECIPES = {
         pretrained="coco_trunk",
         epochs=15,
     ),
-    # EfficientNet-Lite0 from ImageNet's weights under LRASPP's head, for two CPU cores.
+    # EfficientNet-Lite0 from ImageNet's weights under LRASPP's head, for CPUs.
     "p3-b-lite": _recipe(
         name="p3-b-lite",
         network="lraspp_efficientnet_lite0",
@@ -150,7 +150,7 @@ RECIPES = {
         augment=(TileCrop(256, (0.7, 1.4)), Dihedral(), ColorJitter(0.25)),
         loss=CrossEntropyDice(),
     ),
-    # For two CPU cores.
+    # For CPUs.
     "p3-lite": _recipe(
         name="p3-lite",
         network="lraspp_mobilenet_v3_large",

@@ -102,7 +102,7 @@ def test_the_classifier_of_a_frozen_backbone_learns_and_a_free_backbone_moves(ba
 
 def test_averaging_among_processes_leaves_what_is_frozen(backbone, monkeypatch):
     module = module_of("p2-e-report", backbone)
-    ema = EMA(module.network, 0.9, module.trained_part)
+    ema = EMA(module.network, 0.9, module.is_trained)
     monkeypatch.setattr(loop.dist, "all_reduce", lambda flat: flat.mul_(2).add_(1))
     for network in (module.network, ema.network):
         before = {key: bits(value.clone()) for key, value in network.state_dict().items()}

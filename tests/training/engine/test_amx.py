@@ -27,14 +27,18 @@ def values_and_gradients(network, images, precise):
     return [y.detach(), *(p.grad.clone() for p in network.parameters()), images.grad]
 
 
-@pytest.mark.parametrize("side, padding", [((4, 4), 1), ((8, 8), 1), ((1, 3), 1), ((7, 5), 0)])
+@pytest.mark.parametrize(
+    "side, padding", [((4, 4), 1), ((8, 8), 1), ((1, 3), 1), ((7, 5), 0), ((6, 5), (0, 1))]
+)
 def test_a_convolution_of_few_pixels_is_the_same_layer_but_for_rounding(side, padding):
     torch.manual_seed(0)
     plain = nn.Conv2d(128, 192, 3, padding=padding, bias=False)
     fast = copy.deepcopy(plain)
     fast.apply(amx.make_fast)
     assert isinstance(fast, amx.Conv2d)
-    images = torch.randn(3, 128, *side)
+    images = torch.randn(3, 128, *side).contiguous(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert type(fast(images).grad_fn).__name__ == "_ConvolutionBackward"
     exact = values_and_gradients(plain, images, precise=True)
     slow = values_and_gradients(plain, images, precise=False)
     ours = values_and_gradients(fast, images, precise=False)
@@ -45,12 +49,27 @@ def test_a_convolution_of_few_pixels_is_the_same_layer_but_for_rounding(side, pa
 
 def test_many_pixels_or_few_channels_are_left_to_pytorch():
     wide, narrow = nn.Conv2d(128, 128, 3, bias=False), nn.Conv2d(64, 128, 3, bias=False)
-    for layer in (wide, narrow):
+    same = nn.Conv2d(128, 128, 3, padding="same", bias=False)
+    for layer in (wide, narrow, same):
         layer.apply(amx.make_fast)
-    assert type(narrow) is nn.Conv2d
+    assert type(narrow) is type(same) is nn.Conv2d
     with torch.autocast("cpu", torch.bfloat16):
         y = wide(torch.randn(1, 128, 9, 9))
-    assert "_Convolution" not in type(y.grad_fn).__name__
+    assert type(y.grad_fn).__name__ != "_ConvolutionBackward"
+
+
+def test_what_needs_no_gradient_gets_none():
+    layer = nn.Conv2d(128, 128, 3, padding=1, bias=False)
+    layer.apply(amx.make_fast)
+    images = torch.randn(2, 128, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(images).sum().backward()  # a gradient whose values are one value, expanded
+    assert layer.weight.grad.isfinite().all() and layer.weight.grad.any()
+    layer.requires_grad_(False)
+    images.requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16):
+        layer(images).sum().backward()
+    assert images.grad.any()
 
 
 @pytest.mark.parametrize("kind", [nn.ReLU, nn.ReLU6])

@@ -108,12 +108,19 @@ def test_a_rate_is_above_zero():
 
 
 def test_muon_multiplies_as_exactly_as_asked(monkeypatch):
-    monkeypatch.setattr(processor, "has_amx", lambda: True)
-    for wanted, inside in (("highest", "highest"), ("high", "medium")):
+    weight = nn.Parameter(torch.randn(8, 3, 3, 3))
+    weight.grad = torch.randn_like(weight)
+    optimizer = Muon().build(nn.ParameterList([weight]), pretrained=False)
+    seen = []
+    monkeypatch.setattr(
+        muon, "_turn", lambda *given: seen.append(torch.get_float32_matmul_precision())
+    )
+    for wanted, amx in (("highest", True), ("high", True), ("high", False)):
+        monkeypatch.setattr(processor, "has_amx", lambda amx=amx: amx)
         torch.set_float32_matmul_precision(wanted)
         try:
-            with muon._fast_products():
-                assert torch.get_float32_matmul_precision() == inside
+            optimizer.step()
             assert torch.get_float32_matmul_precision() == wanted
         finally:
             torch.set_float32_matmul_precision("highest")
+    assert seen == ["highest", "medium", "high"]
