@@ -215,6 +215,29 @@ class Runner:
                 total = total + (_back(logits, *view) if logits.dim() == 4 else logits)
             return total
 
+    def logits_in_parts(self, images: np.ndarray) -> torch.Tensor:
+        """Return what `logits` returns, of images that need not fit into one batch.
+
+        A batch for which memory is too small is halved, as in a call; where a GPU has too little
+        for one image the CPU goes on, with `spare_cpu`.
+
+        Args:
+            images: uint8 (N, H, W, 3), RGB, N at least 1.
+
+        Returns:
+            On the CPU, fp32.
+
+        Raises:
+            OutOfMemory: there is not memory enough for one image.
+        """
+        while True:
+            try:
+                return self._in_parts(images, lambda part: (self.logits(part).float().cpu(),))[0]
+            except OutOfMemory:
+                if not self.spare_cpu:
+                    raise
+            self.use_cpu()
+
     def _autocast(self):
         if self.device.type == "cuda" and self.dtype != torch.float32:
             return torch.autocast("cuda", self.dtype)

@@ -71,13 +71,13 @@ def fit(options: Options) -> None:
 
 
 def compare(options: Options) -> None:
-    """Compare P2's settings A to E on val: trains what is missing, and says what chance explains.
+    """Compare P2's settings A to E on val: trains what is missing.
 
     Names of recipes choose the settings (all five), key=value changes every recipe. The run of a
     recipe and a seed is in OUT/RECIPE-sSEED: one that is finished is not done again, one that was
     stopped goes on, and runs that were made elsewhere need only lie there. Give each set of changes
     an --out of its own: fraction=0.1 repeat=5 --out runs/p2-tenth. Leaves table.md, table.csv and
-    differences.csv in OUT.
+    differences.csv in OUT, which say which differences are more than other images would explain.
     """
     from training.classification.compare import compare as run
     from training.problems import PROBLEMS

@@ -111,10 +111,17 @@ def _machine() -> dict:
 
 
 def _tests(file: Path | None) -> dict | None:
-    """Return how many tests passed, and the names of those that did not."""
-    if file is None or not file.is_file():
+    """Return how many tests passed, and the names of those that did not.
+
+    Of tests that were stopped pytest leaves no file, or half of one: "ended" is False then. None
+    where nobody asked for tests.
+    """
+    if file is None:
         return None
-    cases = list(ElementTree.parse(file).getroot().iter("testcase"))
+    try:
+        cases = list(ElementTree.parse(file).getroot().iter("testcase"))
+    except (OSError, ElementTree.ParseError):
+        return {"ended": False}
     failed = [
         case.get("name")
         for case in cases
@@ -122,7 +129,7 @@ def _tests(file: Path | None) -> dict | None:
     ]
     skipped = sum(case.find("skipped") is not None for case in cases)
     passed = len(cases) - len(failed) - skipped
-    return {"passed": passed, "skipped": skipped, "failed": failed}
+    return {"ended": True, "passed": passed, "skipped": skipped, "failed": failed}
 
 
 def _peak(dry: bool) -> dict[str, float]:
@@ -317,7 +324,9 @@ def _page(found: dict) -> str:
     reached = ", ".join(f"{most / 1e12:.3g} TFLOP/s {key}" for key, most in peak.items())
     lines = [f"{name}, torch {machine['torch']}; matrix product: {reached}", ""]
     tests = found["tests"]
-    if tests:
+    if tests and not tests["ended"]:
+        lines += ["Tests: did not end", ""]
+    elif tests:
         failed = f"; FAILED: {', '.join(tests['failed'])}" if tests["failed"] else ""
         lines += [f"Tests: {tests['passed']} passed, {tests['skipped']} skipped{failed}", ""]
     lines += [

@@ -16,7 +16,6 @@ from inference import zoo
 from inference.batches import forward
 from inference.predict import Settings, load_runner
 from inference.runner import Runner
-from inference.zoo.listing import source
 from tests.training.engine.test_loop import batches, measured, train, weights
 from training.classification.module import Classification
 from training.data.batches import Batches
@@ -25,13 +24,14 @@ from training.datasets.sample.problems import office_image, p1_image
 from training.engine import loop, prefetch
 from training.engine.ema import EMA
 from training.engine.prefetch import Prefetcher
+from training.engine.selection import LastEpoch
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"),
 ]
 CPU = torch.device("cpu")
-NAMES = [record.name for record in zoo.records().values() if source(record) == "bundled"]
+NAMES = [record.name for record in zoo.records().values() if zoo.problem_of(record) is None]
 
 
 def gpu():
@@ -91,6 +91,10 @@ def tiles(count):
 
 
 # Prediction
+
+
+def test_there_are_checkpoints_to_try():
+    assert NAMES, "no file of the zoo is here: bash hw1_download.sh NAME"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -225,8 +229,10 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
 def test_a_compiled_network_learns_the_same(tmp_path):
-    train(tmp_path / "plain", augment=())
-    train(tmp_path / "compiled", augment=(), compile=True)
+    # Without dropout, whose masks the compiler draws otherwise, and without a choice of epochs.
+    changes = {"arguments": {"widths": [4, 8], "depths": [1]}, "select_epoch_by": LastEpoch()}
+    train(tmp_path / "plain", augment=(), **changes)
+    train(tmp_path / "compiled", augment=(), compile=True, **changes)
     assert near(weights(tmp_path / "plain"), weights(tmp_path / "compiled"))
 
 

@@ -78,6 +78,33 @@ def test_memory_too_small_for_the_network_is_a_users_error():
         runner(Large())
 
 
+@pytest.mark.parametrize("spare_cpu", [True, False])
+def test_logits_of_many_images_are_made_in_parts_and_on_the_cpu_if_need_be(capsys, spare_cpu):
+    class Elsewhere(Small):
+        """Stands for a network on a full GPU, until it is moved to the CPU."""
+
+        def to(self, *_, **__):
+            self.memory = 4 if self.batches else 1000
+            return self
+
+    network = Elsewhere(error=OUT_OF_MEMORY[0])
+    limited = runner(network, 8, spare_cpu=spare_cpu)
+    expected = IMAGES[:, 0, 0] / np.float32(255)
+    assert np.allclose(limited.logits_in_parts(IMAGES).numpy(), expected)
+    assert network.batches == [8, 5] and capsys.readouterr().err == ""
+    network.memory = 0
+    if not spare_cpu:
+        with pytest.raises(UserError, match=r"^not memory enough on cpu for one image: try"):
+            limited.logits_in_parts(IMAGES)
+        return
+    found = limited.logits_in_parts(IMAGES)
+    assert np.allclose(found.numpy(), expected) and found.dtype == torch.float32
+    assert network.batches == [8, 5, 4, 4, 4, 1]
+    tries = [*(f"batches of {n}" for n in (4, 2, 1)), "the CPU", "batches of 4"]
+    said = capsys.readouterr().err.splitlines()
+    assert said == [f"note: out of memory; trying {what}" for what in tries]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_gpu_without_memory_leaves_the_work_to_the_cpu(capsys, at_once):
     places = []

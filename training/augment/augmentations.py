@@ -83,9 +83,11 @@ class Shift(Augmentation):
 
 @dataclass(frozen=True)
 class RandomResizedCrop(Augmentation):
-    """Cut out a random part, of at least `min_area` of the image, and resize it to the input.
+    """Cut out a random part and resize it to the input.
 
     Attributes:
+        min_area: the share of the image's area is drawn uniformly from it to 1. A part that would
+            be longer than the image has its side cut to the image's, and is smaller than drawn.
         cache: side in pixels at which images are kept; larger than the input's, so that a crop
             keeps its detail.
         degrees: the largest angle by which the part is turned.
@@ -106,7 +108,7 @@ class RandomResizedCrop(Augmentation):
     def describe(self) -> str:
         turned = f", turned by up to {self.degrees:g}° with it" if self.degrees else ""
         return (
-            f"random crop of at least {self.min_area:.0%} of the area, "
+            f"random crop, its area drawn from {self.min_area:.0%} to 100%, "
             f"from images kept at {self.cache} × {self.cache}{turned}"
         )
 
@@ -118,11 +120,12 @@ class TileCrop(Augmentation):
     Attributes:
         side: of the resized crops that a network is trained on, pixels.
         scale: smallest and largest side of the part in the tile, relative to `side`. Its area is
-            uniform between their squares, at most the tile's; its aspect ratio is .8 to 1.25.
+            drawn uniformly between their squares, at most the tile's, and its aspect ratio from .8
+            to 1.25; then a side that is longer than the tile's is cut to it. Above 1.5 parts alias.
     """
 
     side: Annotated[int, at_least(32)] = 512
-    scale: tuple[float, float] = (0.5, 2.0)
+    scale: tuple[float, float] = (0.67, 1.5)
     words = "crops of {scale[0]:g} to {scale[1]:g} times their side in the tile"
 
     def __post_init__(self) -> None:
@@ -159,10 +162,21 @@ class Rotate(Augmentation):
 
 @dataclass(frozen=True)
 class TrivialAugment(Augmentation):
-    """Apply one operation an image, of any strength (arXiv 2103.10158), up to `strength`."""
+    """Apply one operation an image, of any strength (arXiv 2103.10158), up to `strength`.
+
+    At no strength it would still solarise, and stretch and equalise the contrast: 0 is refused.
+    """
 
     strength: Share = 1.0
     words = "TrivialAugment, strengths up to {strength:g} of its own"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.strength:
+            raise UserError(
+                f"trivialaugment.strength={self.strength}: some of its operations have no "
+                "strength; leave TrivialAugment out of augment="
+            )
 
     def change(self, images: Tensor) -> Tensor:
         return trivial_augment.trivial(images, self.strength)

@@ -37,8 +37,10 @@ def crop(
 ) -> tuple[Tensor, Tensor | None]:
     """Cut a random part out of each image and scale it to size x size, bilinearly.
 
-    The part is drawn as torchvision's RandomResizedCrop draws it (share of the area uniform in
-    `area`, aspect log-uniform in `ratio`), may be turned by up to `degrees`, and lies within the
+    The part's share of the area is uniform in `area` and its aspect log-uniform in `ratio`, as in
+    torchvision's RandomResizedCrop. Where such a part is longer than the image, its side is cut to
+    the image's, and its area is smaller than was drawn, where torchvision would draw again: by
+    default that is one part in seven. It may be turned by up to `degrees`, and lies within the
     image as far as its turned corners allow; beyond the edges the image is reflected.
 
     Nothing is smoothed before it is scaled down: parts of more than about 1.5 * size pixels a side

@@ -11,8 +11,9 @@ from training.augment.draws import chosen, either
 def cutmix(images: Tensor, targets: Tensor, p: float = 1.0) -> tuple[Tensor, Tensor]:
     """Paste a rectangle of another image of the batch into each (CutMix, arXiv 1905.04899).
 
-    The kept share is uniform in [0, 1] (the paper's alpha = 1) and drawn per image, as are the
-    place and the partner. Targets, float (N, classes), are blended by area.
+    The rectangle's area is uniform in [0, 1] (the paper's alpha = 1) and drawn per image, as are
+    its centre and the partner; what lies beyond the image's edges is cut off. Targets, float (N,
+    classes), are blended by the area that is left.
     """
     partner = torch.randperm(len(images), device=images.device)
     side = (1 - torch.rand(len(images), 1, device=images.device)).sqrt()

@@ -4,7 +4,8 @@
                           falling to 0 in a collapse; and the k-NN accuracy of the features
 
 The k-NN accuracy is leave-one-out on the training images that have labels, k = 20 (arXiv
-1805.01978), and is not there where none has one. A run that is still going on can be drawn too.
+1805.01978), and is not there where these are of fewer than two classes. A run that is still going
+on can be drawn too.
 """
 
 from __future__ import annotations
@@ -47,15 +48,18 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     }
     shown = [watched[name] for name in watched if known[name]]
     figure = curves.draw_watched(f"{run.name}: pre-training", epochs, shown)
-    numbers = {
+    numbers: dict = {
         "run": run.name,
         "recipe": run.recipe.name,
         "best_epoch": run.best_epoch,
         "epochs": len(epochs),
-        "knn": {"k": NEIGHBOURS, "protocol": "leave one out", "split": "train"},
         "last": {name: round(values[-1], 6) for name, values in known.items() if values},
     }
     notes = []
-    if not known["knn"]:
-        notes.append(f"{run.folder} was trained on images without labels: no k-NN accuracy")
+    if known["knn"]:
+        numbers["knn"] = {"k": NEIGHBOURS, "protocol": "leave one out", "split": "train"}
+    else:
+        notes.append(
+            f"{run.folder} was trained on images without labels of two classes: no k-NN accuracy"
+        )
     return style.save(out, {"learning_curve": figure}, numbers, notes)

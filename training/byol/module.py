@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from inference import UserError
-from training.byol.networks import OnlineNetwork, TargetNetwork, distance, spread
+from training.byol.networks import (
+    OnlineNetwork,
+    TargetNetwork,
+    distance,
+    expect_plain_head,
+    spread,
+)
 from training.byol.recipes import Momentum
 from training.engine.knn import knn_accuracy
 from training.engine.module import TrainingModule
@@ -36,6 +42,7 @@ class Byol(TrainingModule):
 
     def __init__(self, recipe) -> None:
         super().__init__(recipe)
+        expect_plain_head(self.network, recipe.network)
         heads = recipe.projector, recipe.hidden, recipe.projection
         self.network = OnlineNetwork(self.network, *heads)
         momentum = isinstance(recipe.target, Momentum)
@@ -65,7 +72,7 @@ class Byol(TrainingModule):
         other, predicted_one = self.network(second)
         self.spreads.append(spread(one))
         if self.target is None:
-            # byol_pytorch computes the same values anew, without a gradient.
+            # byol_pytorch up to 0.7 computes the same values anew, without a gradient.
             targets = one.detach(), other.detach()
         else:
             with torch.no_grad():

@@ -10,13 +10,26 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from inference import UserError
+
+
+def expect_plain_head(network: nn.Module, name: str) -> None:
+    """Raise UserError unless a network is a classifier whose head is one linear layer, `fc`."""
+    head, other = getattr(network, "fc", None), getattr(network, "classifier", None)
+    if not isinstance(head, nn.Linear) or other is not None:
+        raise UserError(
+            f"network={name}: pre-training takes a classifier whose head is one linear layer fc, "
+            "such as resnet50 without head and logits in arguments="
+        )
+
 
 class OnlineNetwork(nn.Module):
     """Backbone, projector and predictor.
 
     Args:
-        backbone: a classifier of `inference.networks`, of which `features` is used. Its `fc` has
-            no part in this and keeps its start.
+        backbone: a classifier of `inference.networks` with a plain head, see
+            `expect_plain_head`, of which `features` is used. Its `fc` has no part in this and keeps
+            its start.
         projector: byol or simsiam.
         hidden: width of the heads' hidden layers.
         out: width of what they return.

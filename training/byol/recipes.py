@@ -2,8 +2,10 @@
 
 `p2-byol-report` is the original report's: byol_pytorch (github.com/lucidrains/byol-pytorch) with
 `use_momentum=False`, which makes it SimSiam (arXiv 2011.10566) with BYOL's predictor. There the
-two views are drawn once for a batch, from images that are normalised already; so the jitter clamps
-away what is below the mean, and the views are normalised a second time.
+two views are drawn once for a batch, from images that are normalised already; so a jitter, where
+one is drawn, clamps away what is below the mean or more than a deviation above it, and the views
+are normalised a second time. Up to its 0.7 each view passes the network by itself, as here; from
+0.8 on both are one batch to the network and its BN.
 NOTE: precision is auto, bf16 where the machine is fast in it; the original's was fp32.
 """
 

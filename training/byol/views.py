@@ -39,7 +39,7 @@ class ByolViews(Views):
     """BYOL's sets of augmentations T and T' (arXiv 2006.07733, appendix B), drawn per image.
 
     Attributes:
-        area: share of the image that a crop keeps.
+        area: share of the image that a crop keeps, as `geometry.crop` draws it.
         jitter: reach of brightness, contrast, saturation and hue.
         blur: chances; the kernel is a tenth of the side.
         solarise: chances.
@@ -81,7 +81,7 @@ class ByolViews(Views):
         low, high = self.area
         reach = ", ".join(f"{value:g}" for value in self.jitter)
         return [
-            f"crop of {low:.0%} to {high:.0%} of the area",
+            f"crop, its area drawn from {low:.0%} to {high:.0%}",
             f"mirrored, chance {self.flip:g}",
             f"brightness, contrast, saturation, hue by {reach}, chance {self.jitter_p:g}",
             f"grey, chance {self.grayscale:g}",
@@ -94,6 +94,7 @@ class ByolViews(Views):
 class ByolPytorchViews(Views):
     """byol_pytorch's default views (0.5.7 to 0.8): each draw is one for the whole batch.
 
+    Among several processes it is one for each process's share of the batch.
     Images are mirrored and normalised before, as the original report did.
     NOTE: there Python's generator draws whether to jitter and to blur; here torch's, which a run
     seeds.
@@ -120,7 +121,7 @@ class ByolPytorchViews(Views):
 
     def describe(self) -> list[str]:
         return [
-            "byol_pytorch’s own, drawn once for a batch",
+            "byol_pytorch’s own, drawn once for a batch (for each process’s share of it)",
             f"before them mirrored, chance {self.flip:g}",
         ]
 

@@ -4,7 +4,7 @@ The run of a recipe and a seed is in OUT/RECIPE-sSEED (OUT/p2-c-s1): one that is
 done again, one that was stopped goes on, and runs that were started by hand, on other machines for
 example, need only lie there. Of what is finished predictions.csv is enough, or else best.pth.
 
-    OUT/table.md          the settings, and which differences are larger than chance allows
+    OUT/table.md          the settings, and which differences are more than other images explain
     OUT/table.csv         the same numbers; accuracies in [0, 1]
     OUT/differences.csv
 """
@@ -58,11 +58,18 @@ SETTING = ("setting", "recipe", "pre-training", "fine-tuning", "sd", "seeds")
 DIFFERENCE = ("better", "than", "clear")
 MOVED = 0.02  # largest change of an accuracy that is put down to another machine's rounding
 TIDYING = 60  # seconds that an interrupted training gets to stop by itself before it is killed
+# Words that cannot be every recipe's, and what to say for them
+INSTEAD = {
+    "seed": "--seeds",
+    "pretrained": "--backbone-ssl FILE for C and E, --backbone-sl FILE for B and D",
+}
 NOTES = """
-Accuracy on the {images} images of val, as the mean ± standard deviation over the seeds; in brackets
+Accuracy on the {images} images of val, as the mean ± standard deviation over the seeds, with
 Wilson's interval of 95 % for as many images. A difference is the mean over the same images, of all
-seeds' answers to each, with the interval of the paired t-test (95 %, each on its own): it says what
-other images would change, with these weights. Each setting: {trained} labelled images.
+seeds' answers to each, with the interval of the paired t-test (95 %, each on its own). Intervals
+and verdicts say what other images would change, with these weights; other seeds may change more. A
+difference is more than other images explain where its interval leaves zero out and an exact test of
+its signs (of one pair of runs McNemar's) has p < .05. Each setting: {trained} labelled images.
 """
 
 
@@ -79,7 +86,7 @@ def compare(
 
     Args:
         words: names of recipes (`p2-c-report`; none: the five), and `key=value`, which changes
-            every one of them.
+            every one of them; seeds and backbones are no such changes.
         seeds: of every setting; None: of each those that are finished, else 0.
         backbones: files to start from, by "supervised" and "self-supervised"; without one its
             settings must all be finished.
@@ -94,7 +101,8 @@ def compare(
     changes = [word for word in words if "=" in word]
     names = [word for word in words if "=" not in word] or [f"p2-{letter}" for letter in SETTINGS]
     plan = _plan(problem, names, seeds, changes, backbones, out)
-    missing = [job for job in plan if not _is_finished(problem, *job, data)]
+    asked = [(_to_train(problem, *job, data), job[1]) for job in plan]
+    missing = [(recipe, folder) for recipe, folder in asked if recipe is not None]
     for done, (recipe, folder) in enumerate(missing, 1):
         log(f"training {folder} ({done} of {len(missing)})")
         given = [] if recipe.pretrained == "none" else [f"pretrained={recipe.pretrained}"]
@@ -117,6 +125,11 @@ def _plan(
     """Return the recipe of every run and its folder, setting by setting."""
     if seeds is not None and not seeds:
         raise UserError("--seeds needs a number: --seeds 0 1 2")
+    for key in (word.partition("=")[0].lower() for word in changes):
+        if key in INSTEAD:
+            raise UserError(
+                f"compare takes no {key}=, which is not every run's: use {INSTEAD[key]}"
+            )
     settings = [name for name in problem.recipes if _letter(name) in SETTINGS]
     plan = []
     for name in dict.fromkeys(names):
@@ -144,18 +157,22 @@ def _letter(name: str) -> str:
     return name.removeprefix("p2-").removesuffix("-report")
 
 
-def _is_finished(problem: Problem, wanted: Recipe, folder: Path, data: Path) -> bool:
-    """Return whether a run is finished; of one that is not, make sure that it can be trained.
+def _to_train(problem: Problem, wanted: Recipe, folder: Path, data: Path) -> Recipe | None:
+    """Return the recipe to train, made sure that it can be; None where the run is finished.
+
+    A run that goes on keeps its own path of the backbone's file.
 
     Raises:
         UserError: the run there is damaged, another one, or on other data; it needs a backbone.
     """
     if any((folder / name).is_file() for name in ("result.json", "last.ckpt")):
         run = Run.load(folder, {problem.name: problem})
+        if _are_one_file(wanted.pretrained, run.recipe.pretrained):
+            wanted = replace(wanted, pretrained=run.recipe.pretrained)
         _expect_same(wanted, run)
         expect_data(folder, fingerprint(problem, wanted, data))
         if run.finished:
-            return True
+            return None
     if not wanted.pretrained:
         option = OPTIONS[SETTINGS[_letter(wanted.name)].pretraining]
         raise UserError(
@@ -164,7 +181,17 @@ def _is_finished(problem: Problem, wanted: Recipe, folder: Path, data: Path) -> 
         )
     if wanted.pretrained not in ("none", *WORDS) and not os.path.isfile(wanted.pretrained):
         raise UserError(f"no file {wanted.pretrained}: give {wanted.name} another backbone")
-    return False
+    return wanted
+
+
+def _are_one_file(*values: str) -> bool:
+    """Return whether values of `pretrained` are paths of the same file."""
+    if not all(values) or not {"none", *WORDS}.isdisjoint(values):
+        return False
+    try:
+        return len({os.path.realpath(value) for value in values}) == 1
+    except ValueError:  # no path at all: a zero byte
+        return False
 
 
 def _expect_same(wanted: Recipe, run: Run) -> None:
@@ -178,15 +205,28 @@ def _expect_same(wanted: Recipe, run: Run) -> None:
     wanted = replace(wanted, **equal)
     odd = [word.partition("=")[0] for word in wanted.changes_from(there)]
     if odd or there.seed != wanted.seed:
-        words = there.changes_from(wanted)
-        try:
-            helps = words and not there.changes_from(wanted.with_changes(words))
-        except UserError:  # words that need each other
-            helps = False
+        called = ["backbone" if name == "pretrained" else name for name in odd] or ["seed"]
+        words = _words_for(there, wanted)
         raise UserError(
-            f"{run.folder} holds a run with another {', '.join(odd) or 'seed'} than is asked for: "
-            "choose another --out" + (f", or say {shlex.join(words)}" if helps else "")
+            f"{run.folder} holds a run with another {', '.join(called)} than is asked for: "
+            "choose another --out" + (f", or say {shlex.join(words)}" if words else "")
         )
+
+
+def _words_for(there: Recipe, wanted: Recipe) -> list[str]:
+    """Return what to add to the command so that it asks for `there`; [] where nothing does."""
+    words = there.changes_from(wanted)
+    try:
+        if there.changes_from(wanted.with_changes(words)):
+            return []
+    except UserError:  # words that need each other
+        return []
+    if there.pretrained == wanted.pretrained:
+        return words
+    option = OPTIONS.get(SETTINGS[_letter(wanted.name)].pretraining)
+    if option is None or there.pretrained in ("", "none"):
+        return []
+    return [*(w for w in words if not w.startswith("pretrained=")), option, there.pretrained]
 
 
 def start(words: Sequence[str], data: Path, folder: Path) -> None:
@@ -277,8 +317,10 @@ def _write(runs: Sequence[Run], data: Path, out: Path) -> str:
     trained = sorted({run.trained_on for run in runs if run.trained_on is not None})
     images = len(next(iter(kinds.values())).right)
     notes = NOTES.format(images=images, trained=" or ".join(f"{n:,}" for n in trained))
-    if any(run.recipe.select_epoch_by.word == "val" for run in runs):
-        notes += "Val chose the epoch of the `-report` recipes, which flatters their accuracy.\n"
+    chosen = [run.recipe.name for run in runs if run.recipe.select_epoch_by.word == "val"]
+    if chosen:
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys(chosen))
+        notes += f"Val chose the epoch of {names}, which flatters the accuracy.\n"
     text = _markdown(rows, pairs) + notes
     write_whole(out / "table.md", text.encode())
     write_whole(out / "table.csv", to_csv(rows[0], rows))
@@ -315,10 +357,10 @@ def _pairs(kinds: Mapping[str, Runs]) -> list[dict[str, Any]]:
     found = []
     for than, better in wanted:
         if than in kinds and better in kinds:
-            apart = statistics.of_difference(kinds[than].right, kinds[better].right)
-            by, low, high = (round(share, 6) for share in apart)
+            both = kinds[than].right, kinds[better].right
+            by, low, high = (round(share, 6) for share in statistics.of_difference(*both))
             row = {"better": better, "than": than, "by": by, "low": low, "high": high}
-            found.append({**row, "clear": "yes" if apart.is_clear else "no"})
+            found.append({**row, "clear": "yes" if statistics.is_clear(*both) else "no"})
     return found
 
 
@@ -330,7 +372,7 @@ def _markdown(rows: Sequence[dict[str, Any]], pairs: Sequence[dict[str, Any]]) -
         accuracy = f"{point(row['accuracy'])}{spread} (n = {row['seeds']})"
         reach = f"{point(row['low'])}-{point(row['high'])}"
         settings.append((called, row["pre-training"], row["fine-tuning"], accuracy, reach))
-    differences = [("difference", "points", "95 %", "more than chance")]
+    differences = [("difference", "points", "95 %", "more than other images explain")]
     for pair in pairs:
         by, low, high = (f"{100 * pair[key]:+.1f}" for key in ("by", "low", "high"))
         names = f"`{pair['better']}` - `{pair['than']}`"

@@ -51,7 +51,7 @@ def features(run: Run, weights: Path, pixels: np.ndarray) -> np.ndarray:
 
     Raises:
         UserError: they tell no image from another, or are not finite; the file cannot be read, or
-            is not the recipe's network.
+            is not the recipe's network; there is not memory enough for one image.
     """
     runner = _runner(replace(run.recipe, tta=False).record(), weights)
     runner.network = Headless(runner.network)
@@ -64,7 +64,11 @@ def features(run: Run, weights: Path, pixels: np.ndarray) -> np.ndarray:
 
 
 def probabilities(run: Run, pixels: np.ndarray) -> np.ndarray:
-    """Return the softmax of the run's logits, (N, classes); with `tta` of its views' mean."""
+    """Return the softmax of the run's logits, (N, classes); with `tta` of its views' mean.
+
+    Raises:
+        UserError: there is not memory enough for one image.
+    """
     found = logits(_runner(run.recipe.record(), run.best), pixels).astype(np.float64)
     return softmax(found / (1 + run.recipe.tta), axis=1)
 
@@ -76,10 +80,12 @@ def _runner(record: Record, weights: Path) -> Runner:
 
 
 def logits(runner: Runner, pixels: np.ndarray) -> np.ndarray:
-    """Return what a network makes of uint8 images (N, S, S, 3), fp32 (N, ...)."""
-    size = runner.batch_size
-    parts = range(0, len(pixels), size)
-    return torch.cat([runner.logits(pixels[i : i + size]).cpu() for i in parts]).numpy()
+    """Return what a network makes of uint8 images (N, S, S, 3), fp32 (N, ...).
+
+    Raises:
+        UserError: there is not memory enough for one image.
+    """
+    return runner.logits_in_parts(pixels).numpy()
 
 
 class Headless(nn.Module):

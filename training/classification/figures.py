@@ -8,8 +8,8 @@
 
 Above the features stand two numbers that say what the eye cannot, measured in all dimensions on the
 validation set: the k-NN accuracy, leave-one-out (each image's vote is that of the k others nearest
-by cosine, arXiv 1805.01978; k is 20, or less one than the median class has images), and the
-silhouette of the classes.
+by cosine, arXiv 1805.01978; k is 20, or one less than the median class has images, if that is
+fewer), and the silhouette of the classes.
 """
 
 from __future__ import annotations
@@ -60,12 +60,16 @@ def draw(read: Read, run: Run, data: Path | None, out: Path, names: Sequence[str
         figures |= more
         numbers |= {"images": len(val.labels), **about_predictions, **about_features}
         drawn = [shown["file"] for shown in about_features["epochs"]]
-        if len(drawn) < min(3, run.recipe.epochs):
+        others = {file.name for n, file in run.checkpoints.items() if n != run.best_epoch}
+        if len(drawn) < min(3, run.recipe.epochs) and others <= set(drawn):
             only = " and ".join(drawn)
             notes.append(f"{run.folder} keeps no other epoch-NNNN.pth: t-SNE shows {only} alone")
     curve = _draw_curve(run)
     if curve is None:
+        columns = [name for name in ("accuracy", "loss") if name not in run.metrics]
         wanted = f"epoch {run.best_epoch}" if run.best_epoch else "epoch"
+        if run.metrics and columns:
+            wanted = columns[0]
         notes.append(f"no {wanted} in {run.folder / 'metrics.csv'}: no learning curve")
     else:
         figures["learning_curve"] = curve
@@ -208,13 +212,17 @@ def _draw_predictions(run: Run, val: Validation) -> tuple[dict[str, Figure], dic
 
 
 def _draw_curve(run: Run) -> Figure | None:
-    """Draw the learning curve; None where the best epoch was not measured."""
+    """Draw the learning curve; None where the best epoch was not measured, or no loss was."""
     epochs = [int(epoch) for epoch in run.metrics.get("epoch", ())]
     score = curves.Curve("accuracy", run.metrics.get("accuracy", ()))
-    best = run.best_epoch
-    if not score.values or best not in epochs or not curves.value_at(best, epochs, score) >= 0:
+    best, loss = run.best_epoch, run.metrics.get("loss")
+    if (
+        not loss
+        or not score.values
+        or best not in epochs
+        or not curves.value_at(best, epochs, score) >= 0
+    ):
         return None  # nan is no number from 0 up
     split = "held-out" if run.recipe.select_epoch_by.held_out else "val"
     name = f"{run.name}, {run.recipe.network}: learning curve"
-    loss = run.metrics["loss"]
     return curves.draw_learning(name, epochs, loss, score, split, best, run.score)

@@ -1,10 +1,10 @@
 """What frozen backbones know: k-NN and linear probes of ResNet50's features on P2's office images.
 
 Features are the 2,048 pooled outputs of the last stage, of train and val, resized and not varied.
-k-NN: the nearest images of train by cosine vote on each of val (arXiv 1805.01978), 20 of them, or
-less one than the median class of train has. Linear: logistic regression on standardised features,
-its C chosen by 5-fold cross-validation within train. Of two files or more each is compared with the
-first, on the same images of val.
+k-NN: the nearest images of train by cosine vote on each of val (arXiv 1805.01978): 20, or one less
+than the median class of train has images, if that is fewer. Linear: logistic regression on
+standardised features, its C chosen by 5-fold cross-validation within train. Of two files or more
+each is compared with the first, on the same images of val.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from inference import UserError
 from inference.device import batch_size, choose_device
 from inference.networks import build
 from inference.runner import Runner
@@ -43,10 +44,12 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
         size: the side of the images, pixels.
 
     Raises:
-        UserError: a file is no ResNet50's, or the data's layout is not the course's.
+        UserError: a file is no ResNet50's, the data's layout is not the course's, or train is too
+            small for cross-validation.
     """
     parts = [p2.read(data, part) for part in ("train", "val")]
     (train, val), (known, truth) = zip(*parts, strict=True)
+    _expect_folds(known, data)
     runners = [backbone(file) for file in files]  # before the images: it may fail
     pixels = [features.read(paths, size) for paths in (train, val)]
     rights = []  # of each file: on which images of val k-NN and the linear probe are right
@@ -68,6 +71,24 @@ def probe(files: Sequence[str], data: Path, size: int) -> str:
     return "\n".join(lines)
 
 
+def _folds() -> KFold:
+    """Return the folds, which are not by class: some have fewer images than there are folds."""
+    return KFold(FOLDS, shuffle=True, random_state=0)
+
+
+def _expect_folds(labels: np.ndarray, data: Path) -> None:
+    """Raise UserError unless every fold leaves two classes to be told apart."""
+    if len(labels) < FOLDS:
+        raise UserError(
+            f"only {len(labels)} images in train of {data}: the linear probe takes {FOLDS} or more"
+        )
+    if any(len(np.unique(labels[kept])) < 2 for kept, _ in _folds().split(labels)):
+        raise UserError(
+            f"train of {data} has too few images of a second class: the linear probe tells two "
+            "or more apart"
+        )
+
+
 def _row(file: str, right: Sequence[np.ndarray]) -> list[str]:
     found = map(statistics.of_accuracy, right)
     cells = [(f"{one.value:.3f}", f"{one.low:.3f}-{one.high:.3f}") for one in found]
@@ -87,7 +108,8 @@ def backbone(file: str) -> Runner:
     device = choose_device()
     stats = IMAGENET_MEAN, IMAGENET_STD
     network = features.Headless(network).eval()
-    return Runner(network, *stats, device, "fp32", batch_size(device, "p2"))
+    spare = device.type != "cpu"
+    return Runner(network, *stats, device, "fp32", batch_size(device, "p2"), spare_cpu=spare)
 
 
 def nearest(train: np.ndarray, val: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -106,8 +128,7 @@ def linear(train: np.ndarray, val: np.ndarray, labels: np.ndarray) -> np.ndarray
     """Return what logistic regression says of val, int64 (M,); arguments as of `nearest`."""
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
     grid = {"logisticregression__C": STRENGTHS}
-    # Not by class: some have fewer images than there are folds.
-    search = GridSearchCV(model, grid, cv=KFold(FOLDS, shuffle=True, random_state=0))
+    search = GridSearchCV(model, grid, cv=_folds())
     with warnings.catch_warnings():
         # A large C needs more steps: stopping earlier is one more way to keep weights small.
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -34,7 +34,7 @@ def images(paths: Sequence[Path], size: int, cache: Path = CACHE) -> np.ndarray:
     """Return images as uint8 (N, size, size, 3), RGB, memory-mapped and read-only.
 
     Raises:
-        UserError: an image cannot be read (it is named); the cache cannot be written.
+        UserError: an image cannot be read (it is named); the cache cannot be written, or read.
     """
     return _mapped(paths, f"rgb-{size}", (size, size, 3), partial(read_pixels, size=size), cache)
 
@@ -74,18 +74,44 @@ def _mapped(
     paths: Sequence[Path], kind: str, shape: tuple[int, ...], read: Callable, cache: Path
 ) -> np.ndarray:
     file = cache / f"{kind}-{_key(paths)}.npy"
-    if not file.exists():
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"cannot make the cache {cache}: {error.strerror}") from error
-        with _one_at_a_time(cache) as alone:
-            if alone:  # among this host's processes; what a killed one left
-                for stale in cache.glob(f".{file.name}.{platform.node()}.*.tmp"):
+    whole = (len(paths), *shape)
+    found = _open(file, whole)
+    if found is not None:
+        return found
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the cache {cache}: {error.strerror}") from error
+    with _one_at_a_time(cache) as alone:
+        if alone:  # among this host's processes; what a killed one left
+            for stale in cache.glob(f".{file.name}.{platform.node()}.*.tmp"):
+                with contextlib.suppress(OSError):  # it is in nobody's way
                     stale.unlink()
-            if not file.exists():  # by now another process may have built it
-                _build(file, paths, shape, read)
-    return np.load(file, mmap_mode="r")
+        if _open(file, whole) is None:  # by now another process may have built it
+            _build(file, paths, shape, read)
+    found = _open(file, whole)
+    if found is None:
+        raise UserError(f"the cache {file} was written and cannot be read: is the drive sound?")
+    return found
+
+
+def _open(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Map a file of the cache; None where there is none, or a damaged one, to be built anew.
+
+    Raises:
+        UserError: there is one that may not be read.
+    """
+    try:
+        array = np.lib.format.open_memmap(file, "r")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(
+            f"cannot read the cache {file}: {error.strerror}; remove it, and it is built again"
+        ) from error
+    except Exception:  # numpy can raise anything on garbage
+        return None
+    return array if (array.shape, array.dtype) == (shape, np.uint8) else None
 
 
 @contextlib.contextmanager
@@ -131,6 +157,10 @@ def _build(file: Path, paths: Sequence[Path], shape: tuple[int, ...], read: Call
                     f"cannot read {paths[index]}: {reason(image)}; mend or remove it"
                 ) from image
             array[index] = image
+        # Else, after a power loss, a file of the full length could be there whose pages are zeros.
+        array.flush()
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())
         os.replace(temporary, file)
     except OSError as error:
         size = math.ceil(len(paths) * math.prod(shape) / 1e6)

@@ -14,7 +14,8 @@ def hold_out(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, n
 
     Args:
         labels: of all images, (N,).
-        share: of each class: at least one image, and never all; 0 holds nothing out.
+        share: of each class of two images or more: at least one image, and never all; 0 holds
+            nothing out.
 
     Raises:
         UserError: no class has two images.

@@ -22,7 +22,7 @@ def knn_predictions(
 
     Args:
         bank: features (N, D), on any device; the products are computed there.
-        bank_labels: int64 (N,), from 0.
+        bank_labels: int64 (N,); any numbers will do.
         queries: features (M, D); None takes the bank itself, each left out of its own vote.
         neighbours: how many vote, at most as many as there are.
     """
@@ -30,16 +30,17 @@ def knn_predictions(
     unit = F.normalize(bank.float(), dim=1)
     asked = unit if queries is None else F.normalize(queries.float(), dim=1)
     count = min(neighbours, len(unit) - leave_one_out)
-    classes = int(bank_labels.max()) + 1
+    # Votes are counted by the classes there are: a label may be a number like 15075141.
+    classes, ranks = bank_labels.unique(return_inverse=True)
     found = []
     for start in range(0, len(asked), CHUNK):
         cosines = asked[start : start + CHUNK] @ unit.T  # (chunk, N)
         if leave_one_out:
             cosines.diagonal(start).fill_(-2.0)
         near, index = cosines.topk(count, dim=1)
-        votes = near.new_zeros(len(near), classes)
-        votes.scatter_add_(1, bank_labels[index], (near / TEMPERATURE).exp())
-        found.append(votes.argmax(1))
+        votes = near.new_zeros(len(near), len(classes))
+        votes.scatter_add_(1, ranks[index], (near / TEMPERATURE).exp())
+        found.append(classes[votes.argmax(1)])
     return torch.cat(found)
 
 
@@ -50,7 +51,7 @@ def knn_accuracy(
 
     Args:
         features: (N, D).
-        labels: int64 (N,), from 0.
+        labels: int64 (N,); any numbers will do.
         neighbours: how many vote.
     """
     predicted = knn_predictions(features, labels, neighbours=neighbours)

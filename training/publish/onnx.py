@@ -18,8 +18,9 @@ import contextlib
 import importlib.util
 import json
 import logging
+import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -159,7 +160,11 @@ def _noise(record: zoo.Record) -> Iterator[torch.Tensor]:
 
 
 def _pictures(record: zoo.Record, folder: Path | None) -> Iterator[torch.Tensor]:
-    """Yield pictures one by one, normalised as the graded path does."""
+    """Yield pictures one by one, normalised as the graded path does.
+
+    Of one that is too large to be seen whole, it is the upper left corner.
+    """
+    pixels: Iterator  # of arrays, of exceptions, of functions that read
     if folder is None:
         pixels = _generated(record)
     else:
@@ -167,9 +172,17 @@ def _pictures(record: zoo.Record, folder: Path | None) -> Iterator[torch.Tensor]
         pixels = predict.read(paths, record)
     mean, std = torch.tensor(record.mean), torch.tensor(record.std)
     for one in islice(pixels, REAL):
+        if callable(one):  # a large scene, which is read when its turn comes
+            one = images.attempt(_corner, one)
         if isinstance(one, Exception):
             raise UserError(f"cannot read an image of {folder}: {images.reason(one)}")
         yield ((torch.tensor(one) / 255 - mean) / std).permute(2, 0, 1)[None]
+
+
+def _corner(read: Callable[[], np.ndarray]) -> np.ndarray:
+    """Read a large scene; return what of it a network sees at once."""
+    side = math.isqrt(images.LARGEST)
+    return read()[:side, :side]
 
 
 def _generated(record: zoo.Record) -> Iterator[np.ndarray]:

@@ -25,6 +25,7 @@ from torch import nn
 
 from inference import UserError, device, files, zoo
 from inference.networks import load_into
+from inference.runner import NotFinite, OutOfMemory
 from inference.zoo import checkpoint, urls
 from inference.zoo.listing import source
 from inference.zoo.provenance import provenance_of
@@ -106,14 +107,25 @@ def _scored(run: Run, record: zoo.Record, data: Path, file: Path) -> tuple[zoo.R
     """
     problem = run.problem
     assert problem.evaluate is not None
-    before = problem.evaluate(record, data, run.best, "fp32", "auto")
+    whole = dataclasses.replace(record, arguments=run.recipe.arguments)  # with auxiliary heads
+    before = problem.evaluate(whole, data, run.best, "fp32", "auto")
     after = problem.evaluate(record, data, file, "fp32", "auto")
     same = _expect_same(before, after, run.folder)
     scores = _scores(problem, record, data, after, file)
-    if run.recipe.select_epoch_by.word == "val":  # the score flatters, and says so
+    if _chose_epoch(run, data, len(after.names)):  # the score flatters, and says so
         scores["select"] = "val"
     record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
     return record, same
+
+
+def _chose_epoch(run: Run, data: Path, images: int) -> bool:
+    """Whether the validation images of `data`, so many, are those that chose the run's epoch."""
+    if run.recipe.select_epoch_by.word != "val":
+        return False
+    with contextlib.suppress(UserError):  # data may hold validation images alone
+        if run.fingerprint is not None:
+            return run.is_on(data)
+    return run.images in (None, images)  # where no more can be known
 
 
 def _write(
@@ -124,7 +136,8 @@ def _write(
         _expect_publishable(record)
         old = zoo.records().get(record.name)
         if old and old.sha256 == record.sha256:  # where it was hosted it still is
-            record = host.with_urls(record, old.urls)
+            there = dataclasses.replace(record, urls=old.urls)
+            record = host.with_urls(there, record.urls)
         with _uninterrupted(f"{record.name} is published all the same"):
             with files.staged(zoo.path(record), content):
                 zoo.add(record, default)
@@ -288,11 +301,15 @@ def _expect_publishable(record: zoo.Record) -> None:
 
 
 def _merged(old: dict, new: dict) -> dict:
-    """Return new scores, with the fast precisions that other machines have measured."""
+    """Return new scores, with the fast precisions that other machines have measured.
+
+    That the images chose the epoch stays said, unless the old scores are of others.
+    """
     there = old.get("fast")
     same = all(old.get(key) == new[key] for key in ("data", "images"))
     fast = {**there, **new["fast"]} if same and isinstance(there, dict) else new["fast"]
-    marks = {"select": old["select"]} if "select" in old else {}
+    others = any(key in old and old[key] != new[key] for key in ("data", "images"))
+    marks = {"select": old["select"]} if "select" in old and not others else {}
     return {**new, "fast": fast, **marks}
 
 
@@ -359,27 +376,41 @@ def _scores(
     Raises:
         UserError: there is no score, since the data lacks a class.
     """
-    assert problem.evaluate is not None
     if math.isnan(exact.score):
         raise UserError(
             f"{record.name} has no {problem.metric} on {data} (nan): a class is neither there nor "
             "predicted; give a validation set that has all classes with --data DIR"
         )
-    fast = {}
-    for where in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for precision in device.native_precisions(torch.device(where)):
-            found = problem.evaluate(record, data, weights, precision, where)
-            fast[f"{where}-{precision}"] = {
-                "score": round(found.score, 6),
-                "agreement": round(_agreement(exact, found), 6),
-            }
     return {
         "data": f"validation set of {_described(problem, data, record.classes)}",
         "images": len(exact.names),
         "metric": problem.metric,
         "fp32": round(exact.score, 6),
-        "fast": fast,
+        "fast": _fast(problem, record, data, exact, weights),
     }
+
+
+def _fast(
+    problem: Problem, record: zoo.Record, data: Path, exact: Evaluation, weights: Path
+) -> dict[str, dict[str, float]]:
+    """Return the scores in each fast precision of this machine; what fails there is a note."""
+    assert problem.evaluate is not None
+    fast = {}
+    for where in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
+        for precision in device.native_precisions(torch.device(where)):
+            try:
+                found = problem.evaluate(record, data, weights, precision, where)
+            except (NotFinite, OutOfMemory) as error:
+                few = isinstance(error, OutOfMemory)
+                why = "not memory enough" if few else "its logits are NaN or infinite"
+                line = f"note: {record.name} gets no score in {where}-{precision}: {why}"
+                print(files.in_one_line(line), file=sys.stderr)
+                continue
+            fast[f"{where}-{precision}"] = {
+                "score": round(found.score, 6),
+                "agreement": round(_agreement(exact, found), 6),
+            }
+    return fast
 
 
 def _agreement(one: Evaluation, other: Evaluation) -> float:

@@ -8,17 +8,34 @@ from typing import NamedTuple
 
 from torch import nn
 
+from inference.networks import efficientnet_lite as lite
 from inference.networks.convnet import Residual
 from inference.networks.mobilenet import InvertedResidual, SqueezeExcitation
 from inference.networks.resnet import Bottleneck
 from inference.networks.segmentation import ASPP, LRASPPHead
 
 # Drawn as one thing, whatever is inside.
-BLOCKS = (Residual, Bottleneck, InvertedResidual, SqueezeExcitation, ASPP, LRASPPHead)
+BLOCKS = (
+    Residual,
+    Bottleneck,
+    InvertedResidual,
+    lite.DepthwiseSeparable,
+    lite.InvertedResidual,
+    SqueezeExcitation,
+    ASPP,
+    LRASPPHead,
+)
+NAMES = {
+    Bottleneck: "bottleneck",
+    InvertedResidual: "inverted residual",
+    lite.DepthwiseSeparable: "depthwise separable",
+    lite.InvertedResidual: "inverted residual",
+}
 PLAIN = {
     nn.BatchNorm1d: "BN",
     nn.BatchNorm2d: "BN",
     nn.ReLU: "ReLU",
+    nn.ReLU6: "ReLU6",
     nn.Hardswish: "h-swish",
     nn.Sigmoid: "sigmoid",
     nn.Hardsigmoid: "h-sigmoid",
@@ -57,11 +74,13 @@ def words(module: nn.Module) -> Words:
     match module:
         case Residual():
             return Words(("residual block, input plus:", *_inside(module.blocks)))
-        case Bottleneck() | InvertedResidual():
-            name = "bottleneck" if isinstance(module, Bottleneck) else "inverted residual"
+        case (
+            Bottleneck() | InvertedResidual() | lite.DepthwiseSeparable() | lite.InvertedResidual()
+        ):
             layers = [_convolution(c) for c in _layers(module) if isinstance(c, nn.Conv2d)]
             body = " · ".join(layer.lines[0] for layer in layers)
             variants = {layer.variant for layer in layers} - {""}
+            name = NAMES[type(module)]
             return Words((f"{name}: {body}",), ", ".join(sorted(variants)))
         case ASPP():
             views = [" · ".join(_inside(view)) for view in module.convs]

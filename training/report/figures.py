@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -67,7 +66,9 @@ class Gallery:
         folder = self.out / "figures" / name
         mark = folder / MARK
         if not mark.is_file() or mark.read_text(errors="replace") != state:
-            shutil.rmtree(folder, ignore_errors=True)
+            for file in folder.glob("*"):
+                if not file.is_dir():  # another run's, whose name begins with this one's
+                    file.unlink()
             write_whole(mark, state.encode())
         try:
             self._fill(draw, run, folder)
@@ -96,7 +97,10 @@ class Gallery:
         data = run.find_data(self.data) if graded and weights and not fresh else None
         if fresh or (graded and data is None and _is_whole(own)):  # drawn beside the run
             for name in [*read_json(own / SUMMARY)["figures"].values(), SUMMARY]:
-                write_whole(folder / name, (own / name).read_bytes())
+                try:
+                    write_whole(folder / name, (own / name).read_bytes())
+                except OSError as error:
+                    raise UserError(f"cannot read {own / name}: {error.strerror}") from None
             return
         if graded and not weights:
             raise UserError(

@@ -24,6 +24,7 @@ Shape = tuple[int, ...]  # without the number of images: (C, H, W) or (C,)
 FUNCTIONS: dict[Callable[..., Any], tuple[str, str]] = {
     F.interpolate: ("bilinear enlargement", "up"),
     torch.amax: ("global maximum", "pool"),
+    torch.mean: ("global average", "pool"),
     torch.relu: ("ReLU", ""),
 }
 # What may be drawn in one box with what came before it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,9 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
     validation set is measured: it draws the curve, and chooses the epoch only with `BestOnVal`.
 
     Raises:
-        UserError: a tile has no mask, is not square or smaller than the recipe's crops, or cannot
-            be varied as it asks; there is one tile alone.
+        UserError: a tile has no mask, is not square, of another size than the others of its folder
+            or smaller than the recipe's crops, or cannot be varied as it asks; there is one tile
+            alone.
     """
     tiles, arrays = _read(data / "train")
     side = arrays[1].shape[-1]
@@ -63,10 +65,30 @@ def batches(recipe: SegmentationRecipe, data: Path) -> tuple[Batches, Batches]:
 def _read(folder: Path) -> tuple[list[Path], tuple[np.ndarray, np.ndarray]]:
     """List a folder's tiles; decode them and their masks, all of one size."""
     tiles = list_tiles(folder)
-    height, width = size_of(tiles[0]) or (512, 512)  # a broken one is named when it is decoded
-    if height != width:
-        raise UserError(f"{tiles[0]} is {width} x {height}: tiles to train on are square")
-    return tiles, (cache.images(tiles, width), cache.masks([*map(mask_of, tiles)], width))
+    side = _side(tiles)
+    return tiles, (cache.images(tiles, side), cache.masks([*map(mask_of, tiles)], side))
+
+
+def _side(tiles: list[Path]) -> int:
+    """Return the side of tiles by their headers; raise UserError unless all are of one size.
+
+    Most tiles' size is the one that is right: a tile of another is named.
+    """
+    sizes = {tile: size for tile in tiles if (size := size_of(tile))}
+    for tile, (height, width) in sizes.items():
+        if height != width:
+            raise UserError(f"{tile} is {width} x {height}: tiles to train on are square")
+    if not sizes:
+        return 512  # all are broken; the first is named when it is decoded
+    ((usual, _),) = Counter(sizes.values()).most_common(1)
+    for tile, size in sizes.items():
+        if size != usual:
+            like = next(name for name in sizes if sizes[name] == usual).name
+            raise UserError(
+                f"{tile} is {size[1]} x {size[0]}, {like} {usual[1]} x {usual[0]}: "
+                "tiles to train on are of one size"
+            )
+    return usual[0]
 
 
 def _note_absent(masks: np.ndarray, measured: np.ndarray, what: str) -> None:

@@ -40,7 +40,7 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     Args:
         data: None draws the learning curves alone.
         names: of the validation tiles to follow through the epochs, such as `0013`; where none is
-            given those of the original report, or the first ones where these are missing.
+            given those of the original report, or the first ones where one of these is missing.
 
     Returns:
         What figures.json holds, `style.save`'s. Epochs count from 1; shares and IoUs are in
@@ -53,7 +53,7 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
     figures: dict[str, Figure] = {}
     numbers: dict = {"run": run.name, "recipe": run.recipe.name, "best_epoch": run.best_epoch}
     if data is None:
-        notes = [f"the data of {run.folder} is not here: no figures but the learning curves"]
+        notes = [f"the data of {run.folder} is not here: no figure of its predictions"]
     else:
         run.expect_weights()
         listed = list_validation(data)
@@ -62,8 +62,8 @@ def draw(run: Run, data: Path | None, out: Path, names: Sequence[str] = ()) -> d
         figures["stages"], about_stages = _draw_stages(run, chosen)
         numbers |= {"images": len(listed), **about_predictions, "stages": about_stages}
     learning = _draw_curves(run)
-    if learning is None:
-        notes.append(f"no epoch in {run.folder / 'metrics.csv'}: no learning curves")
+    if isinstance(learning, str):
+        notes.append(f"no {learning} in {run.folder / 'metrics.csv'}: no learning curves")
     else:
         figures["learning_curves"] = learning
     return style.save(out, figures, numbers, notes)
@@ -184,12 +184,18 @@ def _count(path: Path, mask: np.ndarray) -> np.ndarray:
     return iou.count(torch.from_numpy(true), torch.from_numpy(mask)).numpy()
 
 
-def _draw_curves(run: Run) -> Figure | None:
-    """Draw the learning curves; None where the best epoch was not measured."""
+def _draw_curves(run: Run) -> Figure | str:
+    """Draw the learning curves, or return what metrics.csv lacks for them."""
     epochs = [int(epoch) for epoch in run.metrics.get("epoch", ())]
-    mean, best = run.metrics.get("mIoU"), run.best_epoch
-    if not mean or best not in epochs:
-        return None
+    mean, best, loss = run.metrics.get("mIoU"), run.best_epoch, run.metrics.get("loss")
+    if not epochs:
+        return "epoch"
+    if not loss:
+        return "loss"
+    if not mean:
+        return "mIoU"
+    if best is None or best not in epochs:
+        return "best epoch"
     words = zip(landcover.CLASSES, evaluator.CLASSES[: iou.AVERAGED], strict=False)
     columns = [(name, run.metrics.get(f"iou_{word}")) for name, word in words]
     classes = [curves.Curve(name, values) for name, values in columns if values is not None]
@@ -198,7 +204,7 @@ def _draw_curves(run: Run) -> Figure | None:
         f"{run.name}, {run.recipe.network}: learning curves",
         f"{split} IoU of each class",
     )
-    loss, mean_curve = run.metrics["loss"], curves.Curve("mIoU", mean)
+    mean_curve = curves.Curve("mIoU", mean)
     return curves.draw_classes(title, epochs, loss, classes, mean_curve, heading, best, run.score)
 
 

@@ -56,14 +56,15 @@ class CrossEntropy(Value):
         return cross_entropy(logits, masks, weights)
 
     def describe(self) -> str:
-        said = self._name()
+        weighed = ""
         if self.class_weights:
             listed = ", ".join(f"{weight:g}" for weight in self.class_weights)
-            said += f", classes weighed {listed}"
-        return f"{said}; Unknown {'does not count' if self.ignore_unknown else 'is a class'}"
+            weighed = f", classes weighed {listed}"
+        unknown = "does not count" if self.ignore_unknown else "is a class"
+        return f"{self._name(weighed)}; Unknown {unknown}"
 
-    def _name(self) -> str:
-        return "cross-entropy"
+    def _name(self, weighed: str) -> str:
+        return f"cross-entropy{weighed}"
 
 
 @dataclass(frozen=True)
@@ -75,19 +76,22 @@ class Focal(CrossEntropy):
     def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
         return cross_entropy(logits, masks, weights, self.gamma)
 
-    def _name(self) -> str:
-        return f"focal loss, exponent {self.gamma:g}"
+    def _name(self, weighed: str) -> str:
+        return f"focal loss, exponent {self.gamma:g}{weighed}"
 
 
 @dataclass(frozen=True)
 class CrossEntropyDice(CrossEntropy):
-    """Cross-entropy + Dice, which asks for each class alike, as the mIoU does, however rare."""
+    """Cross-entropy + Dice, which asks for each class alike, as the mIoU does, however rare.
+
+    `class_weights` are the cross-entropy's alone.
+    """
 
     def compute(self, logits: Tensor, masks: Tensor, weights: Tensor | None) -> Tensor:
         return cross_entropy(logits, masks, weights) + dice(logits, masks)
 
-    def _name(self) -> str:
-        return "cross-entropy and Dice"
+    def _name(self, weighed: str) -> str:
+        return f"cross-entropy{weighed}, and Dice" if weighed else "cross-entropy and Dice"
 
 
 LOSSES = named(CrossEntropy, Focal, CrossEntropyDice)
@@ -118,8 +122,9 @@ def dice(logits: Tensor, masks: Tensor) -> Tensor:
     """Return 1 - the mean over classes of 2 sum(p t) / (sum p + sum t), summed over the batch.
 
     p is the softmax and t the truth, 0 or 1 (soft Dice, as in arXiv 1707.03237). Classes that the
-    batch does not hold are left out of the mean; so is Unknown, as the mIoU does it, whose pixels
-    yet count against the class that is seen there. 0 without any class.
+    batch does not hold are left out of the mean. Unknown is not averaged, as in the mIoU; its
+    pixels, unless ignored, still count as false alarms of the class predicted there. 0 without any
+    class.
 
     Args: as those of `cross_entropy`.
     """

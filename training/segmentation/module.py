@@ -6,13 +6,18 @@ import torch
 from torch import Tensor, nn
 
 import mean_iou_evaluate as evaluator
+from inference import UserError
 from training.augment.augmentations import apply
 from training.engine.module import TrainingModule
 from training.segmentation import iou
 
 
 class Segmentation(TrainingModule):
-    """A loss per pixel on random crops; the score is the mIoU over the measured tiles."""
+    """A loss per pixel on random crops; the score is the mIoU over the measured tiles.
+
+    An auxiliary head without a weight keeps its start: it would never have a gradient, for which
+    several processes would wait.
+    """
 
     metric = "mIoU"
     reduced_counters = ("confusion",)
@@ -20,6 +25,14 @@ class Segmentation(TrainingModule):
 
     def __init__(self, recipe) -> None:
         super().__init__(recipe)
+        if hasattr(type(self.network), "features"):  # what classifiers have
+            raise UserError(
+                f"network={recipe.network} classifies whole images: land cover takes a "
+                "segmentation network, such as lraspp_mobilenet_v3_large"
+            )
+        head = getattr(self.network, "aux_classifier", None)
+        if head is not None and not recipe.aux_weight:
+            head.requires_grad_(False)
         zeros = torch.zeros(iou.SHAPE, dtype=torch.int64)
         self.register_buffer("confusion", zeros, persistent=False)
 

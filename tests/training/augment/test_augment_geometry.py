@@ -20,8 +20,8 @@ def images():
 
 
 def tiles(n):
-    """Return masks (n, 64, 64) of 16 square fields each."""
-    fields = torch.randint(0, 7, (n, 4, 4), dtype=torch.uint8)
+    """Return masks (n, 64, 64) of 16 square fields each, of classes 0 and 6: a blend is between."""
+    fields = 6 * torch.randint(0, 2, (n, 4, 4), dtype=torch.uint8)
     return fields.repeat_interleave(16, 1).repeat_interleave(16, 2)
 
 
@@ -50,6 +50,15 @@ def test_a_whole_crop_is_the_image_and_a_small_one_is_part_of_it(images):
     assert len(part[:, 0, 0, 0].unique()) > 16  # each image has a place of its own
 
 
+def test_a_part_that_is_longer_than_the_image_has_its_side_cut_to_the_images():
+    columns = torch.linspace(0, 1, 24).expand(64, 3, 24, 24)
+    part, _ = geometry.crop(columns, 24, area=(0.9, 0.9), ratio=(4 / 3, 4 / 3))
+    assert torch.allclose(part, columns, atol=1e-5)  # the whole width, and part of the height
+    rows, _ = geometry.crop(columns.mT, 24, area=(0.9, 0.9), ratio=(4 / 3, 4 / 3))
+    spans = rows[:, 0, -1, 0] - rows[:, 0, 0, 0]
+    assert torch.allclose(spans, torch.full((64,), (0.9 * 3 / 4) ** 0.5), atol=0.03)
+
+
 def test_a_mirrored_crop_is_the_flipped_one_and_mirror_each_images_own_chance(images):
     drawn = {}
     for mirror in (0.0, 0.5, 1.0):
@@ -65,9 +74,9 @@ def test_crop_moves_masks_with_their_images_and_blends_no_class():
     images = (masks[:, None].float() / 7).expand(-1, 3, -1, -1)
     moved, moved_masks = geometry.crop(images, 64, (0.3, 0.9), degrees=20, masks=masks)
     assert moved_masks.dtype == torch.uint8
-    assert set(moved_masks.unique().tolist()) <= set(range(7))
-    agree = ((moved[:, 0] * 7 - moved_masks).abs() < 0.5).float().mean()
-    assert agree > 0.9  # bilinear against nearest: they part at the fields' borders
+    assert moved_masks.unique().tolist() == [0, 6]
+    agree = ((moved[:, 0] * 7 > 3) == (moved_masks > 3)).float().mean()
+    assert agree > 0.98  # bilinear against nearest: they part at the fields' corners
 
 
 def test_dihedral_gives_the_eight_symmetries_and_masks_follow():

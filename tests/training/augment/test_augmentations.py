@@ -37,10 +37,10 @@ SAID = {
     GaussianBlur(5): "Gaussian blur, kernel 5, sigma 0.1 to 2",
     Cutout(0.25): "a square of 25% of the side covered",
     RandomResizedCrop(0.4, cache=40): (
-        "random crop of at least 40% of the area, from images kept at 40 × 40"
+        "random crop, its area drawn from 40% to 100%, from images kept at 40 × 40"
     ),
     RandomResizedCrop(0.4, cache=40, degrees=10.0): (
-        "random crop of at least 40% of the area, from images kept at 40 × 40, "
+        "random crop, its area drawn from 40% to 100%, from images kept at 40 × 40, "
         "turned by up to 10° with it"
     ),
     CutMix(0.7): "CutMix, chance 0.7",
@@ -72,8 +72,11 @@ def name(augmentation):
 
 
 def tiles():
-    """Return masks (N, 64, 64) of patches, and images that show their class in each colour."""
-    masks = torch.randint(0, 7, (N, 4, 4), dtype=torch.uint8)
+    """Return images that show their class in each colour, and masks (N, 64, 64) of patches.
+
+    Classes are 0 and 6 alone: a blend would be another one.
+    """
+    masks = 6 * torch.randint(0, 2, (N, 4, 4), dtype=torch.uint8)
     masks = masks.repeat_interleave(16, 1).repeat_interleave(16, 2)
     return (masks[:, None].float() / 7).expand(-1, 3, -1, -1), masks
 
@@ -135,12 +138,24 @@ def test_masks_move_with_their_tiles(augmentation):
     moved, moved_masks = augmentation(images, masks, 0)
     side = getattr(augmentation, "side", 64)
     assert moved.shape == (N, 3, side, side) and moved_masks.shape == (N, side, side)
-    assert moved_masks.dtype == torch.uint8 and moved_masks.max() <= 6  # no class is blended
-    right = (moved[:, 0] * 7 - moved_masks).abs() < 0.5
-    assert right.float().mean() > 0.9  # bilinear against nearest: they part at patches' borders
+    assert moved_masks.dtype == torch.uint8
+    assert moved_masks.unique().tolist() == [0, 6]  # no class is blended
+    right = (moved[:, 0] * 7 > 3) == (moved_masks > 3)
+    assert right.float().mean() > 0.97  # bilinear against nearest: they part at patches' corners
     if isinstance(augmentation, Dihedral):
         assert right.all()
-    assert any(not torch.equal(a, b) for a, b in zip(moved_masks, masks)) or side != 64
+
+
+@pytest.mark.parametrize(("augmentation", "least"), [(TileCrop(32), N), (Dihedral(), 6)], ids=name)
+def test_equal_tiles_of_a_batch_are_drawn_apart(augmentation, least):
+    masks = torch.randint(0, 7, (1, 64, 64), dtype=torch.uint8).repeat(N, 1, 1)
+    images = torch.rand(1, 3, 64, 64).repeat(N, 1, 1, 1)
+    for moved in augmentation(images, masks, 0):
+        assert len(moved.unique(dim=0)) >= least
+
+
+def test_by_default_no_part_of_a_tile_is_larger_than_can_be_shrunk_without_aliasing():
+    assert TileCrop().scale == (0.67, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +200,10 @@ def test_without_targets_images_alone_are_changed(images):
         (lambda: Flip(float("nan")), r"flip\.p=nan: it is a share"),
         (lambda: Rotate(-5.0), r"rotate\.degrees=-5\.0: it is a number from 0 up"),
         (lambda: TrivialAugment(-0.1), r"trivialaugment\.strength=-0\.1: it is a share"),
+        (
+            lambda: TrivialAugment(0.0),
+            r"trivialaugment\.strength=0\.0: .*; leave TrivialAugment out",
+        ),
         (lambda: ColorJitter(1.1), r"colorjitter\.strength=1\.1: it is a share"),
         (lambda: Grayscale(2.0), r"grayscale\.p=2\.0: it is a share"),
         (lambda: GaussianBlur(4), r"gaussianblur\.kernel=4: it is odd"),

@@ -46,7 +46,8 @@ def test_images_without_labels_have_no_knn_accuracy(folder):
     (folder / "metrics.csv").write_text("epoch,loss,spread,best_epoch\n0,6.0,0.9,0\n")
     said = PROBLEMS["byol"].figures(Run.load(folder, PROBLEMS), None, folder / "figures")
     assert said["last"] == {"loss": 6.0, "spread": 0.9}
-    assert len(said["notes"]) == 1 and "without labels" in said["notes"][0]
+    assert len(said["notes"]) == 1 and "without labels of two classes" in said["notes"][0]
+    assert "knn" not in said
 
 
 @pytest.mark.parametrize("table", [None, "epoch,loss,spread,best_epoch\n"])

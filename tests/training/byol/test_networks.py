@@ -12,7 +12,7 @@ from tests.training.byol.tiny import recipe, train
 from training.byol.module import Byol, tau
 from training.byol.networks import distance, spread
 from training.byol.recipes import RECIPES, ByolRecipe, Momentum, Online
-from training.engine.knn import knn_accuracy
+from training.engine.knn import knn_accuracy, knn_predictions
 from training.engine.pretrained import start_from
 
 
@@ -46,6 +46,16 @@ def test_neighbours_vote_and_no_image_votes_for_itself():
     # The nearest outvotes two that are far.
     features = torch.tensor([[1.0, 0], [1, 0.01], [0, 1], [0.01, 1]])
     assert knn_accuracy(features, torch.tensor([0, 0, 1, 1]), neighbours=3) == 1.0
+
+
+def test_labels_may_be_any_numbers():
+    torch.manual_seed(0)
+    labels = torch.arange(50) % 5
+    features = torch.randn(50, 6) + 2 * torch.eye(6)[labels]
+    names = torch.tensor([7, 10**17, 3, 15075141, 10**18])  # of no order
+    assert knn_accuracy(features, names[labels]) == knn_accuracy(features, labels)
+    found = knn_predictions(features, names[labels])
+    assert torch.equal(found, names[knn_predictions(features, labels)])
 
 
 def test_many_images_are_compared_in_parts(monkeypatch):
@@ -114,6 +124,25 @@ def test_a_recipe_survives_its_result(name):
 def test_what_no_run_could_mean_is_refused(change, says):
     with pytest.raises(UserError, match=says):
         RECIPES["p2-byol"].with_changes([change])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["network=efficientnet_lite0"],
+        ["network=deeplabv3_resnet50"],
+        ['arguments={"head":[512]}'],
+        ['arguments={"logits":1000,"head":[128]}'],
+    ],
+    ids=str,
+)
+def test_a_network_without_a_plain_head_is_refused(changes):
+    made = RECIPES["p2-byol"].with_changes(["hidden=8", "projection=8", *changes])
+    with (
+        torch.device("meta"),
+        pytest.raises(UserError, match=rf"network={made.network}: pre-train"),
+    ):
+        Byol(made)
 
 
 def test_what_is_exported_loads_into_torchvision_and_a_classifier(tmp_path):

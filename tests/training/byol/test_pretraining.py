@@ -64,7 +64,11 @@ def test_a_run_learns_watches_itself_and_leaves_its_files(tmp_path):
     state = torch.load(tmp_path / "best.pth", weights_only=True)
     assert all(torch.equal(state[k], v) for k, v in module.network.backbone.state_dict().items())
     kept = torch.load(tmp_path / "epoch-0002.pth", weights_only=True)
-    assert kept.keys() == state.keys() and not torch.equal(kept["fc.weight"] * 0, kept["fc.weight"])
+    torch.manual_seed(0)  # as `train` does
+    start = Byol(module.recipe).network.backbone.state_dict()
+    assert kept.keys() == state.keys() == start.keys()
+    stayed = {key for key in start if torch.equal(start[key], state[key])}
+    assert stayed == {"fc.weight", "fc.bias"} and start["fc.weight"].any()
 
 
 def test_a_stopped_run_ends_as_an_uninterrupted_one(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from inference import UserError
+from training.augment import geometry
 from training.byol.recipes import RECIPES
 from training.byol.views import ByolPytorchViews, ByolViews, kernel
 
@@ -33,10 +34,27 @@ def differences(batch):
     return (batch[1:] - batch[:1]).abs().amax((1, 2, 3))
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{}, {**PLAIN, "area": (0.1, 0.9)}, {**PLAIN, "jitter_p": 1.0}, {**PLAIN, "blur": (1, 1)}],
-)
+@pytest.fixture
+def whole(monkeypatch):
+    """Have views of whole images: what else is drawn shows alone."""
+    monkeypatch.setattr(geometry, "crop", lambda images, *_, **__: (images, None))
+
+
+def test_without_crops_plain_views_are_the_images(whole):
+    for view in pair(image(), **PLAIN):
+        assert torch.equal(view, image())
+
+
+@pytest.mark.parametrize("changes", [{"jitter_p": 1.0}, {"blur": (1.0, 1.0)}], ids=str)
+def test_each_image_and_each_view_has_a_jitter_and_a_blur_of_its_own(whole, changes):
+    torch.manual_seed(1)
+    first, second = pair(torch.rand(1, 3, 32, 32).repeat(8, 1, 1, 1), **{**PLAIN, **changes})
+    every = torch.cat([first, second]).flatten(1)
+    nearest = (torch.cdist(every, every, p=torch.inf) + torch.eye(16)).amin(1)
+    assert (nearest > 1e-4).sum() > 12  # of the blurs some are too slight to tell apart
+
+
+@pytest.mark.parametrize("changes", [{}, {**PLAIN, "area": (0.1, 0.9)}])
 def test_each_image_and_each_view_has_draws_of_its_own(changes):
     first, second = pair(image().repeat(8, 1, 1, 1), **changes)
     assert first.shape == second.shape == (8, 3, 32, 32)
@@ -73,7 +91,7 @@ def test_the_reports_views_are_byol_pytorchs():
     assert RECIPES["p2-byol-report"].views_by == ByolPytorchViews()
     said = RECIPES["p2-byol-report"].describe()["Augmentation"]
     assert said == [
-        "byol_pytorch’s own, drawn once for a batch",
+        "byol_pytorch’s own, drawn once for a batch (for each process’s share of it)",
         "before them mirrored, chance 0.5",
     ]
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -79,6 +80,7 @@ def test_what_is_missing_is_trained_and_compared(place, started, capsys):
     assert "training out/p2-d-s0 (1 of 4)\n" in err
     assert started == ["p2-d-s0", "p2-d-s1", "p2-e-s0", "p2-e-s1"]
     assert said == (place / "out" / "table.md").read_text() + "\n"
+    assert "| more than other images explain |" in said and "Val chose" not in said
     assert (
         "| D (`p2-d`) | supervised | classifier alone | " in said
         and "on the 10 images of val" in said
@@ -144,8 +146,12 @@ def test_what_is_missing_is_trained_and_compared(place, started, capsys):
         (["p2-supervised"], "no setting 'p2-supervised'; there are: p2-a, "),
         (["p2-a", "epoch=1"], "no field 'epoch' in p2-a"),
         (["--seeds", "p2-a"], "--seeds needs a number"),
+        (["p2-a", "seed=3"], "compare takes no seed=, which is not every run's: use --seeds"),
+        (["p2-a", "Seed=3"], "compare takes no seed="),
+        (["p2-a", "pretrained=sl.pth"], "compare takes no pretrained=, which is not every run's: "
+         "use --backbone-ssl FILE for C and E, --backbone-sl FILE for B and D"),
     ],
-)
+)  # fmt: skip
 def test_what_the_user_can_mend_is_one_line(place, started, capsys, words, says):
     assert make(*words) == 2
     said = capsys.readouterr().err
@@ -175,6 +181,54 @@ def test_runs_on_other_data_are_refused_and_left_as_they_are(place, started, cap
     assert main(["compare", "p2-a", *SMALL, "--data", "more", "--out", "out"]) == 2
     assert "another validation set, or other weights" in capsys.readouterr().err
     assert answers.read_bytes() == before and started == ["p2-a-s0"]
+
+
+def test_a_backbone_is_the_same_by_another_path_and_another_file_is_named(place, started, capsys):
+    words = ("p2-e", *SMALL, "--backbone-ssl")
+    assert make(*words, "ssl.pth") == 0
+    (place / "link").symlink_to(place)
+    for path in ("./ssl.pth", str(place / "ssl.pth"), "link/ssl.pth"):
+        assert make(*words, path) == 0
+    capsys.readouterr()
+    assert make(*words, "sl.pth") == 2
+    said = capsys.readouterr().err
+    assert said == (
+        "error: out/p2-e-s0 holds a run with another backbone than is asked for: choose another "
+        "--out, or say --backbone-ssl ssl.pth\n"
+    )
+    assert make(*words, "sl.pth", *said.split(", or say ")[1].split()) == 0
+    assert started == ["p2-e-s0"]
+
+
+def stop(place, name, *changes):
+    """Write what a run of a recipe leaves that was stopped."""
+    folder = place / "out" / f"{name}-s0"
+    folder.mkdir(parents=True)
+    recipe = recipe_named(name).with_changes([*SMALL, *changes])
+    (folder / "recipe.json").write_text(json.dumps(recipe.to_plain()))
+    (folder / "last.ckpt").write_bytes(b"")
+
+
+def test_a_run_that_goes_on_keeps_its_path_of_the_backbone(place, monkeypatch):
+    trained = []
+
+    def start(words, data, folder):
+        trained.append(words)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(compare, "start", start)
+    stop(place, "p2-c", "pretrained=ssl.pth")
+    assert make("p2-c", *SMALL, "--backbone-ssl", str(place / "ssl.pth")) == 130
+    assert trained == [["p2-c", *SMALL, "pretrained=ssl.pth", "seed=0"]]
+
+
+def test_of_a_backbone_that_no_option_gives_no_option_is_said(place, started, capsys):
+    stop(place, "p2-a", "pretrained=ssl.pth")
+    assert make("p2-a", *SMALL) == 2
+    assert capsys.readouterr().err == (
+        "error: out/p2-a-s0 holds a run with another backbone than is asked for: choose another "
+        "--out\n"
+    )
 
 
 def test_what_changes_no_result_is_no_other_run(place, started, capsys):
@@ -235,7 +289,9 @@ def test_a_batch_that_batchnorm_cannot_normalise_is_one_line(place, started, cap
 
 def test_how_often_epochs_are_measured_matters_where_one_is_chosen(place, started, capsys):
     words = ("p2-a", *SMALL, "select_epoch_by=BestOnVal()", "save_every=2")
-    assert make(*words) == 0 and capsys.readouterr().out
+    assert make(*words) == 0
+    said = capsys.readouterr().out
+    assert "\nVal chose the epoch of `p2-a`, which flatters" in said and "report" not in said
     assert make(*words[:-1]) == 2
     assert "holds a run with another save_every than is asked for" in capsys.readouterr().err
     last = ("p2-a", *SMALL, "--out", "last")
@@ -278,10 +334,37 @@ def test_a_difference_counts_the_images_on_which_two_models_differ():
     error = np.sqrt(0.3 - 0.1**2) / 10  # of a mean of -1, 0 and 1
     assert found.value == pytest.approx(0.1)
     assert found.high - found.low == pytest.approx(2 * 1.984 * error, rel=0.01)
-    assert not found.is_clear
+    assert not statistics.is_clear(one, other)
     other[80:] = 1
-    assert statistics.of_difference(one, other).is_clear
+    assert statistics.is_clear(one, other) and statistics.is_clear(other, one)
     assert statistics.of_difference(one, one) == (0, 0, 0)
+    assert not statistics.is_clear(one, one)
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "clear"),
+    [(4, 0, False), (5, 0, False), (6, 0, True), (0, 6, True), (30, 12, True), (30, 18, False)],
+)
+def test_a_few_images_all_one_way_are_no_clear_difference(won, lost, clear):
+    """By McNemar's exact test of one pair of runs."""
+    one, other = np.zeros(406), np.zeros(406)
+    other[:won], one[won : won + lost] = 1, 1
+    count = won + lost
+    tail = sum(math.comb(count, k) for k in range(min(won, lost) + 1))
+    assert statistics.p_of_difference(one, other) == pytest.approx(2 * tail / 2**count)
+    assert statistics.is_clear(one, other) == clear
+
+
+def test_of_several_seeds_an_image_counts_as_much_as_it_differs():
+    one, other = np.zeros(406), np.zeros(406)
+    other[:4] = [1, 1, 2 / 3, 1 / 3]  # three seeds, all one way: as of one seed
+    assert statistics.p_of_difference(one, other) == pytest.approx(2 / 2**4)
+    other[:4] = [1, 1, 1 / 3, 0]
+    one[2:4] = [2 / 3, 1 / 2]  # of two seeds; +1, +1, -1/3, -1/2: sums of 7/6 or more, and below
+    assert statistics.p_of_difference(one, other) == pytest.approx(8 / 2**4)
+    other[:] = one[:] = 0
+    other[:30], one[30:60] = 1, 1 / 3  # as many either way, though not as much
+    assert statistics.is_clear(one, other)
 
 
 def test_ctrl_c_waits_until_the_training_has_left_its_folder_in_order(tmp_path):

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
+from inference import UserError
+from inference.runner import Runner
 from training.classification import features
 from training.classification.figures import class_names
 
@@ -59,3 +62,28 @@ def test_pca_finds_the_directions_that_vary():
 def test_names_of_classes_come_from_files_only_where_they_tell_them_apart(tmp_path, names, wanted):
     paths = [tmp_path / f"{name}.jpg" for name in names]
     assert class_names(paths, np.array([0, 0, 1, 1]), 3) == wanted
+
+
+class Small(torch.nn.Module):
+    """Has memory for so many images at once."""
+
+    memory = 3
+
+    def forward(self, images):
+        if len(images) > self.memory:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
+        return images[:, :, 0, 0]
+
+
+def test_where_memory_is_too_small_features_are_made_of_fewer_images_at_once(capsys):
+    images = np.random.default_rng(0).integers(0, 256, (13, 4, 4, 3), dtype=np.uint8)
+    runner = Runner(Small(), [0.0] * 3, [1.0] * 3, torch.device("cpu"), batch_size=8)
+    found = features.logits(runner, images)
+    np.testing.assert_allclose(found, images[:, 0, 0] / 255, rtol=1e-6)
+    assert capsys.readouterr().err.splitlines() == [
+        "note: out of memory; trying batches of 4",
+        "note: out of memory; trying batches of 2",
+    ]
+    runner.network.memory = 0
+    with pytest.raises(UserError, match=r"^not memory enough on cpu for one image"):
+        features.logits(runner, images)

@@ -200,6 +200,30 @@ def test_what_a_run_lacks_is_said_and_the_rest_drawn(copy, data, capsys):
     assert sorted(file.name for file in (copy / "figures").iterdir()) == sorted(names)
 
 
+@pytest.mark.parametrize("column", ["loss", "accuracy"])
+def test_without_a_column_of_the_learning_curve_the_rest_is_drawn(copy, data, column):
+    rows = [line.split(",") for line in (copy / "metrics.csv").read_text().splitlines()]
+    at = rows[0].index(column)
+    lines = [",".join(row[:at] + row[at + 1 :]) for row in rows]
+    (copy / "metrics.csv").write_text("\n".join(lines))
+    said = draw(copy, data)
+    assert said["notes"] == [f"no {column} in {copy / 'metrics.csv'}: no learning curve"]
+    assert len(said["figures"]) == 4
+
+
+@pytest.mark.parametrize(("kept", "notes"), [((2, 4), 0), ((1, 2, 4), 0), ((1, 4), 1), ((1,), 1)])
+def test_where_more_epochs_are_kept_than_shown_none_is_said_to_lack(copy, data, kept, notes):
+    """The first epoch is the best, so that two are shown."""
+    (copy / "result.json").unlink()
+    table = (copy / "metrics.csv").read_text()
+    (copy / "metrics.csv").write_text(table.replace("1.1,2", "1.1,0"))  # counted from 0 there
+    for epoch in {1, 2, 3, 4} - {*kept}:
+        (copy / f"epoch-{epoch:04}.pth").unlink()
+    said = draw(copy, data)
+    assert len(said["epochs"]) == (1 if kept == (1,) else 2)
+    assert ["keeps no other epoch-NNNN.pth" in note for note in said["notes"]] == [True] * notes
+
+
 def test_a_classifier_shows_no_chosen_images(copy, data, capsys):
     assert main(["figures", str(copy), "--data", str(data), "--images", "0013"]) == 2
     assert "figures of tiny show no chosen image; leave it out" in capsys.readouterr().err

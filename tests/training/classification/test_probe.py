@@ -63,3 +63,20 @@ def test_what_the_user_can_mend_is_one_line(place, capsys):
     assert said[0].startswith("error: cannot read pretrained=nowhere.pth")
     assert said[1].startswith("error: cannot read nowhere/office/train.csv")
     assert said[2].startswith("error: line 2 of data/office/train.csv should have a filename and")
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ([0, 1, 0, 1], "only 4 images in train of data: the linear probe takes 5 or more"),
+        ([1] * 6, "train of data has too few images of a second class: "),
+        ([1] * 8 + [0], "train of data has too few images of a second class: "),
+    ],
+)
+def test_too_small_a_train_is_refused_before_anything_is_read(place, capsys, labels, says):
+    rows = [f"{i},{i}.png,{label}" for i, label in enumerate(labels)]
+    table = place / "data" / "office" / "train.csv"
+    table.write_text("\n".join(["id,filename,label", *rows, ""]))
+    assert main(["probe", "nowhere.pth", "--data", "data", "--size", "32"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {says}") and said.count("\n") == 1

@@ -143,6 +143,45 @@ def test_what_a_killed_process_left_is_removed(pictures, tmp_path):
     assert left(file.parent) == sorted([file, others])
 
 
+def test_what_cannot_be_removed_is_in_nobodys_way(pictures, tmp_path):
+    name = f"rgb-16-{cache._key(pictures)}.npy"
+    stale = tmp_path / "cache" / f".{name}.{platform.node()}.1.tmp"
+    stale.mkdir(parents=True)  # no file: it cannot be unlinked
+    assert len(cache.images(pictures, 16, tmp_path / "cache")) == 6
+
+
+@pytest.mark.parametrize("damage", ["empty", "cut", "zeros", "garbage", "of other images"])
+def test_a_damaged_file_of_the_cache_is_built_anew(pictures, tmp_path, damage):
+    folder = tmp_path / "cache"
+    whole = np.array(cache.images(pictures, 16, folder))
+    (file,) = folder.glob("*.npy")
+    content = file.read_bytes()
+    if damage == "of other images":
+        np.save(file, whole[:2])
+    else:
+        spoilt = {"empty": b"", "cut": content[:-100], "zeros": bytes(len(content))}
+        file.write_bytes(spoilt.get(damage, b"PK\3\4" + content[4:]))
+    assert np.array_equal(cache.images(pictures, 16, folder), whole)
+    assert left(folder) == [file] and file.read_bytes() == content
+
+
+def test_a_file_of_the_cache_that_may_not_be_read_is_named(pictures, tmp_path):
+    file = tmp_path / "cache" / f"rgb-16-{cache._key(pictures)}.npy"
+    file.mkdir(parents=True)
+    with pytest.raises(UserError, match=r"cannot read the cache .*rgb-16-\w+\.npy: .*; remove it"):
+        cache.images(pictures, 16, file.parent)
+
+
+def test_a_file_has_its_name_when_its_pages_are_on_the_disk(pictures, tmp_path, monkeypatch):
+    """Else a power loss would leave a whole file of zeros, which the next run would train on."""
+    done, replace = [], os.replace
+    monkeypatch.setattr(np.memmap, "flush", lambda self: done.append("flush"))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: done.append("fsync"))
+    monkeypatch.setattr(os, "replace", lambda *names: done.append("replace") or replace(*names))
+    cache.images(pictures, 16, tmp_path / "cache")
+    assert done[:3] == ["flush", "fsync", "replace"]
+
+
 def test_hosts_that_build_side_by_side_spoil_nothing(pictures, tmp_path, monkeypatch):
     """On a network drive each host is granted the lock; its process numbers may be equal too."""
     folder, read, met = tmp_path / "cache", cache.read_pixels, threading.Barrier(2)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from inference import UserError, zoo
+from inference import UserError, images, zoo
 from inference.networks.segmentation import resize
 from training.__main__ import main
 from training.publish import onnx as export
@@ -123,6 +123,23 @@ def test_pictures_that_cannot_be_read(small_zoo, tmp_path):
     (tmp_path / "0.png").write_bytes(b"")
     with pytest.raises(UserError, match=r"cannot read an image of .*: not an image"):
         list(export._pictures(small_zoo["p1"], tmp_path))
+
+
+def test_a_scene_that_is_too_large_to_be_seen_whole_is_compared_on_a_corner(
+    small_zoo, draw, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(images, "LARGEST", 64 * 64)
+    draw(tmp_path / "0_sat.png", (60, 50))
+    draw(tmp_path / "1_sat.png", (100, 90))
+    whole, corner = export._pictures(small_zoo["p3"], tmp_path)
+    assert (whole.shape, corner.shape) == ((1, 3, 50, 60), (1, 3, 64, 64))
+    pixels = images.read_pixels(tmp_path / "1_sat.png")[:64, :64] / 255
+    wanted = (pixels - small_zoo["p3"].mean) / small_zoo["p3"].std
+    assert np.allclose(corner[0].permute(1, 2, 0), wanted, atol=1e-5)
+    scene = (tmp_path / "1_sat.png").read_bytes()
+    (tmp_path / "1_sat.png").write_bytes(scene[: len(scene) // 2])
+    with pytest.raises(UserError, match=r"cannot read an image of .*"):
+        list(export._pictures(small_zoo["p3"], tmp_path))
 
 
 def test_no_minutes_are_spent_where_nothing_could_be_written(

@@ -18,6 +18,9 @@ import torch
 from PIL import Image
 
 from inference import UserError, zoo
+from inference.networks import NETWORKS
+from inference.runner import NotFinite, OutOfMemory
+from tests.training.segmentation.conftest import Small, tile, write_tile
 from training.__main__ import main
 from training.engine.problem import Evaluation
 from training.engine.run import reserve
@@ -285,6 +288,85 @@ def test_published_again_the_same_file_is_still_where_it_was_hosted(place, tmp_p
     assert zoo.record("mine").urls == []
 
 
+def test_published_again_the_new_commit_is_recorded(place, capsys):
+    given = (place / "runs/p1-a-s0", "--name", "mine", "--url")
+    commits = [f"https://huggingface.co/a/b/resolve/{n * 40}/mine.pth" for n in "12"]
+    assert command(capsys, *given, commits[0], "--url", "gdrive:1a2b")[0] == 0
+    assert command(capsys, *given, commits[1])[0] == 0
+    assert zoo.record("mine").urls == ["gdrive:1a2b", commits[1]]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (NotFinite("in fp16: use --precision fp32"), "its logits are NaN or infinite"),
+        (OutOfMemory("on cuda: try --device cpu"), "not memory enough"),
+    ],
+)
+def test_a_fast_precision_that_fails_is_left_out(place, data, monkeypatch, capsys, error, why):
+    def evaluate(record, data, weights, precision, where):
+        if precision == "fp16":
+            raise error
+        return P1.evaluate(record, data, weights, "fp32", where)
+
+    monkeypatch.setitem(PROBLEMS, "p1", dataclasses.replace(P1, evaluate=evaluate))
+    monkeypatch.setattr(publish.device, "native_precisions", lambda where: ["fp16", "bf16"])
+    for given in ((place / "runs/p1-a-s0", "--name", "mine"), ("mine", "--data", data)):
+        status, _, err = command(capsys, *given)
+        said = [line for line in err.splitlines() if "no score" in line]
+        assert (status, said) == (0, [f"note: mine gets no score in cpu-fp16: {why}"])
+        assert list(zoo.record("mine").scores["fast"]) == ["cpu-bf16"]
+
+
+def test_only_the_images_that_chose_the_epoch_are_said_to_have(place, data, tmp_path, capsys):
+    run = Run.load(place / "runs/p1-a-s0", PROBLEMS)
+    chosen, folder = run.recipe.with_changes(["select_epoch_by=BestOnVal"]), tmp_path / "run"
+    folder.mkdir()
+    reserve(P1, chosen, data, folder)
+    ended(folder, chosen, data=str(data), scores={"images": 12})
+    shutil.copy(run.best, folder)
+    shutil.copytree(data, tmp_path / "moved")
+    shutil.copytree(data / "val_50", tmp_path / "alone" / "val_50")
+    shutil.copytree(data, tmp_path / "other")
+    (tmp_path / "other/val_50/0_3.png").unlink()
+    shutil.copytree(tmp_path / "other/val_50", tmp_path / "fewer" / "val_50")
+
+    def marked(*words):
+        status, _, err = command(capsys, *words)
+        assert status == 0, err
+        return zoo.record("mine").scores.get("select")
+
+    for name in (None, "moved", "alone"):
+        elsewhere = ("--data", tmp_path / name) if name else ()
+        assert marked(folder, "--name", "mine", *elsewhere) == "val"
+    assert marked("mine", "--data", data) == "val"
+    assert marked("mine", "--data", tmp_path / "other") is None
+    for name in ("other", "fewer"):
+        assert marked(folder, "--name", "mine", "--data", tmp_path / name) is None
+
+
+def test_an_auxiliary_head_is_left_out(authors, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(NETWORKS, "deeplabv3_resnet50", Small)
+    random = np.random.default_rng(0)
+    for i in range(3):
+        write_tile(tmp_path / "data" / "validation", str(i), *tile(random))
+    folder = ended(tmp_path / "run", RECIPES["p3-b"], data=str(tmp_path / "data")).folder
+    torch.manual_seed(0)
+    trained = {
+        key: value.half().to(value) for key, value in Small(7, aux=True).state_dict().items()
+    }
+    torch.save(trained, folder / "best.pth")
+    status, out, err = command(capsys, folder, "--name", "mine")
+    assert status == 0, err
+    assert "100.00% of predictions equal the run's" in out
+    record = zoo.record("mine")
+    published = zoo.load(record).state_dict()
+    assert record.arguments == {} and set(trained) - set(published) == {
+        "aux_classifier.weight",
+        "aux_classifier.bias",
+    }
+
+
 def test_interrupted_it_says_what_was_written(place, data, monkeypatch, capsys):
     before, evaluate, refresh = state_of(place), P1.evaluate, zoo_page.refresh
 
@@ -470,7 +552,8 @@ def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("images", "changed", "published"), [(406, 1, True), (406, 2, False), (2500, 6, False)]
+    ("images", "changed", "published"),
+    [(406, 1, True), (406, 2, False), (2500, 5, True), (2500, 6, False)],
 )
 def test_rounding_may_change_one_image_in_500_or_one_in_all(images, changed, published):
     truth = np.zeros(images, np.int64)

@@ -18,6 +18,8 @@ CASES = [
     ("vgg16_fcn32", 7, {"transposed": True}, 512),
     ("deeplabv3_resnet50", 7, {"aux": True}, 512),
     ("lraspp_mobilenet_v3_large", 7, {}, 512),
+    ("efficientnet_lite0", 50, {}, 128),
+    ("lraspp_efficientnet_lite0", 7, {}, 512),
 ]
 
 
@@ -47,6 +49,16 @@ def test_boxes_and_words_stay_inside_and_apart(case):
                 assert x >= a + c or a >= x + w or y >= b + d or b >= y + h
         longest = max(len(line) for line in re.findall(r"<tspan[^>]*>([^<]*)<", main))
         assert longest <= {1040: 27, 340: 43}[width]
+
+
+def test_efficientnet_lite_is_drawn_by_its_blocks():
+    network = take_apart("efficientnet_lite0", 50, {}, 128)
+    lines = [line for box in network.boxes for line in box.text()]
+    assert lines[0] == "3×3 conv, 32, stride 2 · BN · ReLU6"
+    assert "inverted residual: 1×1 conv, 96 · 3×3 depthwise, 96 · 1×1 conv, 24" in "".join(lines)
+    assert network.boxes[-2].text() == ["global average · dropout 0.2"]
+    assert network.boxes[-2].out == (1280,) and network.boxes[-1].given == (1280,)
+    assert len(network.boxes) < 20
 
 
 def test_the_report_s_network_in_words_and_shapes():

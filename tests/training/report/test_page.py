@@ -31,7 +31,10 @@ from training.report.sections import questions
 @pytest.fixture(scope="module")
 def sections(report):
     """Return the text of each question's section, without its tags."""
-    page = (report / "index.html").read_text()
+    return sections_of((report / "index.html").read_text())
+
+
+def sections_of(page):
     parts = re.split(r'<section><h3 id="([^"]+)">', page)[1:]
     return {
         name: re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]+>", " ", text))).replace(
@@ -82,8 +85,20 @@ def test_the_numbers_of_the_pictures_are_said(sections):
 
 def test_masks_of_the_small_network_stand_in_for_model_b(sections):
     for number in ("P3.2", "P3.4", "P3.5"):
-        assert "No run of p3-b yet. In its place: p3-lite , a small" in sections[number]
+        assert "No run of p3-b yet. In its place: p3-lite , a recipe for CPUs." in sections[number]
     assert "p3-lite-s0" in sections["P3.4"] and "The small network" not in sections["P3.5"]
+
+
+def test_a_recipe_for_cpus_stands_in_for_model_a(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("p1-a-lite", "p1-b-lite"):
+        write_run(tmp_path / "runs" / name, name, scored(0.75))
+    found = sections_of(made(Path("report"), Path("runs")))
+    for number in ("P1.1", "P1.5", "P1.6", "P1.7"):
+        assert "No run of p1-a yet. In its place: p1-a-lite , a recipe for CPUs." in found[number]
+    assert "p1-a-lite" in found["P1.3"] and "p1-b-lite" not in found["P1.3"]
+    trained = found["P1.4"].split("How it is trained")[1]
+    assert "p1-b-lite" in trained and "p1-a-lite" not in trained
 
 
 def test_notes_go_to_their_places_and_the_others_are_marked(report, sections):

@@ -59,15 +59,39 @@ def test_tiles_have_the_size_that_they_have(data, side):
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "says"),
+    ("index", "height", "width", "says"),
     [
-        (SIDE, 32, "0000_sat.png is 32 x 64: tiles to train on are square"),
-        (32, 32, "0001_mask.png: it is 64 x 64, not 32 x 32"),
+        (0, SIDE, 32, "0000_sat.png is 32 x 64: tiles to train on are square"),
+        (2, SIDE, 32, "0002_sat.png is 32 x 64: tiles to train on are square"),
+        (0, 32, 32, r"0000_sat.png is 32 x 32, 0001_sat.png 64 x 64: .* of one size"),
+        (2, 96, 96, r"0002_sat.png is 96 x 96, 0000_sat.png 64 x 64: .* of one size"),
     ],
 )
-def test_tiles_of_odd_sizes_are_refused(data, height, width, says):
-    write(data / "train", 0, np.zeros((height, width), np.uint8))
+def test_the_tile_of_an_odd_size_is_named(data, index, height, width, says):
+    write(data / "train", index, np.zeros((height, width), np.uint8))
     with pytest.raises(UserError, match=says):
+        batches(recipe("tilecrop.side=32"), data)
+
+
+def test_a_tile_is_not_squashed_to_the_size_of_its_mask(data):
+    mask = (data / "train" / "0002_mask.png").read_bytes()
+    write(data / "train", 2, np.zeros((32, 32), np.uint8))
+    (data / "train" / "0002_mask.png").write_bytes(mask)  # of the other tiles' size
+    with pytest.raises(UserError, match=r"0002_sat.png is 32 x 32, 0000_sat.png 64 x 64"):
+        batches(recipe("tilecrop.side=32"), data)
+
+
+def test_a_mask_of_another_size_than_its_tile_is_named(data):
+    tile = (data / "train" / "0001_sat.png").read_bytes()
+    write(data / "train", 1, np.zeros((32, 32), np.uint8))
+    (data / "train" / "0001_sat.png").write_bytes(tile)
+    with pytest.raises(UserError, match=r"0001_mask.png: it is 32 x 32, not 64 x 64"):
+        batches(recipe("tilecrop.side=32"), data)
+
+
+def test_a_broken_tile_is_named(data):
+    (data / "train" / "0000_sat.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"cannot read .*0000_sat.png: not an image"):
         batches(recipe("tilecrop.side=32"), data)
 
 

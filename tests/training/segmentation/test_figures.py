@@ -111,6 +111,21 @@ def test_what_a_run_lacks_is_said_and_the_rest_drawn(copy, data, capsys, undrawn
     assert [stage["title"] for stage in said["stages"]] == ["epoch unknown (best)"]
 
 
+@pytest.mark.parametrize(
+    ("table", "lacks"),
+    [
+        ("epoch,loss,mIoU,best_epoch\n", "epoch"),
+        ("epoch,loss,best_epoch\n1,2.0,1\n", "mIoU"),
+        ("epoch,loss,mIoU,best_epoch\n1,2.0,0.5,0\n", "best epoch"),
+    ],
+)
+def test_what_the_learning_curves_lack_is_named(copy, table, lacks):
+    (copy / "metrics.csv").write_text(table)
+    said = draw(copy, None)
+    assert said["figures"] == {} and len(said["notes"]) == 2
+    assert said["notes"][1] == f"no {lacks} in {copy / 'metrics.csv'}: no learning curves"
+
+
 def test_a_run_that_has_not_ended_shows_its_best_epoch_so_far(copy, data, undrawn):
     before = draw(copy, data)
     (copy / "result.json").unlink()

@@ -125,6 +125,8 @@ def test_a_loss_has_the_weights_and_the_gamma_that_it_is_given(batch):
     plain = pixels(*batch)
     for loss, gamma in ((CrossEntropy(weights), 0), (Focal(weights, gamma=0.5), 0.5)):
         assert loss(*batch).item() == pytest.approx(plain_focal(plain, gamma, weights), rel=1e-5)
+    wanted = plain_focal(plain, 0, weights) + plain_dice(plain)  # which weighs no class
+    assert CrossEntropyDice(weights)(*batch).item() == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,12 @@ def test_a_loss_has_the_weights_and_the_gamma_that_it_is_given(batch):
         (Focal(gamma=1.5), "focal loss, exponent 1.5; Unknown is a class"),
         (
             CrossEntropyDice((1.0, 0.5, 1.0, 1.0, 1.0, 1.0, 1.0)),
-            "cross-entropy and Dice, classes weighed 1, 0.5, 1, 1, 1, 1, 1; Unknown is a class",
+            "cross-entropy, classes weighed 1, 0.5, 1, 1, 1, 1, 1, and Dice; Unknown is a class",
+        ),
+        (CrossEntropyDice(), "cross-entropy and Dice; Unknown is a class"),
+        (
+            Focal((1.0,) * 6 + (0.0,), gamma=1.0),
+            "focal loss, exponent 1, classes weighed 1, 1, 1, 1, 1, 1, 0; Unknown is a class",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from inference import landcover
+from inference import UserError, landcover
 from inference.networks import NETWORKS
 from mean_iou_evaluate import mean_iou_score
 from training.segmentation import iou
@@ -119,6 +119,29 @@ def test_the_auxiliary_head_is_trained_with_its_weight(monkeypatch):
     alone, both = (module.loss(images, masks).item() for module in modules)
     head = torch.nn.functional.cross_entropy(-2 * modules[0].network.logits, masks.long()).item()
     assert both == pytest.approx(alone + 0.4 * head)
+
+
+def test_an_auxiliary_head_without_a_weight_asks_for_no_gradient(small):
+    """Several processes would wait for it, and end in an error of torch's."""
+    trained = {}
+    for share in ("0", "0.4"):
+        words = [f"aux_weight={share}", "augment=none", "pretrained=none", "precision=fp32"]
+        module = Segmentation(RECIPES["p3-b"].with_changes(words))
+        module.loss(*tiles(2, 32)).backward()
+        asks = {name: p for name, p in module.network.named_parameters() if p.requires_grad}
+        assert all(parameter.grad is not None for parameter in asks.values())
+        trained[share] = asks.keys()
+    assert {name.split(".")[0] for name in trained["0.4"] - trained["0"]} == {"aux_classifier"}
+
+
+@pytest.mark.parametrize("name", ["convnet", "report_cnn", "resnet50", "efficientnet_lite0"])
+def test_a_classifier_is_refused(name):
+    recipe = RECIPES["p3-lite"].with_changes([f"network={name}"])
+    with (
+        torch.device("meta"),
+        pytest.raises(UserError, match=rf"network={name} classifies whole images: land cover"),
+    ):
+        Segmentation(recipe)
 
 
 def seen_by(module, images, masks):

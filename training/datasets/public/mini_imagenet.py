@@ -105,7 +105,7 @@ def _from_cache(cache: Path) -> list[tuple[str, np.ndarray]]:
         right = pixels.dtype == np.uint8 and pixels.ndim == 4 and pixels.shape[3] == 3
     except OSError as error:
         raise UserError(f"cannot read {cache}: {error.strerror}; fetch it again") from None
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, UnicodeDecodeError) as error:
         raise UserError(f"{cache} is no mini-ImageNet: {error!r}; is it {CACHE}?") from None
     if not right or not found:
         raise UserError(f"{cache} holds no RGB images: is it {CACHE}?")

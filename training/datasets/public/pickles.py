@@ -1,7 +1,7 @@
 """Reading the pickles that CIFAR and mini-ImageNet come in.
 
 A pickle is a program: whoever made the file says which functions reading it calls. A dataset is
-fetched from wherever it is to be had, so the reader here knows the three things that an array is
+fetched from wherever it is to be had, so the reader here knows the few things that an array is
 made of, beside the lists, dicts, strings and numbers that need none, and refuses all others.
 """
 
@@ -18,18 +18,29 @@ def _dtype(name, align=False, copy=False) -> np.dtype:
     return np.dtype(name, bool(align), bool(copy))  # Python 2 wrote 0 and 1, which numpy deprecates
 
 
+def _bytes(text, encoding) -> bytes:
+    if encoding != "latin1":  # how Python 3 writes bytes that Python 2 can read
+        raise pickle.UnpicklingError(f"it wants to encode as {encoding}, which is no part of data")
+    return text.encode("latin1")
+
+
 _ARRAYS = {
     "_reconstruct": np.empty(0).__reduce__()[0],
+    "_frombuffer": np.empty(0).__reduce_ex__(5)[0],
     "ndarray": np.ndarray,
     "dtype": _dtype,
 }
-_HOMES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
+_HOMES = ("numpy",) + tuple(
+    f"numpy.{core}.{part}" for core in ("core", "_core") for part in ("multiarray", "numeric")
+)
 
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module, name):
         if module in _HOMES and name in _ARRAYS:
             return _ARRAYS[name]
+        if (module, name) == ("_codecs", "encode"):
+            return _bytes
         raise pickle.UnpicklingError(f"it wants to call {module}.{name}, which is no part of data")
 
 

@@ -37,7 +37,7 @@ def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
         partial.rename(target)
     except OSError as error:
         why, named = error.strerror or error, error.filename
-        if isinstance(named, (str, os.PathLike)) and partial not in Path(named).parents:
+        if isinstance(named, (str, os.PathLike)) and not _is_written(Path(named), partial):
             raise UserError(f"cannot read {named}: {why}") from None
         raise UserError(f"cannot write {target} ({why}): choose another folder") from None
     finally:
@@ -46,6 +46,11 @@ def place(out: Path, part: str, fill: Callable[[Path], dict]) -> str:
             _remove_if_empty(folder)
     images = ", ".join(f"{folder} {count}" for folder, count in counts.items())
     return f"wrote {target}: {note['source']}; images: {images}"
+
+
+def _is_written(path: Path, partial: Path) -> bool:
+    """Return whether a path is `partial`, inside of it, or a folder that it lies in."""
+    return path in partial.parents or partial in (path, *path.parents)
 
 
 def _refuse_to_overwrite(out: Path, target: Path) -> None:

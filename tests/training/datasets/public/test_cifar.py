@@ -165,7 +165,9 @@ def test_a_pickle_calls_nothing(tmp_path):
         pickles.read(pickle.dumps([1]), "file")
 
 
-def test_a_pickle_of_python_3(tmp_path):
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_pickle_of_python_3(protocol):
     array = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    found = pickles.read(pickle.dumps({"data": array, "labels": [1, 2]}, protocol=4), "file")
+    content = pickle.dumps({"data": array, "labels": [1, 2]}, protocol=protocol)
+    found = pickles.read(content, "file")
     assert np.array_equal(found[b"data"], array) and found[b"labels"] == [1, 2]

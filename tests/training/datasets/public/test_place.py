@@ -27,6 +27,11 @@ def test_nothing_is_left_of_what_failed(tmp_path):
         write(folder)
         raise OSError(28, "No space left on device")
 
+    def forbidden(folder):
+        raise PermissionError(13, "Permission denied", str(folder.parent))
+
+    with pytest.raises(UserError, match=r"cannot write .*p1_data .Permission denied.: choose"):
+        place(tmp_path / "new/out", "p1_data", forbidden)
     with pytest.raises(KeyboardInterrupt):
         place(tmp_path / "new/out", "p2_data/office", interrupted)
     with pytest.raises(UserError, match=r"p1_data .No space left on device.: choose"):
