@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from inference import UserError, process, threads
+from inference.device import tune_allocator
 from inference.files import in_one_line, in_words
 from inference.spelling import did_you_mean, listed
 
@@ -35,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(sys.argv[1:] if arguments is None else list(arguments))
     try:
         _expect_reachable(options)
+        tune_allocator()  # before torch is imported
         return options.run(options) or 0
     except UserError as error:
         process.say_error(f"error: {process.line_of(error)}")
@@ -59,9 +61,6 @@ def fit(options: Options) -> None:
     metrics.csv, tensorboard/, best.pth. `torchrun --nproc-per-node=4 -m training fit ...` divides
     every batch among devices or hosts, which share the run's folder.
     """
-    from inference.device import tune_allocator
-
-    tune_allocator()
     from training.engine.run import run
     from training.problems import PROBLEMS, recipe_named
 

@@ -37,7 +37,13 @@ SMALL = {
     "p3-b-report": ["pretrained=none"],
     "p3-lite": ["tilecrop.side=64"],
     "p1-a-lite": ['arguments={"widths":[8,8,16,16]}', "small_size=16"],
-    "p1-b-lite": ["pretrained=none", "size=32", "small_size=24"],
+    "p1-b-lite": [
+        "pretrained=none",
+        "frozen_stages=0",
+        "size=32",
+        "small_size=24",
+        "small_until=0.6",
+    ],
     "p3-b-lite": ["pretrained=none", "tilecrop.side=64"],
 }
 LOSSES = {

@@ -34,7 +34,8 @@ class ClassificationRecipe(Recipe):
             raise UserError("frozen=true freezes all stages: leave frozen_stages at 0")
         if self.frozen_stages and not self.starts_pretrained:
             raise UserError(
-                f"frozen_stages={self.frozen_stages} would keep random weights: add pretrained="
+                f"frozen_stages={self.frozen_stages} would keep random weights: "
+                "add pretrained=, or say frozen_stages=0"
             )
         if self.small_until and self.small_size < 8:
             raise UserError(f"small_until={self.small_until} needs small_size=, pixels")

@@ -139,7 +139,10 @@ def test_of_a_resnet_the_stem_and_the_stages_are_frozen(tmp_path):
         (["frozen_stages=7"], "EfficientNetLite has 7 stages: at most 6 can be frozen"),
         (["frozen_stages=-1"], "frozen_stages=-1"),
         (["frozen_stages=2", "frozen=true"], "frozen=true freezes all stages"),
-        (["frozen_stages=2", "pretrained=none"], "would keep random weights: add pretrained="),
+        (
+            ["frozen_stages=2", "pretrained=none"],
+            "would keep random weights: add pretrained=, or say",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(changes, said, weights):

@@ -61,6 +61,7 @@ def small(recipe):
         f"arguments={json.dumps(arguments)}",
         f"size={min(recipe.size, 64 if recipe.network == 'report_cnn' else 32)}",
         "pretrained=none",
+        "frozen_stages=0",
     ]
     return [*words, "cache=40"] if any(a.cache_size for a in recipe.augment) else words
 
