@@ -162,6 +162,16 @@ RECIPES = {
     ),
 }
 CLAIMS = {
+    "p3-b-report": [
+        Claim(
+            0.375,
+            "Dubai from the air and two scenes of DeepGlobe: 174 + 31 tiles",
+            "one core of an Intel Xeon with AMX, other work beside",
+            28.6,
+            changes="pretrained=none epochs=16 select_epoch_by=LastEpoch() "
+            "augment=TileCrop(256,[1,1]),Dihedral()",
+        ),
+    ],
     "p3-b-lite": [
         Claim(
             0.633,
