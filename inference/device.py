@@ -109,13 +109,15 @@ def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> 
         UserError: it is none of them; fp16 is asked of a CPU, which has no instructions for it; or
             a fast precision of a device that is neither a CPU nor a CUDA GPU.
     """
+    import torch
+
     if wanted not in PRECISIONS:
         raise UserError(f"no precision {wanted!r}; there are: {', '.join(PRECISIONS)}")
     if wanted == "fp16" and device.type == "cpu":
         raise UserError("fp16 is far slower than fp32 on a CPU: use --precision bf16 or fp32")
     if wanted in ("bf16", "fp16") and device.type not in ("cpu", "cuda"):
         raise UserError(f"no {wanted} on the device {device.type}: use --precision fp32")
-    if wanted == "bf16" and device.type == "cuda" and not _has_bf16():
+    if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise UserError("this GPU has no bf16: use --precision fp16 or fp32")
     if wanted != "auto":
         return wanted
@@ -126,12 +128,6 @@ def choose_precision(wanted: str, device: torch.device, scores: dict | None) -> 
         if measured and _is_as_good(measured, scores) and _computes_as_measured(device, precision):
             return precision
     return "fp32"
-
-
-def _has_bf16() -> bool:
-    import torch
-
-    return torch.cuda.is_bf16_supported()
 
 
 def _computes_as_measured(device: torch.device, precision: str) -> bool:

@@ -17,9 +17,9 @@ from training.engine.module import TrainingModule
 class Classification(TrainingModule):
     """Cross-entropy on augmented images; the score is the accuracy on held-out ones.
 
-    With `frozen` the head alone learns, with `frozen_stages` what follows them. What is
-    frozen has no gradients, so that no graph is kept of it and the optimiser does not have it, and
-    it stays in eval mode, so that the statistics of its BatchNorm stay too.
+    With `frozen` the head alone learns, with `frozen_stages` what follows the first so many
+    stages. What is frozen has no gradients, so that no graph is kept of it and the optimiser does
+    not have it, and it stays in eval mode, so that the statistics of its BatchNorm stay too.
     """
 
     metric = "accuracy"

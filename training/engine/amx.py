@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from inference import processor
 from training.engine import dilated
+from training.engine.precision import dtype_of
 
 PIXELS = 64  # H x W of the input up to which nine products are faster
 CHANNELS = 128  # in and out, from which they are
@@ -62,9 +63,7 @@ class Conv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W)."""
-        dtype = x.dtype
-        if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
+        dtype = dtype_of(x)
         if dtype != torch.bfloat16 or x.shape[2] * x.shape[3] > PIXELS:
             return super().forward(x)
         return _Convolution.apply(x.to(dtype), self.weight.to(dtype), self.padding)

@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from inference.networks.efficientnet_lite import SameConv2d
 from inference.networks.padding import pad
+from training.engine.precision import dtype_of
 
 CHANNELS_LAST = torch.channels_last
 Numbers = tuple[int, int, int, tuple[int, int]]  # stride, padding, dilation, lead: `_Convolution`'s
@@ -77,10 +78,8 @@ FAST: dict[type[nn.Module], type[nn.Conv2d]] = {
 
 def _convolve(layer: nn.Conv2d, x: Tensor, padding: int, lead: tuple[int, int]) -> Tensor | None:
     """Return the layer's output with fast gradients; None where PyTorch's own are fast."""
-    weight = layer.weight
-    if torch.is_autocast_enabled(x.device.type):
-        dtype = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(dtype), weight.to(dtype)
+    dtype = dtype_of(x)
+    x, weight = x.to(dtype), layer.weight.to(dtype)
     if layer.stride[0] > 1 and x.dtype == torch.float32:
         return None
     return _Convolution.apply(x, weight, layer.stride[0], padding, layer.dilation[0], lead)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from inference.networks import dilated
 from inference.networks.dilated import Sides, by_tap, sum_of_taps, taps
+from training.engine.precision import dtype_of
 
 
 def make_fast(layer: nn.Module) -> None:
@@ -28,12 +29,12 @@ class DilatedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve (N, C, H, W)."""
-        fast = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu")
-        if fast is not torch.bfloat16:
+        dtype = dtype_of(x)
+        if dtype is not torch.bfloat16:
             return super().forward(x)
-        weight = self.weight.to(fast)
-        y = _Convolution.apply(x.to(fast), weight, self.padding, self.dilation)
-        return y if self.bias is None else y + self.bias.to(fast).reshape(-1, 1, 1)
+        weight = self.weight.to(dtype)
+        y = _Convolution.apply(x.to(dtype), weight, self.padding, self.dilation)
+        return y if self.bias is None else y + self.bias.to(dtype).reshape(-1, 1, 1)
 
 
 class _Convolution(torch.autograd.Function):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.networks import fused
+from training.engine.precision import dtype_of
 
 
 def make_fast(network: nn.Module) -> None:
@@ -40,10 +41,8 @@ class _Forward:
         self.fused: nn.Module | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
-        in_bf16 = torch.is_autocast_enabled("cpu")
-        in_bf16 = in_bf16 and torch.get_autocast_dtype("cpu") is torch.bfloat16
         kind = type(self.block)
-        if not in_bf16 or x.requires_grad or _is_trained(self.block):
+        if dtype_of(x) is not torch.bfloat16 or x.requires_grad or _is_trained(self.block):
             return kind.forward(self.block, x)
         if self.fused is None:
             self.fused = fused.BLOCKS[kind](self.block, torch.bfloat16)
