@@ -1,10 +1,10 @@
 """Layers that PyTorch trains slowly in bf16 on a CPU with AMX, made fast.
 
-    ReLU, ReLU6         in place they take 2.4 times as long as into new memory
+    ReLU, ReLU6         in place they take more than twice as long as into new memory
     3x3 convolutions    the gradient of the weights, where images have few pixels: on one core of a
-                        Xeon that of 384 -> 384 channels at 4 x 4, in batches of 256, takes 88 ms,
-                        four times the forward pass; as nine products of matrices, a tap of the
-                        kernel each, 20 ms
+                        Xeon that of 384 -> 384 channels at 4 x 4, in batches of 256, takes 95 ms,
+                        three times the forward pass; as nine products of matrices, a tap of the
+                        kernel each, 22 ms
 
 On other processors, and in fp32, nothing is changed.
 """
