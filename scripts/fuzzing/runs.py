@@ -21,7 +21,7 @@ from scripts.fuzzing import corners
 from scripts.fuzzing.damage import damage, damage_json
 from scripts.fuzzing.trial import Trial, expect
 from training import __main__ as training
-from training.classification import compare
+from training.classification.comparison import read_right
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS, RECIPES
 from training.publish import publish as publishing
@@ -52,7 +52,7 @@ def _curves(run: Path, data: Path) -> None:
 _READERS: dict[str, tuple[str, Callable]] = {
     "run's reader": ("p1", lambda run, data: Run.load(run, PROBLEMS)),
     "figures' reader": ("byol", _curves),
-    "table's reader": ("p2", lambda run, data: compare.read_right(Run.load(run, PROBLEMS), data)),
+    "table's reader": ("p2", lambda run, data: read_right(Run.load(run, PROBLEMS), data)),
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inference import UserError
-from training.classification.compare import Comparison, read_comparison
+from training.classification.comparison import Comparison, read_comparison
 from training.engine.problem import Problem
 from training.engine.recipe import Recipe, identity
 from training.engine.run_folder import Run, find_runs

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from training.classification.compare import SETTINGS, Setting
+from training.classification.comparison import SETTINGS, Setting
 from training.report.html import HERE
 
 NOTES = HERE / "templates" / "notes.md.j2"  # the questions, as authors are given them
