@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import hashlib
 import io
-import math
 import signal
 import sys
 import threading
@@ -23,17 +22,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from inference import UserError, device, files, zoo
+from inference import UserError, files, zoo
 from inference.networks import load_into
-from inference.runner import NotFinite, OutOfMemory
 from inference.zoo import checkpoint, urls
 from inference.zoo.listing import source
-from inference.zoo.provenance import provenance_of
-from training.engine.problem import Evaluation, Problem
+from training.engine.problem import Problem
 from training.engine.run_folder import Run
-from training.publish import class_names, host, names, zoo_page
-
-SAME = 0.998  # smallest share of labels or pixels that fp16 weights may leave unchanged
+from training.publish import class_names, host, names, scores, zoo_page
 
 
 def publish(
@@ -79,7 +74,7 @@ def publish(
     with files.scratch(run.folder) as scratch:
         file = scratch / record.file
         files.write_whole(file, content)
-        record, same = _scored(run, record, data, file)
+        record, same = scores.of_run(run, record, data, file)
         with host.everywhere(record, file, places) as hosted:
             _write(host.with_urls(record, hosted), content, default, same, hosted)
 
@@ -97,35 +92,6 @@ def _expect_scored(run: Run, data: Path | None) -> Path:
     if data is None:
         raise UserError(f"{run.folder} does not say where its data was: add --data DIR")
     return data
-
-
-def _scored(run: Run, record: zoo.Record, data: Path, file: Path) -> tuple[zoo.Record, float]:
-    """Return the record with the scores of a file of rounded weights, and how much rounding left.
-
-    Returns:
-        The record, and the share of the run's own predictions that the file has too.
-    """
-    problem = run.problem
-    assert problem.evaluate is not None
-    whole = dataclasses.replace(record, arguments=run.recipe.arguments)  # with auxiliary heads
-    before = problem.evaluate(whole, data, run.best, "fp32", "auto")
-    after = problem.evaluate(record, data, file, "fp32", "auto")
-    same = _expect_same(before, after, run.folder)
-    scores = _scores(problem, record, data, after, file)
-    if _chose_epoch(run, data, len(after.names)):  # the score flatters, and says so
-        scores["select"] = "val"
-    record = dataclasses.replace(record, trained_on=_trained_on(run, data), scores=scores)
-    return record, same
-
-
-def _chose_epoch(run: Run, data: Path, images: int) -> bool:
-    """Whether the validation images of `data`, so many, are those that chose the run's epoch."""
-    if run.recipe.select_epoch_by.word != "val":
-        return False
-    with contextlib.suppress(UserError):  # data may hold validation images alone
-        if run.fingerprint is not None:
-            return run.is_on(data)
-    return run.images in (None, images)  # where no more can be known
 
 
 def _write(
@@ -196,9 +162,9 @@ def rescore(name: str, data: Path | None, problems: Mapping[str, Problem]) -> No
     problem, weights = problems[record.task], zoo.path(record)
     assert problem.evaluate is not None  # the zoo has what scripts answer with
     exact = problem.evaluate(record, data, weights, "fp32", "auto")
-    scores = _scores(problem, record, data, exact, weights)
+    measured = scores.of_file(problem, record, data, exact, weights)
     # Other machines may have added theirs meanwhile.
-    _show(_amend(record, lambda now: dataclasses.replace(now, scores=_merged(now.scores, scores))))
+    _show(_amend(record, lambda now: scores.added_to(now, measured)))
 
 
 def _amend(record: zoo.Record, change: Callable[[zoo.Record], zoo.Record]) -> zoo.Record:
@@ -238,18 +204,6 @@ def _uninterrupted(line: str) -> Iterator[None]:
             signal.signal(signal.SIGINT, usual)
     if came:
         raise KeyboardInterrupt(line)
-
-
-def _expect_same(before: Evaluation, after: Evaluation, run: Path) -> float:
-    """Return the share of predictions that rounding left unchanged; refuse weights it has spoilt.
-
-    A single change is always allowed: of few predictions it alone can be more than 1 - SAME.
-    """
-    same = _agreement(before, after)
-    changed = int((before.predictions != after.predictions).sum())
-    if changed > 1 and same < SAME:
-        raise UserError(f"in fp16 only {same:.2%} of {run}'s predictions stay: not published")
-    return same
 
 
 def _expect_new(record: zoo.Record) -> None:
@@ -300,19 +254,6 @@ def _expect_publishable(record: zoo.Record) -> None:
         files.check_writable(file)
 
 
-def _merged(old: dict, new: dict) -> dict:
-    """Return new scores, with the fast precisions that other machines have measured.
-
-    That the images chose the epoch stays said, unless the old scores are of others.
-    """
-    there = old.get("fast")
-    same = all(old.get(key) == new[key] for key in ("data", "images"))
-    fast = {**there, **new["fast"]} if same and isinstance(there, dict) else new["fast"]
-    others = any(key in old and old[key] != new[key] for key in ("data", "images"))
-    marks = {"select": old["select"]} if "select" in old and not others else {}
-    return {**new, "fast": fast, **marks}
-
-
 def _print_pages() -> None:
     """Write the zoo's tables anew; if that fails, only note it: the checkpoint is published."""
     if not (zoo_page.ROOT / "docs").is_dir():  # a copy of the code alone, and no checkout
@@ -325,9 +266,9 @@ def _print_pages() -> None:
 
 
 def _show(record: zoo.Record) -> None:
-    scores = record.scores
-    print(f"{record.name}: {scores['metric']} {scores['fp32']} on {scores['data']} in fp32")
-    for precision, fast in scores["fast"].items():
+    said = record.scores
+    print(f"{record.name}: {said['metric']} {said['fp32']} on {said['data']} in fp32")
+    for precision, fast in said["fast"].items():
         print(
             f"    {precision}: {fast['score']}, {fast['agreement']:.3%} of predictions as in fp32"
         )
@@ -366,76 +307,3 @@ def _deployable(record: zoo.Record, weights: Path) -> tuple[zoo.Record, bytes]:
     arguments = {key: value for key, value in record.arguments.items() if key != "aux"}
     digest = hashlib.sha256(data).hexdigest()
     return dataclasses.replace(record, arguments=arguments, bytes=len(data), sha256=digest), data
-
-
-def _scores(
-    problem: Problem, record: zoo.Record, data: Path, exact: Evaluation, weights: Path
-) -> dict:
-    """Return the scores in fp32 and in each precision that this machine's devices have.
-
-    Raises:
-        UserError: there is no score, since the data lacks a class.
-    """
-    if math.isnan(exact.score):
-        raise UserError(
-            f"{record.name} has no {problem.metric} on {data} (nan): a class is neither there nor "
-            "predicted; give a validation set that has all classes with --data DIR"
-        )
-    return {
-        "data": f"validation set of {_described(problem, data, record.classes)}",
-        "images": len(exact.names),
-        "metric": problem.metric,
-        "fp32": round(exact.score, 6),
-        "fast": _fast(problem, record, data, exact, weights),
-    }
-
-
-def _fast(
-    problem: Problem, record: zoo.Record, data: Path, exact: Evaluation, weights: Path
-) -> dict[str, dict[str, float]]:
-    """Return the scores in each fast precision of this machine; what fails there is a note."""
-    assert problem.evaluate is not None
-    fast = {}
-    for where in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for precision in device.native_precisions(torch.device(where)):
-            try:
-                found = problem.evaluate(record, data, weights, precision, where)
-            except (NotFinite, OutOfMemory) as error:
-                few = isinstance(error, OutOfMemory)
-                why = "not memory enough" if few else "its logits are NaN or infinite"
-                line = f"note: {record.name} gets no score in {where}-{precision}: {why}"
-                print(files.in_one_line(line), file=sys.stderr)
-                continue
-            fast[f"{where}-{precision}"] = {
-                "score": round(found.score, 6),
-                "agreement": round(_agreement(exact, found), 6),
-            }
-    return fast
-
-
-def _agreement(one: Evaluation, other: Evaluation) -> float:
-    return float((one.predictions == other.predictions).mean())
-
-
-def _trained_on(run: Run, data: Path) -> str:
-    """Return what a run was trained on: by its note, its data, or `data` if that is it."""
-    if run.provenance:
-        return run.provenance
-    if run.data and run.data.is_dir():
-        return _described(run.problem, run.data, run.recipe.classes)
-    if run.is_on(data):
-        return _described(run.problem, data, run.recipe.classes)
-    return "unknown data"
-
-
-def _described(problem: Problem, data: Path, classes: int) -> str:
-    """Return in words where data is from: its note, "own data (N classes)" or "course data".
-
-    Data without a note is the course's if it has as many classes as the problem's first recipe.
-    """
-    provenance = provenance_of(problem.name, data)
-    if provenance is not None:
-        return provenance
-    if classes != next(iter(problem.recipes.values())).classes:
-        return f"own data ({classes} classes)"
-    return "course data"

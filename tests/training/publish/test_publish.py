@@ -26,7 +26,7 @@ from training.engine.problem import Evaluation
 from training.engine.run import reserve
 from training.engine.run_folder import Run
 from training.problems import PROBLEMS, RECIPES
-from training.publish import publish, zoo_page
+from training.publish import publish, scores, zoo_page
 
 ROOT = Path(__file__).resolve().parents[3]
 PUBLISH = (sys.executable, "-m", "training", "publish")
@@ -310,7 +310,7 @@ def test_a_fast_precision_that_fails_is_left_out(place, data, monkeypatch, capsy
         return P1.evaluate(record, data, weights, "fp32", where)
 
     monkeypatch.setitem(PROBLEMS, "p1", dataclasses.replace(P1, evaluate=evaluate))
-    monkeypatch.setattr(publish.device, "native_precisions", lambda where: ["fp16", "bf16"])
+    monkeypatch.setattr(scores.device, "native_precisions", lambda where: ["fp16", "bf16"])
     for given in ((place / "runs/p1-a-s0", "--name", "mine"), ("mine", "--data", data)):
         status, _, err = command(capsys, *given)
         said = [line for line in err.splitlines() if "no score" in line]
@@ -493,17 +493,17 @@ SEVERAL = """
 import multiprocessing, os, sys, time, torch
 from inference import zoo
 from training.__main__ import main
-from training.publish import publish
+from training.publish import scores
 torch.set_num_threads(1)
 # All write their records at once, and each is slow between reading the others' and writing its own.
-together, trained_on, write = multiprocessing.Barrier(6), publish._trained_on, zoo.write
+together, trained_on, write = multiprocessing.Barrier(6), scores.trained_on, zoo.write
 def wait(*arguments):
     together.wait(60)
     return trained_on(*arguments)
 def write_slowly(*arguments):
     time.sleep(0.1)
     write(*arguments)
-publish._trained_on, zoo.write = wait, write_slowly
+scores.trained_on, zoo.write = wait, write_slowly
 def work(name):
     os._exit(main(["publish", "runs/p1-a-s0", "--default", "--name", name]))
 children = [pid for name in "abcdef" if (pid := os.fork() or work(name))]
@@ -523,17 +523,17 @@ def test_several_may_publish_at_once(place):
 
 def test_what_data_is_called(data, tmp_path):
     own = RECIPES["p1-a"].with_changes(["classes=3"])
-    assert publish._described(P1, data, 3) == "own data (3 classes)"
-    assert publish._described(P1, data, 50) == "course data"
+    assert scores.described(P1, data, 3) == "own data (3 classes)"
+    assert scores.described(P1, data, 50) == "course data"
     gone = {"data": str(tmp_path / "gone")}
-    assert publish._trained_on(ended(tmp_path, own, **gone), data) == "unknown data"
+    assert scores.trained_on(ended(tmp_path, own, **gone), data) == "unknown data"
     noted = ended(tmp_path, own, **gone, provenance="CIFAR-10")
-    assert publish._trained_on(noted, data) == "CIFAR-10"
+    assert scores.trained_on(noted, data) == "CIFAR-10"
     for name in ("result.json", "best.pth"):
         (tmp_path / name).unlink()
     reserve(P1, own, data, tmp_path)  # the run was on this data, before it was moved
     moved = ended(tmp_path, own, **gone)
-    assert publish._trained_on(moved, data) == "own data (3 classes)"
+    assert scores.trained_on(moved, data) == "own data (3 classes)"
 
 
 def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
@@ -560,7 +560,7 @@ def test_rounding_may_change_one_image_in_500_or_one_in_all(images, changed, pub
     before = Evaluation(truth.copy(), truth, 1.0, [""] * images)
     after = before._replace(predictions=(np.arange(images) < changed).astype(np.int64))
     if published:
-        assert publish._expect_same(before, after, Path("run")) == 1 - changed / images
+        assert scores.expect_same(before, after, Path("run")) == 1 - changed / images
     else:
         with pytest.raises(UserError, match="of run's predictions stay: not published"):
-            publish._expect_same(before, after, Path("run"))
+            scores.expect_same(before, after, Path("run"))

@@ -9,7 +9,7 @@ from training.__main__ import main
 from training.datasets.public import mini_imagenet
 from training.datasets.public.place import place
 from training.problems import PROBLEMS
-from training.publish import publish
+from training.publish import scores
 
 
 def write(folder):
@@ -60,11 +60,11 @@ def test_a_checkpoint_says_what_it_was_trained_on(tmp_path):
     for part in ("p1_data", "p2_data/office", "p2_data/mini", "p3_data"):
         place(tmp_path, part, lambda folder, part=part: {**write(folder), "source": part})
     p1, p2, p3 = (PROBLEMS[name] for name in ("p1", "p2", "p3"))
-    assert publish._described(p1, tmp_path / "p1_data", 10) == "p1_data"
-    assert publish._described(p2, tmp_path / "p2_data", 65) == "p2_data/office"
-    assert publish._described(p3, tmp_path / "p3_data", 7) == "p3_data"
+    assert scores.described(p1, tmp_path / "p1_data", 10) == "p1_data"
+    assert scores.described(p2, tmp_path / "p2_data", 65) == "p2_data/office"
+    assert scores.described(p3, tmp_path / "p3_data", 7) == "p3_data"
     (tmp_path / "p1_data/DATA.json").write_text(json.dumps([]))
-    assert publish._described(p1, tmp_path / "p1_data", 50) == "course data"
+    assert scores.described(p1, tmp_path / "p1_data", 50) == "course data"
 
 
 def test_the_command_line(tmp_path, capsys, monkeypatch):
