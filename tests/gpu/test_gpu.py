@@ -21,7 +21,7 @@ from training.classification.module import Classification
 from training.data.batches import Batches
 from training.datasets.sample.landscapes import landscape
 from training.datasets.sample.problems import office_image, p1_image
-from training.engine import loop, prefetch
+from training.engine import devices, prefetch
 from training.engine.ema import EMA
 from training.engine.prefetch import Prefetcher
 from training.engine.selection import LastEpoch
@@ -264,5 +264,5 @@ def test_nccl_with_one_process(nccl):
         is_trained = staticmethod(lambda key: True)
 
     before = copied[1].running_mean.clone()
-    loop.sync_bn_buffers(Module(), EMA(copied, 0.0), 1)
+    devices.sync_bn_buffers(Module(), EMA(copied, 0.0), 1)
     assert torch.equal(copied[1].running_mean, before)

@@ -10,14 +10,13 @@ Every random draw is a function of (seed, epoch, step): the generators are seede
 step, and the order of the images is drawn for each epoch. So a run that was killed ends as an
 uninterrupted one does, to the bit at an equal number of threads (see `training/engine/threads.py`).
 
-Devices, precision and processes are Lightning Fabric's. Under torchrun every process trains on its
-share of each batch, `batch_size` in all, and the gradients are averaged: the steps are those of
-one process.
+Devices, precision and processes are Lightning Fabric's (`training/engine/devices.py`). Under
+torchrun every process trains on its share of each batch, `batch_size` in all, and the gradients are
+averaged: the steps are those of one process.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 import time
@@ -30,20 +29,22 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import TorchElasticEnvironment
-from lightning.fabric.strategies import DDPStrategy
 from torch import nn
 from tqdm import tqdm
 
 from inference import UserError
-from inference.device import fast_precisions
-from inference.sharding import local_rank_and_world, rank_and_world
 from training.data.batches import Batches
-from training.engine import amx, checkpoint, depthwise, dilated, frozen
+from training.engine import checkpoint
+from training.engine.devices import (
+    expect_as_many,
+    make_fabric,
+    precision_of,
+    prepare,
+    sync_bn_buffers,
+)
 from training.engine.ema import EMA
 from training.engine.module import TrainingModule
 from training.engine.prefetch import Prefetcher
-from training.engine.recipe import Recipe
 from training.engine.threads import Threads
 
 UNSEEN = 50  # losses on a GPU from one check that they are finite to the next: a check waits
@@ -85,12 +86,12 @@ def train(
     recipe, state = module.recipe, checkpoint.load_state(last)
     folder.mkdir(parents=True, exist_ok=True)
     fabric = make_fabric(recipe)
-    module, ema = _prepare(module, fabric)
+    module, ema = prepare(module, fabric)
     optimizer = recipe.optimizer.build(module.network, recipe.starts_pretrained)
     peaks = [group["lr"] for group in optimizer.param_groups]
     parts: checkpoint.Parts = {"module": module, "ema": ema, "optimizer": optimizer}
     progress = checkpoint.restore(parts, state, last)
-    precision = _precision(recipe.precision)
+    precision = precision_of(recipe.precision)
     if fabric.is_global_zero and progress.precision not in ("", precision):
         log(
             f"note: this run was computed in {progress.precision} up to now and goes on in "
@@ -98,7 +99,7 @@ def train(
         )
     progress.precision = precision
     if fabric.world_size > 1:
-        _expect_as_many(progress.epochs, folder, fabric.device)
+        expect_as_many(progress.epochs, folder, fabric.device)
     steps = Steps(fabric, module, ema, optimizer, peaks, batches, log)
     held_out = None if measured is None else _divided(measured, module, fabric)
     with checkpoint.Curves(folder / "tensorboard") as curves:
@@ -191,85 +192,6 @@ def _divided(measured: Batches, module: TrainingModule, fabric: Fabric) -> Prefe
     return Prefetcher(measured, fabric.device)
 
 
-def make_fabric(recipe: Recipe) -> Fabric:
-    """Return Fabric's handle on the devices: one process each, as many as torchrun started.
-
-    Raises:
-        UserError: a batch that cannot be shared equally, or more processes than GPUs.
-    """
-    _, world = rank_and_world()
-    _, local = local_rank_and_world()
-    gpus = torch.cuda.device_count()
-    if recipe.batch_size % world:
-        raise UserError(f"batch_size={recipe.batch_size} cannot be divided among {world} processes")
-    if gpus and gpus < local:
-        raise UserError(f"{local} processes on a host with {gpus} GPUs: start one for each")
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # not its tips, nor what is known
-    fabric = Fabric(
-        accelerator="gpu" if gpus else "cpu",
-        devices=local,
-        num_nodes=world // local,
-        # The buffers of BN are averaged once an epoch instead; a module's counters must not be
-        # overwritten by those of rank 0.
-        strategy=DDPStrategy(broadcast_buffers=False) if world > 1 else "auto",
-        precision=_precision(recipe.precision),  # type: ignore[arg-type]
-        plugins=[Processes()],
-    )
-    fabric.launch()
-    return fabric
-
-
-class Processes(TorchElasticEnvironment):
-    """The processes that torchrun started, or one alone.
-
-    Left to itself, Fabric would take a batch job of SLURM, LSF or MPI for several processes.
-    """
-
-    def world_size(self) -> int:
-        return rank_and_world()[1]
-
-    def global_rank(self) -> int:
-        return rank_and_world()[0]
-
-    def local_rank(self) -> int:
-        return local_rank_and_world()[0]
-
-    def validate_settings(self, num_devices: int, num_nodes: int) -> None:
-        """Check nothing: both are made of the same variables."""
-
-
-def _precision(wanted: str) -> str:
-    device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
-    fast = wanted == "auto" and "bf16" in fast_precisions(device)
-    return "bf16-mixed" if fast or wanted == "bf16" else "32-true"
-
-
-def _prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EMA]:
-    """Return the module on its device, as it will compute, and its average."""
-    recipe = module.recipe
-    exact = recipe.precision == "fp32"
-    torch.set_float32_matmul_precision("highest" if exact else "high")
-    torch.backends.cudnn.allow_tf32 = not exact  # convolutions have a switch of their own
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module.to(fabric.device)
-    ema = EMA(module.network, recipe.ema, module.is_trained)
-    if fabric.device.type == "cpu":
-        module.network.apply(depthwise.make_fast)
-        for root in (module, ema.network):
-            root.apply(dilated.make_fast)
-            root.apply(amx.make_fast)
-        if not recipe.compile:  # which would trace what is made at the first pass
-            frozen.make_fast(module.network)
-    elif fabric.world_size > 1:
-        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        ema.source = module.network
-    if recipe.compile:
-        for network in module.modules_to_compile():
-            network.compile()
-    return module, ema
-
-
 def seed_draws(seed: int, epoch: int, step: int, rank: int) -> None:
     """Make all draws of a step, dropout's included, a function of (seed, epoch, step, rank)."""
     place = (seed, epoch, step, rank)
@@ -347,40 +269,6 @@ def _epoch_values(
     values = {key: mean.item() for key, mean in means.items()}
     module.check_epoch(values)
     return {"loss": values.pop("loss"), **scores, "lr": losses.rates[-1], **values}
-
-
-@torch.no_grad()
-def sync_bn_buffers(module: TrainingModule, ema: EMA, world: int) -> None:
-    """Average the statistics of BN over the processes, each of which saw other images.
-
-    What is frozen stays: the mean of equal statistics may differ from them in the last bit.
-    """
-    networks = dict.fromkeys([module.network, ema.network])
-    buffers = [
-        buffer
-        for network in networks
-        for key, buffer in network.named_buffers()
-        if buffer.is_floating_point() and module.is_trained(key)
-    ]
-    if not buffers:
-        return
-    flat = torch.cat([buffer.flatten() for buffer in buffers])
-    dist.all_reduce(flat)
-    flat /= world
-    parts = flat.split([buffer.numel() for buffer in buffers])
-    for buffer, part in zip(buffers, parts, strict=True):
-        buffer.copy_(part.view_as(buffer))
-
-
-def _expect_as_many(epochs: int, folder: Path, device: torch.device) -> None:
-    """Raise UserError unless every process goes on from the same epoch, as it must in each step."""
-    bounds = torch.tensor([epochs, -epochs], device=device)
-    dist.all_reduce(bounds, dist.ReduceOp.MAX)
-    if bounds[0].item() != -bounds[1].item():
-        raise UserError(
-            f"{epochs} epochs are done here, and not as many on every host: {folder} has to be one "
-            "folder, which all of them share; or copy its last.ckpt to each"
-        )
 
 
 def _bar(batches: Prefetcher, epoch: int, epochs: int) -> Iterable:

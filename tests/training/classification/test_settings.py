@@ -11,7 +11,7 @@ from training.classification import p2
 from training.classification.module import Classification
 from training.classification.p1 import RECIPES as P1
 from training.data.batches import Batches
-from training.engine import loop
+from training.engine import devices, loop
 from training.engine.ema import EMA
 from training.engine.pretrained import start_from
 
@@ -103,10 +103,10 @@ def test_the_classifier_of_a_frozen_backbone_learns_and_a_free_backbone_moves(ba
 def test_averaging_among_processes_leaves_what_is_frozen(backbone, monkeypatch):
     module = module_of("p2-e-report", backbone)
     ema = EMA(module.network, 0.9, module.is_trained)
-    monkeypatch.setattr(loop.dist, "all_reduce", lambda flat: flat.mul_(2).add_(1))
+    monkeypatch.setattr(devices.dist, "all_reduce", lambda flat: flat.mul_(2).add_(1))
     for network in (module.network, ema.network):
         before = {key: bits(value.clone()) for key, value in network.state_dict().items()}
-        loop.sync_bn_buffers(module, ema, world=2)
+        devices.sync_bn_buffers(module, ema, world=2)
         for key, value in network.state_dict().items():
             moves = key.startswith("classifier.") and "running" in key
             assert (bits(value) != before[key]) == moves, key

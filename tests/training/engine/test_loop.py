@@ -24,7 +24,7 @@ from training.classification.module import Classification
 from training.classification.recipe import ClassificationRecipe
 from training.data.batches import Batches
 from training.data.splits import hold_out
-from training.engine import loop
+from training.engine import devices, loop
 from training.engine.checkpoint import Curves, write_whole
 from training.engine.optimizers import SGD, AdamW
 from training.engine.schedules import Constant
@@ -133,7 +133,7 @@ def test_a_run_that_goes_on_in_another_precision_says_so(tmp_path, monkeypatch):
     lines = []
 
     def part(fast, **changes):
-        monkeypatch.setattr(loop, "fast_precisions", lambda device: fast)
+        monkeypatch.setattr(devices, "fast_precisions", lambda device: fast)
         module = Classification(recipe(precision="auto", **changes))
         loop.train(module, batches(True), None, tmp_path, log=lines.append)
         notes = [line for line in lines if line.startswith("note: this run was computed")]
