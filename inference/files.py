@@ -237,7 +237,7 @@ def check_outputs(
             check_writable(path, inputs)
     except UserError:
         for folder in sorted(made, reverse=True):  # what is inside before what it is in
-            _remove_empty(folder)
+            remove_empty(folder)
         raise
 
 
@@ -319,7 +319,8 @@ def _remove(path: Path) -> None:
         pass  # renamed into place, or its folder never came to be
 
 
-def _remove_empty(folder: Path) -> None:
+def remove_empty(folder: Path) -> None:
+    """Remove a folder if it is empty; leave whatever else there is."""
     try:
         folder.rmdir()
     except OSError:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from inference import UserError, process, threads
 from inference.device import tune_allocator
-from inference.files import in_one_line, in_words
+from inference.files import check_outputs, in_one_line, in_words, remove_empty
 from inference.spelling import did_you_mean, listed
 
 Options = argparse.Namespace
@@ -107,7 +107,14 @@ def figures(options: Options) -> None:
         raise UserError(
             f"--images: figures of {run.recipe.name} show no chosen image; leave it out"
         )
-    found = run.problem.figures(run, data, out, options.images)
+    there = out.exists()
+    try:
+        check_outputs([out / "figures.json"], folders=[out])  # now: to predict takes minutes
+        found = run.problem.figures(run, data, out, options.images)
+    except BaseException:
+        if not there:
+            remove_empty(out)
+        raise
     for note in found["notes"]:
         log(f"note: {note}")
     for name in [*found["figures"].values(), "figures.json"]:
@@ -283,12 +290,21 @@ def _parse(arguments: list[str]) -> Options:
             command.add_argument(*flags, **settings)
     # Words after an option's are words all the same: `fit p1-a --data DIR epochs=1`.
     if arguments and arguments[0] in commands.choices:
-        _expect_options(commands.choices[arguments[0]], arguments[1:])
-        return commands.choices[arguments[0]].parse_intermixed_args(arguments[1:])
+        command = commands.choices[arguments[0]]
+        if command.get_default("run") is import_data:
+            command.epilog = _datasets()
+        _expect_options(command, arguments[1:])
+        return command.parse_intermixed_args(arguments[1:])
     if arguments and not arguments[0].startswith("-"):
         there = listed(arguments[0], commands.choices)
         parser.error(f"no command '{arguments[0]}'; there are: {there}")
     return parser.parse_args(arguments)
+
+
+def _datasets() -> str:
+    from training.datasets.public.importers import described
+
+    return described()
 
 
 def _expect_options(command: argparse.ArgumentParser, words: list[str]) -> None:
@@ -405,7 +421,7 @@ COMMANDS: dict[Command, tuple] = {
         _argument("--seed", type=_from(0), default=0, help="same seed, same data (0)"),
         _argument("--all", action="store_true", help="cifar, deepglobe: every image"),
         _argument("--half", type=int, choices=(1, 2), help="cifar100: which 50 classes (1)"),
-        _argument("--domain", help="office-home: (Real World)"),
+        _argument("--domain", help="office-home: Art, Clipart, Product (Real World)"),
     ),
     sample_data: (
         _argument("folder", metavar="OUT", type=Path, help="folder to make, e.g. hw1_data"),

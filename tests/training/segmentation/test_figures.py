@@ -162,6 +162,9 @@ def spoil(run, change, data, tmp_path):
         for name in ("data.json", "result.json"):
             there = (run / name).read_text().replace(str(data), str(tmp_path / "nowhere"))
             (run / name).write_text(there)
+    elif change == "out":
+        (tmp_path / "file").write_text("a user's")
+        words += ["--out", str(tmp_path / "file")]
     elif change == "garbage":
         (run / "best.pth").write_bytes(b"not a checkpoint")
     elif change == "network":
@@ -186,6 +189,7 @@ def spoil(run, change, data, tmp_path):
         ("best.pth", "no best.pth in "),
         ("nothing", "no recipe.json in .*give a run's folder"),
         ("moved", "not where it was: say where with --data DIR"),
+        ("out", "file"),
         ("garbage", "best.pth is not a checkpoint"),
         ("network", "do not fit network"),
         ("data", "say where .* is with --data DIR"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -76,6 +77,17 @@ IMPORTERS = {
         ),
     ),
 }
+
+
+def described() -> str:
+    """Return what each dataset is read from and what becomes of it, in lines for a terminal."""
+    indent = " " * (max(map(len, IMPORTERS)) + 4)
+    lines = ["what each DATASET is read from, and what is made of it:"]
+    for name, importer in IMPORTERS.items():
+        first = f"  {name}".ljust(len(indent))
+        text = f"{importer.reads} -> {importer.part}"
+        lines += textwrap.wrap(text, 96, initial_indent=first, subsequent_indent=indent)
+    return "\n".join(lines)
 
 
 def import_data(name: str, source: Path, out: Path, seed: int, options: Mapping[str, Any]) -> str:

@@ -84,3 +84,12 @@ def test_the_command_line(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as error:
         main(["import-data", "cifar10", "a", "b", "--seed", "-1"])
     assert error.value.code == 2
+
+
+def test_the_help_says_what_each_dataset_is_read_from(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["import-data", "--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert "cifar-100-python.tar.gz" in told and "OfficeHomeDataset_10072016" in told
+    assert max(map(len, told.splitlines())) < 100
