@@ -1,8 +1,7 @@
 """Train, compare, look and publish: python -m training COMMAND (COMMAND --help says more).
 
 The only command line of `training/`, and the only place that turns an error which the user can mend
-into a line and exit status 2. What a command needs is imported when it runs: torch, matplotlib and
-the like take seconds.
+into a line and exit status 2.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-import shlex
-import signal
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -19,12 +16,9 @@ from pathlib import Path
 
 from inference import UserError, process, threads
 from inference.device import tune_allocator
-from inference.files import check_outputs, in_one_line, in_words, remove_empty
 from inference.spelling import did_you_mean, listed
-
-Options = argparse.Namespace
-Command = Callable[[Options], "int | None"]
-DATA = Path("hw1_data")
+from training import commands
+from training.commands import Command, Options, log
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,216 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         log(f"interrupted: {str(stop) or options.interrupted}")
         return 130
-
-
-def log(line: str) -> None:
-    """Print a line on stderr."""
-    print(in_words(in_one_line(line)), file=sys.stderr, flush=True)
-
-
-# ---- the commands
-
-
-def fit(options: Options) -> None:
-    """Train a recipe, or go on with its run where it was stopped.
-
-    RECIPE is one of `python -m training recipes`. The run's folder explains itself: result.json,
-    metrics.csv, tensorboard/, best.pth. `torchrun --nproc-per-node=4 -m training fit ...` divides
-    every batch among devices or hosts, which share the run's folder.
-    """
-    from training.engine.run import run
-    from training.problems import PROBLEMS, recipe_named
-
-    recipe = recipe_named(options.recipe).with_changes(options.changes)
-    out = options.out or Path(f"runs/{recipe.name}-s{recipe.seed}")
-    run(PROBLEMS[recipe.problem], recipe, options.data, out, log)
-
-
-def compare(options: Options) -> None:
-    """Compare P2's settings A to E on val: trains what is missing.
-
-    Names of recipes choose the settings (all five), key=value changes every recipe. The run of a
-    recipe and a seed is in OUT/RECIPE-sSEED: one that is finished is not done again, one that was
-    stopped goes on, and runs that were made elsewhere need only lie there. Give each set of changes
-    an --out of its own: fraction=0.1 repeat=5 --out runs/p2-tenth. Leaves table.md, table.csv and
-    differences.csv in OUT, which say which differences are more than other images would explain.
-    """
-    from training.classification.compare import compare as run
-    from training.problems import PROBLEMS
-
-    # argparse lets --seeds have every word that comes after it.
-    after = options.seeds or []
-    seeds = [int(word) for word in after if word.isdecimal()] if after else None
-    words = options.words + [word for word in after if not word.isdecimal()]
-    backbones = {"self-supervised": options.backbone_ssl, "supervised": options.backbone_sl}
-    print(run(PROBLEMS["p2"], words, seeds, backbones, options.data, options.out, log))
-
-
-def figures(options: Options) -> None:
-    """Draw the figures of a run, and figures.json with the numbers in them."""
-    from training.engine.run_folder import Run
-    from training.problems import PROBLEMS
-
-    run = Run.load(options.folder, PROBLEMS)
-    if run.problem.figures is None:
-        raise UserError(f"{run.folder} holds a run of {run.recipe.name}, of which nothing is drawn")
-    data = options.data or run.find_data(DATA)
-    if options.data and not options.data.is_dir():
-        raise UserError(f"no folder {options.data}: say where the run's data is with --data DIR")
-    if data is None and run.problem.evaluate is not None:
-        raise UserError(f"the data of {run.folder} is not where it was: say where with --data DIR")
-    out = options.out or run.folder / "figures"
-    if options.images and not run.problem.shows_chosen:
-        raise UserError(
-            f"--images: figures of {run.recipe.name} show no chosen image; leave it out"
-        )
-    there = out.exists()
-    try:
-        check_outputs([out / "figures.json"], folders=[out])  # now: to predict takes minutes
-        found = run.problem.figures(run, data, out, options.images)
-    except BaseException:
-        if not there:
-            remove_empty(out)
-        raise
-    for note in found["notes"]:
-        log(f"note: {note}")
-    for name in [*found["figures"].values(), "figures.json"]:
-        print(in_words(out / name))
-
-
-def probe(options: Options) -> None:
-    """Print what frozen backbones know: k-NN and linear probes on P2's office images."""
-    from training.classification.probe import probe as run
-
-    print(run(options.files, options.data, options.size))
-
-
-def publish(options: Options) -> None:
-    """Publish a run's weights: a file in weights/ and its record in the zoo.
-
-    With --host it uploads that file, fetches it back as a grader would, and records the url. Given
-    a checkpoint's name, --host uploads its file, --names names its classes, and --data (or none of
-    the three) adds the scores of this machine's fast precisions. A run's classes are named by
-    --names, else by what its data says: DATA.json, or the words that its files begin with.
-    """
-    from inference import zoo
-    from training.engine.run_folder import Run
-    from training.problems import PROBLEMS
-    from training.publish import publish as publishing
-
-    # os.path: pathlib raises where a name is too long. A folder that happens to be called as a
-    # checkpoint is, and holds no run, hides none.
-    holds_run = any(
-        os.path.isfile(os.path.join(options.what, name)) for name in ("recipe.json", "result.json")
-    )
-    if holds_run or (os.path.isdir(options.what) and options.what not in zoo.records()):
-        run = Run.load(Path(options.what), PROBLEMS)
-        given = options.name, options.data, options.url, options.default
-        chosen = {"tta": not options.no_tta, "classes": options.names, "hosts": options.host}
-        publishing.publish(run, *given, **chosen)
-        return
-    if options.name is not None or options.url or options.default or options.no_tta:
-        raise UserError(
-            f"{options.what!r} is no run's folder; of a checkpoint, which is published already, "
-            "--name, --url, --default and --no-tta make no sense"
-        )
-    if options.what not in zoo.records():
-        meant = did_you_mean(options.what, zoo.records())
-        raise UserError(
-            f"{options.what} is neither a run's folder nor a checkpoint of the zoo{meant}"
-        )
-    if options.host:
-        publishing.host_again(options.what, options.host)
-    if options.names is not None:
-        publishing.name_classes(options.what, options.names)
-    if options.host or options.names is not None:
-        options.interrupted = "what is said above was written, and nothing else"
-    if options.data is not None or not (options.host or options.names):
-        publishing.rescore(options.what, options.data, PROBLEMS)
-
-
-def export(options: Options) -> None:
-    """Write a checkpoint of the zoo as an ONNX file, once its answers are PyTorch's."""
-    from training.publish.onnx import export as run
-
-    run(options.name, options.file, options.images)
-
-
-def report(options: Options) -> int:
-    """Make one page of what the runs have left, in the order of the original report.
-
-    It trains nothing. Writes OUT/index.html, which needs no network, and OUT/figures/, and with
-    --pdf FILE the page as a PDF, printed by Chromium, Chrome or Edge; prints the zoo's tables in
-    docs/zoo.md and README.md anew where they are stale. --notes-template FILE writes notes to fill
-    in, and no report.
-    """
-    from training.publish import zoo_page
-
-    if options.check:
-        stale = zoo_page.stale()
-        for name in stale:
-            log(f"stale: {name} is not what inference/zoo.json says")
-        if stale:
-            log("refresh with: python -m training report")
-        else:
-            print("docs/zoo.md and README.md say what inference/zoo.json says")
-        return 1 if stale else 0
-    from training.report import notes, pdf
-    from training.report.page import make_report
-
-    if options.notes_template:
-        if options.runs or options.notes or options.pdf:
-            raise UserError(
-                "--notes-template makes no report: give it without RUNS, --notes, --pdf"
-            )
-        notes.write_template(options.notes_template)
-        print(in_words(options.notes_template))
-        return 0
-    command = shlex.join(["python", "-m", "training", *sys.argv[1:]])
-    author = options.author, options.student, options.notes
-    files = [options.pdf] if options.pdf else []
-    page = make_report(options.runs, options.out, options.data, *author, command, log, files)
-    print(in_words(page))
-    try:
-        for name in zoo_page.refresh():
-            print(f"{name} (the zoo's table)")
-    except UserError as error:
-        log(f"note: {error}")
-    if options.pdf:
-        if lacking := pdf.missing_font(page):
-            log(f"note: {lacking}")
-        pdf.print_page(page, options.pdf)
-        print(in_words(options.pdf))
-    return 0
-
-
-def import_data(options: Options) -> None:
-    """Turn a public dataset, as it is downloaded, into its part of the course's layout."""
-    from training.datasets.public.importers import import_data as run
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no partial folder stays
-    given = {key: getattr(options, key) for key in ("all", "half", "domain")}
-    chosen = {key: value for key, value in given.items() if value}
-    print(run(options.dataset, options.source, options.folder, options.seed, chosen))
-
-
-def sample_data(options: Options) -> None:
-    """Generate data in the course's layout: same seed, same data."""
-    from training.datasets.sample.write import generate
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: no partial folder stays
-    print(generate(options.folder, options.scale, options.seed))
-
-
-def recipes(options: Options) -> None:
-    """Print the recipes, and what each was measured to reach: on what, in how many minutes."""
-    from training.engine.claim import markdown
-    from training.problems import PROBLEMS
-
-    print(markdown(PROBLEMS), end="")
-
-
-# ---- the command line
 
 
 def _expect_reachable(options: Options) -> None:
@@ -276,27 +60,29 @@ def _parse(arguments: list[str]) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m training", description=(__doc__ or "").split("\n")[0] or None
     )
-    commands = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
+    parsers = parser.add_subparsers(metavar="COMMAND", dest="command", required=True)
     for run, arguments_of in COMMANDS.items():
         words = (run.__doc__ or "").strip()
-        command = commands.add_parser(
+        command = parsers.add_parser(
             run.__name__.replace("_", "-"),
             help=words.split("\n")[0],
             description=words.replace("\n    ", "\n"),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        command.set_defaults(run=run, interrupted=INTERRUPTED.get(run, "nothing was written"))
+        command.set_defaults(
+            run=run, interrupted=commands.INTERRUPTED.get(run, "nothing was written")
+        )
         for flags, settings in arguments_of:
             command.add_argument(*flags, **settings)
     # Words after an option's are words all the same: `fit p1-a --data DIR epochs=1`.
-    if arguments and arguments[0] in commands.choices:
-        command = commands.choices[arguments[0]]
-        if command.get_default("run") is import_data:
+    if arguments and arguments[0] in parsers.choices:
+        command = parsers.choices[arguments[0]]
+        if command.get_default("run") is commands.import_data:
             command.epilog = _datasets()
         _expect_options(command, arguments[1:])
         return command.parse_intermixed_args(arguments[1:])
     if arguments and not arguments[0].startswith("-"):
-        there = listed(arguments[0], commands.choices)
+        there = listed(arguments[0], parsers.choices)
         parser.error(f"no command '{arguments[0]}'; there are: {there}")
     return parser.parse_args(arguments)
 
@@ -322,14 +108,6 @@ def _expect_options(command: argparse.ArgumentParser, words: list[str]) -> None:
         command.error(f"no option '{name}'; there are: {', '.join(flags) or 'none'}{hint}")
 
 
-INTERRUPTED: dict[Command, str] = {
-    fit: "the same command goes on from the last saved epoch",
-    compare: "the same command goes on",
-    figures: "the same command draws them all again",
-    report: "the same command goes on",
-}
-
-
 def _from(least: int) -> Callable[[str], int]:
     """Return what parses a whole number from `least` up."""
 
@@ -346,13 +124,13 @@ def _argument(*flags: str, **settings) -> tuple[tuple[str, ...], dict]:
 
 
 COMMANDS: dict[Command, tuple] = {
-    fit: (
+    commands.fit: (
         _argument("recipe", metavar="RECIPE", help="python -m training recipes lists them"),
         _argument("--data", type=Path, required=True, help="the problem's folder of hw1_data"),
         _argument("--out", type=Path, help="the run's folder (runs/RECIPE-sSEED)"),
         _argument("changes", nargs="*", metavar="key=value", help="recipe fields to change"),
     ),
-    compare: (
+    commands.compare: (
         _argument("words", nargs="*", metavar="RECIPE|key=value", help="p2-a ... p2-e"),
         _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
         _argument("--backbone-ssl", metavar="FILE", help="self-supervised, for C and E"),
@@ -360,7 +138,7 @@ COMMANDS: dict[Command, tuple] = {
         _argument("--seeds", nargs="+", help="(of each setting those that are finished, else 0)"),
         _argument("--out", type=Path, default=Path("runs/p2-compare"), help="(runs/p2-compare)"),
     ),
-    figures: (
+    commands.figures: (
         _argument("folder", metavar="RUN", type=Path, help="a run's folder"),
         _argument("--data", type=Path, help="with a validation set (the run's own data)"),
         _argument("--out", type=Path, help="folder for the figures (RUN/figures)"),
@@ -368,12 +146,12 @@ COMMANDS: dict[Command, tuple] = {
             "--images", nargs="+", default=[], metavar="NAME", help="P3: tiles to show (0013 ...)"
         ),
     ),
-    probe: (
+    commands.probe: (
         _argument("files", nargs="+", metavar="FILE", help="as pretrained= takes it; or none"),
         _argument("--data", type=Path, required=True, help="hw1_data/p2_data"),
         _argument("--size", type=_from(1), default=128, help="side of the images, pixels (128)"),
     ),
-    publish: (
+    commands.publish: (
         _argument("what", metavar="RUN|NAME", help="a run's folder, or a checkpoint's name"),
         _argument("--name", help="what the zoo calls it (the recipe's name)"),
         _argument("--data", type=Path, help="with a validation set (the run's own data)"),
@@ -394,15 +172,17 @@ COMMANDS: dict[Command, tuple] = {
         _argument("--no-tta", action="store_true", help="one view, not the recipe's average"),
         _argument("--names", type=Path, metavar="FILE", help="the classes' names, one a line"),
     ),
-    export: (
+    commands.export: (
         _argument("name", metavar="NAME", help="checkpoint of the zoo"),
         _argument("file", metavar="FILE.onnx", type=Path, help="file to write"),
         _argument("--images", type=Path, metavar="DIR", help="to compare on (generated pictures)"),
     ),
-    report: (
+    commands.report: (
         _argument("runs", metavar="RUNS", nargs="?", type=Path, help="the runs (runs)"),
         _argument("--out", type=Path, default=Path("report"), help="(report)"),
-        _argument("--data", type=Path, default=DATA, help="of runs whose data moved (hw1_data)"),
+        _argument(
+            "--data", type=Path, default=commands.DATA, help="of runs whose data moved (hw1_data)"
+        ),
         _argument("--name", dest="author", default="", help="the author's, for the cover"),
         _argument("--student", default="", metavar="ID", help="for the cover"),
         _argument("--notes", type=Path, metavar="FILE", help="the author's words, Markdown"),
@@ -410,7 +190,7 @@ COMMANDS: dict[Command, tuple] = {
         _argument("--pdf", type=Path, metavar="FILE", help="print the page into it too"),
         _argument("--check", action="store_true", help="whether the printed tables are stale"),
     ),
-    import_data: (
+    commands.import_data: (
         _argument(
             "dataset",
             metavar="DATASET",
@@ -423,7 +203,7 @@ COMMANDS: dict[Command, tuple] = {
         _argument("--half", type=int, choices=(1, 2), help="cifar100: which 50 classes (1)"),
         _argument("--domain", help="office-home: Art, Clipart, Product (Real World)"),
     ),
-    sample_data: (
+    commands.sample_data: (
         _argument("folder", metavar="OUT", type=Path, help="folder to make, e.g. hw1_data"),
         _argument(
             "--scale",
@@ -433,7 +213,7 @@ COMMANDS: dict[Command, tuple] = {
         ),
         _argument("--seed", type=_from(0), default=0, help="same seed, same data (0)"),
     ),
-    recipes: (),
+    commands.recipes: (),
 }
 
 
