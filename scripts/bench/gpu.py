@@ -207,7 +207,7 @@ def _train(name: str, dry: bool) -> dict:
     memory = torch.cuda.max_memory_reserved() / 2**30 if torch.cuda.is_available() else None
     return {
         "batch_size": recipe.batch_size,
-        "precision": outcome.precision,
+        "precision": outcome.progress.precision,
         "images_per_second": speed,
         "gflop_an_image": _flops(recipe) / 1e9,
         "memory_gib": memory and round(memory, 1),

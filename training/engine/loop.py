@@ -52,11 +52,10 @@ UNSEEN = 50  # losses on a GPU from one check that they are finite to the next: 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run came to: its progress, what it trained on, and how it computed."""
+    """What a run came to: its progress, and how many images it trained on."""
 
     progress: checkpoint.Progress
     trained_on: int
-    precision: str
 
     @property
     def score(self) -> float | None:
@@ -91,13 +90,9 @@ def train(
     peaks = [group["lr"] for group in optimizer.param_groups]
     parts: checkpoint.Parts = {"module": module, "ema": ema, "optimizer": optimizer}
     progress = checkpoint.restore(parts, state, last)
-    precision = precision_of(recipe.precision)
-    if fabric.is_global_zero and progress.precision not in ("", precision):
-        log(
-            f"note: this run was computed in {progress.precision} up to now and goes on in "
-            f"{precision}, which is faster here: it ends otherwise than it would have ended there"
-        )
-    progress.precision = precision
+    before, progress.precision = progress.precision, precision_of(recipe.precision)
+    if fabric.is_global_zero:
+        _note_change(before, progress.precision, log)
     if fabric.world_size > 1:
         expect_as_many(progress.epochs, folder, fabric.device)
     steps = Steps(fabric, module, ema, optimizer, peaks, batches, log)
@@ -108,25 +103,20 @@ def train(
             losses = steps.take(epoch)
             if fabric.world_size > 1:
                 sync_bn_buffers(module, ema, fabric.world_size)
-            scores = {}
-            if held_out is not None and module.is_measured_at(epoch):
-                scores = evaluate(module, ema.network, held_out, fabric)
+            due = held_out if module.is_measured_at(epoch) else None
+            scores = evaluate(module, ema.network, due, fabric) if due is not None else {}
             values = _epoch_values(module, losses, scores, fabric)
             seconds = time.monotonic() - start
             progress.add(recipe, values.get(module.metric, -math.inf), seconds)
-            if not fabric.is_global_zero:
-                continue
-            rate = len(batches) * recipe.batch_size / seconds
-            speed = {"seconds": round(seconds, 3), "images_per_second": round(rate, 1)}
-            best = progress.best_epoch + 1  # what is written counts from 1, as what is said does
-            row = {"epoch": progress.epochs, **values, **speed, "best_epoch": best}
-            checkpoint.save_epoch(module.exported(ema.network), progress, recipe, folder)
-            checkpoint.add_row(folder / "metrics.csv", row)
-            curves.add(row)
-            if recipe.is_due(epoch):
-                checkpoint.save_state(parts, progress, last)
-            log(_line(module, values, progress, speed, held_out is not None))
-    return Outcome(progress, len(batches.indices), precision)
+            if fabric.is_global_zero:
+                row = _row(progress, values, len(batches) * recipe.batch_size, seconds)
+                checkpoint.save_epoch(module.exported(ema.network), progress, recipe, folder)
+                checkpoint.add_row(folder / "metrics.csv", row)
+                curves.add(row)
+                if recipe.is_due(epoch):
+                    checkpoint.save_state(parts, progress, last)
+                log(_line(module, row, progress, held_out is not None))
+    return Outcome(progress, len(batches.indices))
 
 
 class Steps:
@@ -183,6 +173,15 @@ class Steps:
             self.threads.after_step(ended - began)
             began = ended
         return losses
+
+
+def _note_change(before: str, now: str, log: Callable[[str], None]) -> None:
+    """Say so where a run that goes on computes in another precision than it did before."""
+    if before not in ("", now):
+        log(
+            f"note: this run was computed in {before} up to now and goes on in {now}, which is "
+            "faster here: it ends otherwise than it would have ended there"
+        )
 
 
 def _divided(measured: Batches, module: TrainingModule, fabric: Fabric) -> Prefetcher:
@@ -254,7 +253,7 @@ def evaluate(
 def _epoch_values(
     module: TrainingModule, losses: Losses, scores: dict[str, float], fabric: Fabric
 ) -> dict[str, float]:
-    """Return an epoch's row of metrics.csv: loss, scores, the last rate, and the module's own.
+    """Return what was measured in an epoch: loss, scores, the last rate, and the module's own.
 
     Raises:
         UserError: a loss is not finite, or the module sees no sense in going on.
@@ -271,6 +270,22 @@ def _epoch_values(
     return {"loss": values.pop("loss"), **scores, "lr": losses.rates[-1], **values}
 
 
+def _row(
+    progress: checkpoint.Progress, values: dict[str, float], images: int, seconds: float
+) -> dict[str, float]:
+    """Return an epoch's row of metrics.csv: what was measured, and how fast it was.
+
+    Its epochs count from 1, as those that are said do.
+    """
+    return {
+        "epoch": progress.epochs,
+        **values,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(images / seconds, 1),
+        "best_epoch": progress.best_epoch + 1,
+    }
+
+
 def _bar(batches: Prefetcher, epoch: int, epochs: int) -> Iterable:
     """Return batches, with a bar where stderr is a terminal."""
     if not sys.stderr.isatty():
@@ -280,15 +295,12 @@ def _bar(batches: Prefetcher, epoch: int, epochs: int) -> Iterable:
 
 
 def _line(
-    module: TrainingModule,
-    values: dict[str, float],
-    progress: checkpoint.Progress,
-    speed: dict[str, float],
-    measured: bool,
+    module: TrainingModule, row: dict[str, float], progress: checkpoint.Progress, measured: bool
 ) -> str:
-    line = f"epoch {progress.epochs}/{module.recipe.epochs}: loss {values['loss']:.4f}"
-    for name, value in module.log_values(values).items():
+    """Return what is said of an epoch."""
+    line = f"epoch {progress.epochs}/{module.recipe.epochs}: loss {row['loss']:.4f}"
+    for name, value in module.log_values(row).items():
         line += f", {name} {value:.4f}"
     if measured and module.recipe.select_epoch_by.chooses:
         line += f" (best {progress.best:.4f})"
-    return f"{line}, {speed['seconds']:.1f} s, {speed['images_per_second']:.0f} images/s"
+    return f"{line}, {row['seconds']:.1f} s, {row['images_per_second']:.0f} images/s"

@@ -179,7 +179,7 @@ def _write_result(
         "device": torch.cuda.get_device_name() if gpu else platform.machine(),
         "cores": os.cpu_count(),
         "processes": processes,
-        "precision": outcome.precision,
+        "precision": outcome.progress.precision,
     }
     text = json.dumps(result, indent=2) + "\n"
     write_whole(folder / "result.json", text.encode())

@@ -267,7 +267,7 @@ def test_under_bf16_pixels_and_scores_are_fp32(tmp_path, monkeypatch):
     monkeypatch.setattr(Classification, "normalise", noting)
     varied = RandomResizedCrop(0.5, cache=16, degrees=5.0), GaussianBlur(3)
     found = train(tmp_path, epochs=1, augment=varied, precision="bf16")
-    assert found.precision == "bf16-mixed"
+    assert found.progress.precision == "bf16-mixed"
     assert kinds == {(torch.float32, False, False, "highest")}
 
 
