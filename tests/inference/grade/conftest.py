@@ -1,6 +1,7 @@
 """Validation sets whose "images" hold their own label, and scripts of a few lines that answer."""
 
 import re
+import subprocess
 
 import numpy as np
 import pytest
@@ -13,6 +14,18 @@ P1_RIGHT = f'(echo filename,label; {P1_ROWS}) > "$2"'
 P2_ROWS = '{ read; while IFS=, read -r i f l; do echo "$i,$f,$(<"$2/$f")"; done; } < "$1"'
 P2_RIGHT = f'(echo id,filename,label; {P2_ROWS}) > "$3"'
 P3_RIGHT = 'for f in "$1"/*; do n=${f##*/}; cat "$f" > "$2/${n%_sat.jpg}_mask.png"; done'
+USER = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+
+
+def git(folder, *arguments):
+    subprocess.run(["git", *USER, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def commit(folder):
+    if not (folder / ".git").exists():
+        git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "--allow-empty", "-m", "What is handed in")
 
 
 def write_p1(root, count=8):

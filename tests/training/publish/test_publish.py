@@ -4,10 +4,8 @@ import dataclasses
 import functools
 import http.server
 import json
-import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -15,71 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from inference import UserError, zoo
+from inference import zoo
 from inference.networks import NETWORKS
-from inference.runner import NotFinite, OutOfMemory
+from tests.training.publish.author import P1, PUBLISH, clone, command, ended, refusal, run
 from tests.training.segmentation.conftest import Small, tile, write_tile
-from training.__main__ import main
-from training.engine.problem import Evaluation
-from training.engine.run import reserve
-from training.engine.run_folder import Run
 from training.problems import PROBLEMS, RECIPES
-from training.publish import publish, scores, zoo_page
-
-ROOT = Path(__file__).resolve().parents[3]
-PUBLISH = (sys.executable, "-m", "training", "publish")
-P1 = PROBLEMS["p1"]
-SCRIPTS = ["hw1_1.sh", "hw1_2.sh", "hw1_3.sh", "hw1_download.sh", "mean_iou_evaluate.py"]
-
-
-def clone(place):
-    """Copy what a clone has, without any checkpoint."""
-    for folder in ("inference", "training"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, place / folder, ignore=ignore)
-    for name in SCRIPTS:
-        shutil.copy(ROOT / name, place / name)
-    for folder in ("weights", "docs"):
-        (place / folder).mkdir()
-    (place / "README.md").write_text("<!-- zoo -->\n<!-- /zoo -->\n")
-    (place / "inference" / "zoo.json").write_text('{"defaults": {}, "checkpoints": {}}')
-    return place
-
-
-def run(*command, cwd, **environment):
-    environment = {**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1", **environment}
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Return P1 data of three classes of coloured noise, in the course's layout."""
-    root = tmp_path_factory.mktemp("hw1_data") / "p1_data"
-    random = np.random.default_rng(0)
-    for part, count in (("train_50", 16), ("val_50", 4)):
-        (root / part).mkdir(parents=True)
-        for label in range(3):
-            for i in range(count):
-                pixels = random.integers(0, 120, (32, 32, 3), dtype=np.uint8)
-                pixels[..., label] += 100
-                Image.fromarray(pixels).save(root / part / f"{label}_{i}.png")
-    return root
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, data):
-    """Return a repository with a run of two batches an epoch in it."""
-    root = clone(tmp_path_factory.mktemp("author"))
-    arguments = '{"widths": [4, 8], "depths": [1]}'
-    changes = ["classes=3", "epochs=2", "batch_size=20", f"arguments={arguments}", "lr=0.01"]
-    command = ["-m", "training", "fit", "p1-a", "--data", str(data), *changes]
-    run(sys.executable, *command, cwd=root)
-    return root
+from training.publish import publish, zoo_page
 
 
 def test_a_run_explains_itself(trained):
@@ -132,22 +72,6 @@ def test_from_training_to_a_graders_csv(trained, data, tmp_path):
     assert kinds["trunk.1.running_var"] == torch.float32
 
 
-def test_scores_of_another_machine_are_added(trained, data):
-    run(*PUBLISH, "runs/p1-a-s0", "--name", "more", cwd=trained)
-    file = trained / "inference/zoo.json"
-    written = json.loads(file.read_text())
-    fast = written["checkpoints"]["more"]["scores"]["fast"]
-    scores = written["checkpoints"]["more"]["scores"]
-    assert "select" not in scores
-    scores["fast"] = {"cuda-fp16": {"score": 1.0, "agreement": 1.0}}
-    scores["select"] = "val"
-    file.write_text(json.dumps(written))
-    run(*PUBLISH, "more", "--data", str(data), cwd=trained)
-    again = json.loads(file.read_text())["checkpoints"]["more"]["scores"]
-    assert again["select"] == "val"
-    assert again["fast"] == {"cuda-fp16": {"score": 1.0, "agreement": 1.0}, **fast}
-
-
 def test_a_record_may_leave_out_the_recipes_average_over_views(trained):
     records = []
     for name, *flag in (("views",), ("one-view", "--no-tta")):
@@ -156,23 +80,6 @@ def test_a_record_may_leave_out_the_recipes_average_over_views(trained):
         records.append(written["checkpoints"][name])
     assert [record["tta"] for record in records] == [True, False]
     assert records[0]["sha256"] == records[1]["sha256"]  # the weights are the same
-
-
-def ended(folder, recipe, **noted):
-    """Return a run that has ended, of whose weights nothing is known."""
-    folder.mkdir(exist_ok=True)
-    (folder / "best.pth").write_bytes(b"")
-    result = {"recipe": recipe.to_plain(), **noted}
-    (folder / "result.json").write_text(json.dumps(result))
-    return Run.load(folder, PROBLEMS)
-
-
-def refusal(capsys, *words):
-    """Run `publish`, which must fail with one line; return it."""
-    assert main(["publish", *map(str, words)]) == 2
-    out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1 and err.startswith("error: "), err
-    return err
 
 
 def test_a_name_that_would_spoil_the_zoo_is_refused(small_zoo, data, tmp_path, capsys):
@@ -204,22 +111,6 @@ def test_what_cannot_be_published_is_one_line(small_zoo, data, tmp_path, capsys,
     assert "--data hw1_data/p1_data" in refusal(capsys, "p1-small")
     (tmp_path / "empty").mkdir()
     assert "no recipe.json in empty: give a run's folder" in refusal(capsys, "empty")
-
-
-@pytest.fixture
-def place(trained, tmp_path, monkeypatch):
-    """Return an author's clone with a run, in which this process publishes."""
-    root = clone(tmp_path / "place")
-    shutil.copytree(trained / "runs", root / "runs")
-    monkeypatch.setattr(zoo, "ZOO", root / "inference" / "zoo.json")
-    monkeypatch.setattr(zoo_page, "ROOT", root)
-    return root
-
-
-def command(capsys, *words):
-    """Run `publish` in this process; return its exit status and what it said."""
-    status = main(["publish", *map(str, words)])
-    return (status, *capsys.readouterr())
 
 
 def state_of(root):
@@ -294,55 +185,6 @@ def test_published_again_the_new_commit_is_recorded(place, capsys):
     assert command(capsys, *given, commits[0], "--url", "gdrive:1a2b")[0] == 0
     assert command(capsys, *given, commits[1])[0] == 0
     assert zoo.record("mine").urls == ["gdrive:1a2b", commits[1]]
-
-
-@pytest.mark.parametrize(
-    ("error", "why"),
-    [
-        (NotFinite("in fp16: use --precision fp32"), "its logits are NaN or infinite"),
-        (OutOfMemory("on cuda: try --device cpu"), "not memory enough"),
-    ],
-)
-def test_a_fast_precision_that_fails_is_left_out(place, data, monkeypatch, capsys, error, why):
-    def evaluate(record, data, weights, precision, where):
-        if precision == "fp16":
-            raise error
-        return P1.evaluate(record, data, weights, "fp32", where)
-
-    monkeypatch.setitem(PROBLEMS, "p1", dataclasses.replace(P1, evaluate=evaluate))
-    monkeypatch.setattr(scores.device, "native_precisions", lambda where: ["fp16", "bf16"])
-    for given in ((place / "runs/p1-a-s0", "--name", "mine"), ("mine", "--data", data)):
-        status, _, err = command(capsys, *given)
-        said = [line for line in err.splitlines() if "no score" in line]
-        assert (status, said) == (0, [f"note: mine gets no score in cpu-fp16: {why}"])
-        assert list(zoo.record("mine").scores["fast"]) == ["cpu-bf16"]
-
-
-def test_only_the_images_that_chose_the_epoch_are_said_to_have(place, data, tmp_path, capsys):
-    run = Run.load(place / "runs/p1-a-s0", PROBLEMS)
-    chosen, folder = run.recipe.with_changes(["select_epoch_by=BestOnVal"]), tmp_path / "run"
-    folder.mkdir()
-    reserve(P1, chosen, data, folder)
-    ended(folder, chosen, data=str(data), scores={"images": 12})
-    shutil.copy(run.best, folder)
-    shutil.copytree(data, tmp_path / "moved")
-    shutil.copytree(data / "val_50", tmp_path / "alone" / "val_50")
-    shutil.copytree(data, tmp_path / "other")
-    (tmp_path / "other/val_50/0_3.png").unlink()
-    shutil.copytree(tmp_path / "other/val_50", tmp_path / "fewer" / "val_50")
-
-    def marked(*words):
-        status, _, err = command(capsys, *words)
-        assert status == 0, err
-        return zoo.record("mine").scores.get("select")
-
-    for name in (None, "moved", "alone"):
-        elsewhere = ("--data", tmp_path / name) if name else ()
-        assert marked(folder, "--name", "mine", *elsewhere) == "val"
-    assert marked("mine", "--data", data) == "val"
-    assert marked("mine", "--data", tmp_path / "other") is None
-    for name in ("other", "fewer"):
-        assert marked(folder, "--name", "mine", "--data", tmp_path / name) is None
 
 
 def test_an_auxiliary_head_is_left_out(authors, tmp_path, monkeypatch, capsys):
@@ -475,20 +317,6 @@ def test_a_full_disk_leaves_all_as_it_was(place, monkeypatch, capsys, part):
     assert state_of(place) == before
 
 
-@pytest.mark.parametrize("scores", [{}, {"fp32": 0.5}, {"select": "val", "fast": None}])
-def test_a_record_without_scores_is_scored(place, data, capsys, scores):
-    assert command(capsys, place / "runs/p1-a-s0", "--name", "mine")[0] == 0
-    whole = zoo.record("mine")
-    zoo.add(dataclasses.replace(whole, scores=scores))
-    status, out, _ = command(capsys, "mine", "--data", data)
-    found = zoo.record("mine").scores
-    assert status == 0 and "mine: accuracy " in out
-    assert {**found, "select": None} == {**whole.scores, "select": None}
-    assert found.get("select") == scores.get("select")
-    said = refusal(capsys, "mine", "--data", data, "--url", "gdrive:1")
-    assert "--name, --url, --default and --no-tta make no sense" in said
-
-
 SEVERAL = """
 import multiprocessing, os, sys, time, torch
 from inference import zoo
@@ -521,21 +349,6 @@ def test_several_may_publish_at_once(place):
     assert len(list((place / "weights").iterdir())) == 6
 
 
-def test_what_data_is_called(data, tmp_path):
-    own = RECIPES["p1-a"].with_changes(["classes=3"])
-    assert scores.described(P1, data, 3) == "own data (3 classes)"
-    assert scores.described(P1, data, 50) == "course data"
-    gone = {"data": str(tmp_path / "gone")}
-    assert scores.trained_on(ended(tmp_path, own, **gone), data) == "unknown data"
-    noted = ended(tmp_path, own, **gone, provenance="CIFAR-10")
-    assert scores.trained_on(noted, data) == "CIFAR-10"
-    for name in ("result.json", "best.pth"):
-        (tmp_path / name).unlink()
-    reserve(P1, own, data, tmp_path)  # the run was on this data, before it was moved
-    moved = ended(tmp_path, own, **gone)
-    assert scores.trained_on(moved, data) == "own data (3 classes)"
-
-
 def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
     (tmp_path / ".gitignore").write_text("weights/*\n!weights/kept.pth\n")
     for name, urls, said in (
@@ -549,18 +362,3 @@ def test_a_file_that_a_clone_would_lack_is_named(tmp_path, capsys):
         out, err = capsys.readouterr()
         assert said in err and bool(said) == bool(err)
         assert out == ("kept is what the scripts answer p1 with from now on\n" * (name == "kept"))
-
-
-@pytest.mark.parametrize(
-    ("images", "changed", "published"),
-    [(406, 1, True), (406, 2, False), (2500, 5, True), (2500, 6, False)],
-)
-def test_rounding_may_change_one_image_in_500_or_one_in_all(images, changed, published):
-    truth = np.zeros(images, np.int64)
-    before = Evaluation(truth.copy(), truth, 1.0, [""] * images)
-    after = before._replace(predictions=(np.arange(images) < changed).astype(np.int64))
-    if published:
-        assert scores.expect_same(before, after, Path("run")) == 1 - changed / images
-    else:
-        with pytest.raises(UserError, match="of run's predictions stay: not published"):
-            scores.expect_same(before, after, Path("run"))
