@@ -25,10 +25,13 @@ class Muon(Momentum):
 
     An orthogonal step has `lr` times the size of the weights, which keep their size: behind a
     normalisation only their direction counts. The others move as torch's SGD (Nesterov) moves them.
+
+    A group's `matrices` says how many matrices a kernel is: as many as its convolution has groups.
     """
 
     def __init__(self, params: Iterable, lr: float, momentum: float = 0.9):
-        defaults = {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "orthogonal": False}
+        defaults = {"lr": lr, "momentum": momentum, "weight_decay": 0.0}
+        defaults |= {"orthogonal": False, "matrices": 1}
         super().__init__(params, defaults)
 
     def step_group(self, group: dict, weights: list[Tensor]) -> None:
@@ -41,7 +44,7 @@ class Muon(Momentum):
             return
         with _fast_products(weights[0].device):
             for weight, step in zip(weights, steps, strict=True):
-                _turn(weight, step, group["lr"])
+                _turn(weight, step, group["lr"], group.get("matrices", 1))  # older states lack it
 
 
 @contextmanager
@@ -59,11 +62,12 @@ def _fast_products(device: torch.device) -> Iterator[None]:
         torch.set_float32_matmul_precision(wanted)
 
 
-def _turn(weight: Tensor, step: Tensor, lr: float) -> None:
+def _turn(weight: Tensor, step: Tensor, lr: float, matrices: int = 1) -> None:
     """Take an orthogonal step of `lr` times the weight's size, in place, and restore that size."""
     # As it lies in memory (channels_last): the order of a matrix's columns changes nothing.
     rows = step.permute(0, 2, 3, 1)
-    turned = orthogonalise(rows.flatten(1)).view(rows.shape).permute(0, 3, 1, 2)
+    parts = [orthogonalise(part) for part in rows.flatten(1).chunk(matrices)]
+    turned = torch.cat(parts).view(rows.shape).permute(0, 3, 1, 2)
     size, length = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(turned)
     # No gradient, or weights of zero: nothing that could be scaled
     share = torch.where((size > 0) & (length > 0), lr * size / length, 0.0)

@@ -193,6 +193,18 @@ class Muon(Optimizer):
     def build(self, network: nn.Module, pretrained: bool) -> torch.optim.Optimizer:
         return muon.Muon(self.groups(network, pretrained), self.lr, self.momentum)
 
+    def groups(self, network: nn.Module, pretrained: bool) -> list[dict[str, Any]]:
+        """Return the parameters in groups, and of how many matrices the kernels of each are."""
+        counts = {m.weight: m.groups for m in network.modules() if isinstance(m, nn.Conv2d)}
+        found = []
+        for group in super().groups(network, pretrained):
+            kinds: dict[int, list[nn.Parameter]] = {}
+            for parameter in group["params"]:
+                matrices = counts.get(parameter, 1) if group["orthogonal"] else 1
+                kinds.setdefault(matrices, []).append(parameter)
+            found += [{**group, "params": own, "matrices": n} for n, own in kinds.items()]
+        return found
+
     def settings(self, parameter: nn.Parameter, in_head: bool) -> dict[str, Any]:
         """Return the same, and whether steps are orthogonal."""
         # A depthwise kernel is a row of nine weights: there is nothing to make orthogonal.

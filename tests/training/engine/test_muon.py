@@ -48,6 +48,22 @@ def test_a_step_turns_a_layer_by_lr_and_keeps_its_size():
     assert (moved * weight.grad).sum() < 0  # downhill
 
 
+def test_each_group_of_a_convolution_is_a_matrix_of_its_own():
+    torch.manual_seed(0)
+    whole = nn.Conv2d(8, 12, 3, groups=2, bias=False)
+    gradient = torch.randn_like(whole.weight)
+    gradient[6:] *= 100  # orthogonal, both halves' steps are of one size
+    whole.weight.grad = gradient
+    before = whole.weight.detach().clone()
+    Muon(lr=0.05, momentum=0.0).build(whole, pretrained=False).step()
+    moved = (whole.weight.detach() - before).flatten(1)
+    turned = [orthogonalise(part.flatten(1)) for part in gradient.chunk(2)]
+    for step, wanted in zip(moved.chunk(2), turned, strict=True):
+        assert torch.cosine_similarity(step.flatten(), -wanted.flatten(), dim=0) > 0.99
+    sizes = [step.norm().item() for step in moved.chunk(2)]
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.1)
+
+
 def test_no_gradient_and_no_weights_move_nothing():
     network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 8, 3, bias=False))
     with torch.no_grad():
