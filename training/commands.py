@@ -82,13 +82,10 @@ def figures(options: Options) -> None:
             f"--images: figures of {run.recipe.name} show no chosen image; leave it out"
         )
     there = out.exists()
-    try:
-        check_outputs([out / "figures.json"], folders=[out])  # now: to predict takes minutes
-        found = run.problem.figures(run, data, out, options.images)
-    except BaseException:
-        if not there:
-            remove_empty(out)
-        raise
+    check_outputs([out / "figures.json"], folders=[out])  # now: to predict takes minutes
+    if not there:  # the check made it; nothing is left where nothing is drawn
+        remove_empty(out)
+    found = run.problem.figures(run, data, out, options.images)
     for note in found["notes"]:
         log(f"note: {note}")
     for name in [*found["figures"].values(), "figures.json"]:
