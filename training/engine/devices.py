@@ -15,7 +15,7 @@ from torch import nn
 from inference import UserError
 from inference.device import fast_precisions
 from inference.sharding import local_rank_and_world, rank_and_world
-from training.engine import amx, depthwise, dilated, frozen
+from training.engine import amx, depthwise, dilated, frozen, pointwise
 from training.engine.ema import EMA
 from training.engine.module import TrainingModule
 from training.engine.recipe import Recipe
@@ -89,6 +89,8 @@ def prepare(module: TrainingModule, fabric: Fabric) -> tuple[TrainingModule, EMA
         for root in (module, ema.network):
             root.apply(dilated.make_fast)
             root.apply(amx.make_fast)
+            if precision_of(recipe.precision) == "32-true":
+                root.apply(pointwise.make_fast)
         if not recipe.compile:  # which would trace what is made at the first pass
             frozen.make_fast(module.network)
     elif fabric.world_size > 1:
