@@ -67,7 +67,8 @@ def _turn(weight: Tensor, step: Tensor, lr: float, matrices: int = 1) -> None:
     # As it lies in memory (channels_last): the order of a matrix's columns changes nothing.
     rows = step.permute(0, 2, 3, 1)
     parts = [orthogonalise(part) for part in rows.flatten(1).chunk(matrices)]
-    turned = torch.cat(parts).view(rows.shape).permute(0, 3, 1, 2)
+    whole = torch.cat(parts) if matrices > 1 else parts[0]  # one needs no copy
+    turned = whole.view(rows.shape).permute(0, 3, 1, 2)
     size, length = torch.linalg.vector_norm(weight), torch.linalg.vector_norm(turned)
     # No gradient, or weights of zero: nothing that could be scaled
     share = torch.where((size > 0) & (length > 0), lr * size / length, 0.0)
